@@ -1,0 +1,44 @@
+"""What a caller may choose about an examination.  Everything has a default; unknown keys are refused."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from service.contract.base import Contract
+from service.contract.policy import Policy
+from service.contract.words import Depth, LossName, Mode, OptimizerName, Precision
+
+
+class Clipping(Contract):
+    """How gradients are clipped before an optimizer's step."""
+
+    kind: Literal["norm", "value", "agc"]
+    limit: float = Field(gt=0, allow_inf_nan=False)
+    """The largest norm (`norm`), the largest absolute value (`value`), or the largest gradient-to-weight ratio (`agc`)."""
+
+
+class Options(Contract):
+    """The choices of one examination."""
+
+    loss: LossName = LossName.AUTO
+    output: str | None = Field(default=None, max_length=512)
+    """The output that the loss reads; the model's first one by default."""
+    optimizer: OptimizerName | None = None
+    """The optimizer that will be used; where none is named, Adam and SGD are both tried."""
+    learning_rate: float | None = Field(default=None, gt=0, le=1e6, allow_inf_nan=False)
+    momentum: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False)
+    weight_decay: float = Field(default=0, ge=0, le=1e3, allow_inf_nan=False)
+    clipping: Clipping | None = None
+    depth: Depth = Depth.STANDARD
+    mode: Mode = Mode.TRAIN
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    seeds: int | None = Field(default=None, ge=1, le=10)
+    """How often random initialisation is redrawn; 3 for a description without weights, 1 for ONNX."""
+    steps: int | None = Field(default=None, ge=1, le=2000)
+    """Steps of the training trial; 200 by default, 50 where `depth` is `quick`."""
+    precision: Precision = Precision.FLOAT32
+    treat: bool = True
+    """Whether treatments are tried."""
+    time_limit_s: float = Field(default=120, gt=0, le=3600, allow_inf_nan=False)
+    """Seconds after which the examination stops trying and reports what it has."""
+    policy: Policy = Policy()

@@ -1,0 +1,202 @@
+"""Every way this can go wrong, on the wire and in the code.
+
+    Trouble
+    ├── Refused          the request is at fault                  4xx
+    │   ├── NotFound         404
+    │   ├── NotFinished      409
+    │   ├── TooLarge         413
+    │   ├── Unsupported      415
+    │   ├── Invalid          422   an option, a description or a batch that breaks its schema
+    │   └── KeyReused        422   an idempotency key with another body
+    ├── Unfit            the upload cannot be examined            the job fails, 422 in the problem
+    │   ├── UnreadableModel
+    │   ├── UnreadableBatch
+    │   ├── UnsupportedOperator
+    │   ├── UnsupportedModel
+    │   ├── BatchMismatch
+    │   └── TooComplex
+    ├── Broken           the examination itself ended early       the job fails, 500 in the problem
+    │   ├── TimedOut
+    │   ├── OutOfMemory
+    │   ├── Crashed
+    │   └── Quarantined
+    └── Unavailable      something behind the service is away     503
+
+A module that needs another kind adds a class here; its `type` is `/problems/<slug>`.
+"""
+
+import re
+from typing import ClassVar
+
+from pydantic import ConfigDict, Field
+
+from service.contract.base import Contract
+
+
+class Problem(Contract):
+    """What went wrong, as RFC 9457 `application/problem+json`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    """The kind of problem: a path under `/problems/`."""
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str
+    instance: str | None = None
+    pointer: str | None = None
+    """The JSON pointer of the value at fault, where there is one."""
+
+
+class Trouble(Exception):
+    """Something that ends in a problem.  The message carries the measured value and the limit."""
+
+    title: ClassVar[str] = "Something went wrong."
+    status: ClassVar[int] = 500
+
+    def __init__(self, detail: str, *, pointer: str | None = None) -> None:
+        """Say what is wrong, and where in the caller's document (a JSON pointer)."""
+        super().__init__(detail)
+        self.detail = detail
+        self.pointer = pointer
+
+    @classmethod
+    def slug(cls) -> str:
+        """Return the kind's name in a URL: `TooLarge` is `too-large`."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
+
+    def problem(self, instance: str | None = None) -> Problem:
+        """Return what goes on the wire."""
+        return Problem(
+            type=f"/problems/{self.slug()}",
+            title=self.title,
+            status=self.status,
+            detail=self.detail,
+            instance=instance,
+            pointer=self.pointer,
+        )
+
+
+class Refused(Trouble):
+    """The request is at fault."""
+
+    title, status = "The request is refused.", 400
+
+
+class NotFound(Refused):
+    """Nothing is kept under this name."""
+
+    title, status = "There is no such thing.", 404
+
+
+class NotFinished(Refused):
+    """What was asked for is not there yet."""
+
+    title, status = "The examination is not finished.", 409
+
+
+class TooLarge(Refused):
+    """An upload over the limit."""
+
+    title, status = "The upload is too large.", 413
+
+
+class Unsupported(Refused):
+    """A format that is not accepted."""
+
+    title, status = "This format is not accepted.", 415
+
+
+class Invalid(Refused):
+    """A value that breaks its schema."""
+
+    title, status = "The request does not fit the schema.", 422
+
+
+class KeyReused(Refused):
+    """An idempotency key that came before with another body."""
+
+    title, status = "The idempotency key belongs to another request.", 422
+
+
+class Unfit(Trouble):
+    """The upload cannot be examined."""
+
+    title, status = "The upload cannot be examined.", 422
+
+
+class UnreadableModel(Unfit):
+    """A model file that does not parse."""
+
+    title = "The model cannot be read."
+
+
+class UnreadableBatch(Unfit):
+    """A batch file that does not parse."""
+
+    title = "The batch cannot be read."
+
+
+class UnsupportedOperator(Unfit):
+    """An operator that no function here computes."""
+
+    title = "The model holds an operator that is not supported."
+
+
+class UnsupportedModel(Unfit):
+    """A model that is well formed but cannot be examined."""
+
+    title = "This kind of model is not supported."
+
+
+class BatchMismatch(Unfit):
+    """A batch that does not fit the model's inputs or the loss."""
+
+    title = "The batch does not fit the model."
+
+
+class TooComplex(Unfit):
+    """A model over a limit on nodes, parameters or nesting."""
+
+    title = "The model is too complex."
+
+
+class Broken(Trouble):
+    """The examination itself ended early."""
+
+    title, status = "The examination ended early.", 500
+
+
+class TimedOut(Broken):
+    """An examination over its time limit."""
+
+    title = "The examination took too long."
+
+
+class OutOfMemory(Broken):
+    """An examination over its memory limit."""
+
+    title = "The examination ran out of memory."
+
+
+class Crashed(Broken):
+    """An examination whose process died."""
+
+    title = "The examination crashed."
+
+
+class Quarantined(Broken):
+    """A job that ended its worker too often."""
+
+    title = "The job is quarantined."
+
+
+class Unavailable(Trouble):
+    """Something behind the service is away."""
+
+    title, status = "The service is not available.", 503
+
+
+def kinds(root: type[Trouble] = Trouble) -> tuple[type[Trouble], ...]:
+    """Return every kind of trouble below `root`, in the order of their definition."""
+    return tuple(kind for child in root.__subclasses__() for kind in (child, *kinds(child)))

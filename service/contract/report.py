@@ -1,0 +1,256 @@
+"""The report: what was measured, what it means, what was tried, what helps."""
+
+import hashlib
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from service.contract.base import Contract, Number
+from service.contract.options import Clipping
+from service.contract.words import (
+    LossName,
+    OptimizerName,
+    RemedyStatus,
+    Severity,
+    Symptom,
+    TreatmentKind,
+    Verdict,
+)
+
+
+class Engine(Contract):
+    """What made the report."""
+
+    version: str
+    torch: str
+    device: str
+    """`cpu`, or the CUDA device's name."""
+
+
+class Tensor(Contract):
+    """A named input or output."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+    """Sizes; a name where the size is the batch's to choose."""
+
+
+class ModelSection(Contract):
+    """The model as it was understood."""
+
+    format: Literal["onnx", "gradgate", "keras"]
+    sha256: str
+    nodes: int
+    parameters: int
+    """Numbers held in weights, trained or not."""
+    trainable_parameters: int
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    notes: tuple[str, ...] = ()
+
+
+class BatchSection(Contract):
+    """The batch as it was understood."""
+
+    sha256: str | None
+    """Absent where the batch is synthetic."""
+    size: int
+    inputs: tuple[Tensor, ...]
+    synthetic: bool
+    notes: tuple[str, ...] = ()
+
+
+class LossSection(Contract):
+    """The loss that gradients come from."""
+
+    name: LossName
+    value: Number
+    chance: Number
+    """The loss of the best constant prediction."""
+    notes: tuple[str, ...] = ()
+
+
+class Fidelity(Contract):
+    """Our forward pass against an independent runtime's, in evaluation mode."""
+
+    reference: str
+    max_relative_error: Number | None
+    """The largest error over all outputs, relative to the largest magnitude of that output."""
+    compared: int
+    """How many outputs were compared."""
+    ok: bool
+    notes: tuple[str, ...] = ()
+
+
+class Place(Contract):
+    """Where a finding shows, and how clearly."""
+
+    node: str
+    origin: str | None = None
+    """The layer of the caller's file, such as `layers/3 "fc1" (dense)`."""
+    parameter: str | None = None
+    measured: Number
+    limit: Number
+
+
+class Finding(Contract):
+    """A rule that fired."""
+
+    code: str
+    symptom: Symptom
+    severity: Severity
+    title: str
+    explanation: str
+    places: tuple[Place, ...] = ()
+    evidence: dict[str, Number] = Field(default_factory=dict)
+    confidence: float = Field(ge=0, le=1)
+    remedies: tuple[str, ...] = ()
+    docs: str
+
+
+class Trial(Contract):
+    """What a change did: the same measures before and after, with the same seeds."""
+
+    before: dict[str, Number]
+    after: dict[str, Number]
+    seeds: int
+    steps: int
+    p_value: Number | None = None
+    """One-sided paired t-test of the gain in log loss; absent where a re-probe decided alone."""
+
+
+class Remedy(Contract):
+    """A treatment that was tried on a copy, with what it did."""
+
+    id: str
+    treatment: str
+    kind: TreatmentKind
+    title: str
+    rationale: str
+    changes: tuple[str, ...]
+    patch: tuple[dict[str, Any], ...] | None = None
+    """An RFC 6902 patch of the uploaded JSON, where the model came as JSON."""
+    status: RemedyStatus
+    cures: tuple[str, ...] = ()
+    leaves: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+    trial: Trial | None = None
+    retrains: bool
+    """Whether applying it throws trained weights away."""
+
+
+class Prescription(Contract):
+    """The smallest set of remedies that cures, measured together."""
+
+    remedies: tuple[str, ...]
+    title: str
+    trial: Trial | None = None
+    treated_model: bool
+
+
+class ActivationProfile(Contract):
+    """A tensor on the way forward."""
+
+    mean: Number
+    std: Number
+    rms: Number
+    zero: Number
+    saturated: Number | None = None
+    nonfinite: Number
+
+
+class GradientProfile(Contract):
+    """The loss's gradient at a tensor."""
+
+    rms: Number
+    relative: Number
+    """Its norm as a share of the largest in the network."""
+    nonfinite: Number
+
+
+class ParameterProfile(Contract):
+    """A place's weight."""
+
+    name: str
+    count: int
+    rms: Number
+    gradient_rms: Number
+    update_ratio: Number | None = None
+    """Norm of the first step of the optimizer by the norm of the weight."""
+
+
+class ProfileRow(Contract):
+    """One place, in forward order."""
+
+    node: str
+    op: str
+    origin: str | None = None
+    depth: int
+    shape: tuple[int, ...]
+    activation: ActivationProfile
+    gradient: GradientProfile | None = None
+    parameter: ParameterProfile | None = None
+
+
+class Suggested(Contract):
+    """Settings that the training trial found to serve."""
+
+    learning_rate: Number | None = None
+    clipping: Clipping | None = None
+
+
+class TrainingSection(Contract):
+    """The training trial, under the optimizer that did best."""
+
+    steps: int
+    seeds: int
+    optimizer: OptimizerName
+    learning_rate: Number
+    loss: tuple[Number, ...]
+    gradient_norm: tuple[Number, ...]
+    sharpness: Number | None = None
+    max_stable_learning_rate: Number | None = None
+    suggested: Suggested = Suggested()
+    notes: tuple[str, ...] = ()
+
+
+class Coverage(Contract):
+    """What became of one rule: whether it was judged, and why not."""
+
+    code: str
+    status: Literal["fired", "clear", "not_applicable", "could_not_judge"]
+    reason: str = ""
+
+
+class Report(Contract):
+    """Everything that an examination has to say."""
+
+    schema_: Literal["gradgate.report/1"] = Field(
+        default="gradgate.report/1", alias="schema", serialization_alias="schema"
+    )
+    id: str
+    engine: Engine
+    created_at: datetime
+    timing: dict[str, float]
+    """Seconds per stage."""
+    digest: str = ""
+    """SHA-256 of everything but `id`, `created_at`, `timing` and itself."""
+    model: ModelSection
+    batch: BatchSection
+    loss: LossSection
+    fidelity: Fidelity
+    verdict: Verdict
+    summary: str
+    findings: tuple[Finding, ...]
+    remedies: tuple[Remedy, ...]
+    prescription: Prescription | None = None
+    profile: tuple[ProfileRow, ...]
+    training: TrainingSection | None = None
+    coverage: tuple[Coverage, ...] = ()
+
+    def sealed(self) -> "Report":
+        """Return the report with its digest."""
+        body = self.model_dump_json(by_alias=True, exclude={"id", "created_at", "timing", "digest"})
+        return self.model_copy(update={"digest": hashlib.sha256(body.encode()).hexdigest()})

@@ -1,0 +1,1 @@
+"""Bytes to subjects: models in each format that callers have, and batches."""

@@ -1,0 +1,126 @@
+"""The graph: ONNX's operators between named values, with the parameters that training changes.
+
+A graph is frozen.  Whoever changes one (a treatment, a loader) makes another with `replace`; nodes and tensors are
+shared, so a copy costs nothing until something in it differs.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self, TypeAlias, Union
+
+import torch
+from torch import Tensor
+
+Attribute: TypeAlias = Union[int, float, str, Tensor, tuple[int, ...], tuple[float, ...], tuple[str, ...], "Graph"]
+"""An attribute's value; tensors and graphs included."""
+
+Law: TypeAlias = Callable[[torch.Generator], Tensor]
+"""Draws a parameter's values (float32, on the CPU) from a seeded generator."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator, with the names of the values it reads and writes."""
+
+    op: str
+    """The operator's name in its domain, such as `Gemm`."""
+    inputs: tuple[str, ...]
+    """Names of values in the specification's order; "" where an optional one is absent."""
+    outputs: tuple[str, ...]
+    name: str = ""
+    """Unique in its graph; the caller's own where the caller gave one."""
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    domain: str = ""
+    """"" is ai.onnx."""
+    origin: str | None = None
+    """The layer of the caller's file that this node was lowered from, such as `layers/3 "fc1" (dense)`."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """A value that the caller feeds."""
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int | str, ...]
+    """Sizes; a name (or "?") where the batch chooses."""
+    classes: int | None = None
+    """For an integer input that indexes a table: the table's length."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A tensor that training changes."""
+
+    value: Tensor
+    law: Law | None = None
+    """The law that draws it; None where the file gave values."""
+    trainable: bool = True
+    origin: str | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in topological order, and the tensors they start from."""
+
+    nodes: tuple[Node, ...]
+    inputs: tuple[Input, ...]
+    outputs: tuple[str, ...]
+    parameters: Mapping[str, Parameter]
+    """Float tensors that a gradient can reach."""
+    constants: Mapping[str, Tensor] = field(default_factory=dict)
+    """Everything else that the file holds: shapes, indices, scales, running statistics."""
+    opsets: Mapping[str, int] = field(default_factory=lambda: {"": 22})
+    """Version of each operator domain."""
+    notes: tuple[str, ...] = ()
+    """What the loader noticed and the report should say."""
+
+    def replace(self, **changes: object) -> Self:
+        """Return a graph with these fields exchanged."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def producers(self) -> dict[str, Node]:
+        """Return the node that writes each value."""
+        return {output: node for node in self.nodes for output in node.outputs if output}
+
+    def consumers(self, value: str) -> Iterator[Node]:
+        """Yield the nodes that read `value`."""
+        return (node for node in self.nodes if value in node.inputs)
+
+    def with_parameters(self, values: Mapping[str, Tensor]) -> Self:
+        """Return a graph in which these parameters hold other values (and follow no law)."""
+        changed = {name: replace(self.parameters[name], value=value, law=None) for name, value in values.items()}
+        return self.replace(parameters={**self.parameters, **changed})
+
+    def redrawn(self, seed: int) -> Self:
+        """Return a graph whose parameters are drawn again, each by its own law and its own stream of `seed`.
+
+        A parameter's stream depends on the seed and its name alone, so adding one never changes another.
+        """
+        drawn = {
+            name: replace(parameter, value=parameter.law(stream(seed, name)))
+            for name, parameter in self.parameters.items()
+            if parameter.law is not None
+        }
+        return self.replace(parameters={**self.parameters, **drawn})
+
+    def fresh(self, stem: str) -> str:
+        """Return a name, made from `stem`, that no node, value or parameter of this graph has."""
+        taken = {node.name for node in self.nodes} | {name for node in self.nodes for name in node.outputs}
+        taken |= self.parameters.keys() | self.constants.keys() | {given.name for given in self.inputs}
+        if stem not in taken:
+            return stem
+        return next(name for count in range(1, len(taken) + 2) if (name := f"{stem}_{count}") not in taken)
+
+
+def stream(seed: int, name: str) -> torch.Generator:
+    """Return a CPU generator for `name` under `seed`, the same on every platform."""
+    digest = 1469598103934665603
+    for byte in f"{seed}:{name}".encode():
+        digest = ((digest ^ byte) * 1099511628211) % 2**64  # FNV-1a, 64 bit
+    return torch.Generator().manual_seed(digest % 2**63)
+
+
+def names(values: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that are not absent."""
+    return tuple(value for value in values if value)

@@ -1,0 +1,1 @@
+"""Measures a subject.  What comes out is evidence: plain numbers, no tensors."""

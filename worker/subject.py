@@ -1,0 +1,67 @@
+"""The subject of an examination: a network, a batch, a loss, and how it will be trained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from service.contract.options import Clipping
+from service.contract.words import Mode, OptimizerName
+from worker.loss import Loss
+from worker.network.graph import Graph
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sample inputs by name and, where there is one, the target; the first axis of each is the batch's."""
+
+    inputs: Mapping[str, Tensor]
+    target: Tensor | None = None
+    synthetic: bool = False
+    sha256: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of samples."""
+        return next((len(value) for value in self.inputs.values() if value.dim()), 1)
+
+    def to(self, device: torch.device) -> Self:
+        """Return the batch on `device`."""
+        target = None if self.target is None else self.target.to(device)
+        return replace(self, inputs={name: value.to(device) for name, value in self.inputs.items()}, target=target)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the subject will be trained; None where the caller did not say."""
+
+    optimizer: OptimizerName | None = None
+    learning_rate: float | None = None
+    momentum: float | None = None
+    weight_decay: float = 0.0
+    clipping: Clipping | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is examined.  Treatments make changed copies of it; nobody changes one in place."""
+
+    graph: Graph
+    batch: Batch
+    loss: Loss
+    settings: Settings = Settings()
+    output: str = ""
+    """The output that the loss reads."""
+    mode: Mode = Mode.TRAIN
+    seed: int = 0
+
+    def replace(self, **changes: object) -> Self:
+        """Return a subject with these fields exchanged."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def redrawn(self, seed: int) -> Self:
+        """Return the subject with its random weights drawn again under `seed`."""
+        return self.replace(graph=self.graph.redrawn(seed), seed=seed)
