@@ -14,7 +14,7 @@ class Clipping(Contract):
 
     kind: Literal["norm", "value", "agc"]
     limit: float = Field(gt=0, allow_inf_nan=False)
-    """The largest norm (`norm`), the largest absolute value (`value`), or the largest gradient-to-weight ratio (`agc`)."""
+    """The largest norm (`norm`), absolute value (`value`), or gradient-to-weight ratio (`agc`)."""
 
 
 class Options(Contract):
