@@ -10,7 +10,7 @@ ARGS ?=
 
 SHELL := /bin/bash
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -qq
 TORCH = $(shell sed -n '/^torch==/p' constraints.txt)
 READY := .venv/.ready
 
