@@ -6,9 +6,29 @@ from pydantic import ConfigDict
 
 from service.contract.architecture.base import IMAGE, SEQUENCE, LayerBase, Shape, fits
 from service.contract.architecture.convolution import Padding, Pair, Step, Window, spread
+from service.contract.problem import Invalid
 
 
-class Pool1d(Window):
+class Pooling(Window):
+    """What pooling over time and over images shares."""
+
+    padding: Padding = "valid"
+
+    @property
+    def edge(self) -> Padding:
+        """The padding as the file gives it."""
+        return self.padding
+
+    def slid(self, shape: Shape, at: str) -> tuple[int, ...]:
+        """Return how many windows fit along each axis; Invalid where one could lie in the padding alone."""
+        smallest = min(self.steps[0])
+        if isinstance(self.padding, int) and self.padding >= smallest:
+            detail = f"The padding is {self.padding} and the window {smallest}; the padding must be smaller."
+            raise Invalid(detail, pointer=f"{at}/padding")
+        return super().slid(shape, at)
+
+
+class Pool1d(Pooling):
     """Pools windows along the time of (time, features); padding does not count in means."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "max_pool1d", "kernel": 2}]})
@@ -17,17 +37,11 @@ class Pool1d(Window):
     kernel: Step = 2
     stride: Step | None = None
     """The kernel's size by default."""
-    padding: Padding = "valid"
 
     @property
     def axes(self) -> int:
         """One: time."""
         return 1
-
-    @property
-    def edge(self) -> Padding:
-        """The padding as the file gives it."""
-        return self.padding
 
     @property
     def steps(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
@@ -39,7 +53,7 @@ class Pool1d(Window):
         return (*self.slid(shape, at), shape[-1])
 
 
-class Pool2d(Window):
+class Pool2d(Pooling):
     """Pools windows of an image (channels, height, width); padding does not count in means."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "avg_pool2d", "kernel": [2, 2]}]})
@@ -48,17 +62,11 @@ class Pool2d(Window):
     kernel: Pair = 2
     stride: Pair | None = None
     """The kernel's size by default."""
-    padding: Padding = "valid"
 
     @property
     def axes(self) -> int:
         """Two: height and width."""
         return 2
-
-    @property
-    def edge(self) -> Padding:
-        """The padding as the file gives it."""
-        return self.padding
 
     @property
     def steps(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
