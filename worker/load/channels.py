@@ -7,12 +7,9 @@ from service.contract.architecture.base import SEQUENCE
 from worker.load.builder import Builder
 
 
-def channels_first(build: Builder, value: str, shape: Shape, inside: Callable[[str, str], str]) -> str:
-    """Put down what `inside` makes of the value; sequences are turned to (features, time) and back around it.
-
-    `inside` is called with the value and the role that its node should have.
-    """
+def channels_first(build: Builder, value: str, shape: Shape, inside: Callable[[str], str]) -> str:
+    """Put down what `inside` makes of the value; sequences are turned to (features, time) and back around it."""
     if len(shape) != SEQUENCE:
-        return inside(value, "")
+        return inside(value)
     turned = build.node("Transpose", value, role="turned", perm=(0, 2, 1))
-    return build.node("Transpose", inside(turned, "inner"), perm=(0, 2, 1))
+    return build.node("Transpose", inside(turned), role="back", perm=(0, 2, 1))

@@ -24,9 +24,9 @@ def convolution(layer: Conv1d | Conv2d, build: Builder, value: str, shape: Shape
         bias = (layer.filters,)
         weights.append(build.parameter("bias", law_of(layer.init.bias_law, bias, fan, torch_default(bias, fan))))
 
-    def inside(given: str, role: str) -> str:
+    def inside(given: str) -> str:
         window = _window(layer, shape)
-        return build.node("Conv", given, *weights, role=role, group=layer.groups, dilations=layer.steps[2], **window)
+        return build.node("Conv", given, *weights, group=layer.groups, dilations=layer.steps[2], **window)
 
     return channels_first(build, value, shape, inside)
 
@@ -36,7 +36,7 @@ def pool(layer: Pool1d | Pool2d, build: Builder, value: str, shape: Shape) -> st
     """MaxPool or AveragePool; padding does not count."""
     op = "MaxPool" if layer.kind.startswith("max") else "AveragePool"
     window = _window(layer, shape)
-    return channels_first(build, value, shape, lambda given, role: build.node(op, given, role=role, **window))
+    return channels_first(build, value, shape, lambda given: build.node(op, given, **window))
 
 
 @lowering("global_avg_pool", "global_max_pool")

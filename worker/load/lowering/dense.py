@@ -31,8 +31,8 @@ def affine(build: Builder, value: str, shape: Shape, units: int, init: Init, *, 
     shift = [build.parameter("bias", bias_law(init, (units,), fan))] if bias else []
     if len(shape) == 1:
         return build.node("Gemm", value, kernel, *shift)
-    product = build.node("MatMul", value, kernel, role="matmul" if bias else "")
-    return build.node("Add", product, *shift) if bias else product
+    product = build.node("MatMul", value, kernel)
+    return build.node("Add", product, *shift, role="add") if bias else product
 
 
 def bias_law(init: Init, size: Shape, fan: Fans) -> Law:

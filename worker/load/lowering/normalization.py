@@ -18,9 +18,9 @@ def batch_norm(layer: BatchNorm, build: Builder, value: str, shape: Shape) -> st
     mean = build.constant("mean", torch.zeros(channels(shape)))
     variance = build.constant("variance", torch.ones(channels(shape)))
 
-    def inside(given: str, role: str) -> str:
+    def inside(given: str) -> str:
         inputs = (given, scale, shift, mean, variance)
-        return build.node("BatchNormalization", *inputs, role=role, epsilon=layer.epsilon, momentum=layer.momentum)
+        return build.node("BatchNormalization", *inputs, epsilon=layer.epsilon, momentum=layer.momentum)
 
     return channels_first(build, value, shape, inside)
 
@@ -46,15 +46,15 @@ def group_norm(layer: GroupNorm, build: Builder, value: str, shape: Shape) -> st
     """GroupNormalization; a vector is given an axis to have one inside its groups."""
     weights = _affine(build, (channels(shape),))
 
-    def inside(given: str, role: str) -> str:
+    def inside(given: str) -> str:
         attributes = {"num_groups": layer.groups, "epsilon": layer.epsilon}
-        return build.node("GroupNormalization", given, *weights, role=role, **attributes)
+        return build.node("GroupNormalization", given, *weights, **attributes)
 
     if len(shape) > VECTOR:
         return channels_first(build, value, shape, inside)
     axes = build.constant("axes", torch.tensor([2]))
     wide = build.node("Unsqueeze", value, axes, role="wide")
-    return build.node("Squeeze", inside(wide, "inner"), axes)
+    return build.node("Squeeze", inside(wide), axes, role="back")
 
 
 @lowering("instance_norm")
@@ -62,8 +62,8 @@ def instance_norm(layer: InstanceNorm, build: Builder, value: str, shape: Shape)
     """InstanceNormalization."""
     weights = _affine(build, (channels(shape),))
 
-    def inside(given: str, role: str) -> str:
-        return build.node("InstanceNormalization", given, *weights, role=role, epsilon=layer.epsilon)
+    def inside(given: str) -> str:
+        return build.node("InstanceNormalization", given, *weights, epsilon=layer.epsilon)
 
     return channels_first(build, value, shape, inside)
 
