@@ -1,0 +1,213 @@
+"""An ONNX file as a graph."""
+
+import mmap
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import ModelProto, ValueInfoProto
+from torch import Tensor
+
+from service.contract.problem import UnreadableModel, UnsupportedModel
+from worker.load import external as kept_apart
+from worker.load.functions import Functions, functions, written_out
+from worker.load.parameters import parameters
+from worker.load.wire import count
+from worker.network import proto
+from worker.network.dtypes import dtype
+from worker.network.graph import Graph, Input, Node, Parameter, names
+
+MAX_NODES = 50_000
+OLDEST = 7
+"""The oldest version of ai.onnx whose operators broadcast as today's do."""
+NOTHING: Mapping[str, Path] = MappingProxyType({})
+CARRIES = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Slice"})
+"""Operators through which an index stays an index."""
+
+
+def read(model: Path, external: Mapping[str, Path] = NOTHING, max_nodes: int = MAX_NODES) -> Graph:
+    """Return the graph of an ONNX file; `external` holds the files that its tensors may lie in, by declared name.
+
+    Raises UnreadableModel, UnsupportedModel or TooComplex.
+    """
+    parsed = _parsed(model, max_nodes)
+    kept_apart.fetch(parsed, external)
+    graph = _graph(parsed, functions(parsed))
+    _check_order(graph)
+    return _with_parameters(graph)
+
+
+def _parsed(model: Path, max_nodes: int) -> ModelProto:
+    if not model.stat().st_size:
+        msg = "The model file is empty."
+        raise UnreadableModel(msg)
+    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with memoryview(data) as view:
+            count(view, max_nodes)
+        return _decoded(data[:])
+
+
+def _decoded(data: bytes) -> ModelProto:
+    parsed = ModelProto()
+    try:
+        parsed.ParseFromString(data)
+    except DecodeError as error:
+        msg = f"The file is not an ONNX model: {error}"
+        raise UnreadableModel(msg) from error
+    if not parsed.HasField("graph"):
+        msg = "The file holds no graph: it is not an ONNX model."
+        raise UnreadableModel(msg)
+    return parsed
+
+
+def _opsets(model: ModelProto) -> dict[str, int]:
+    opsets = {proto.domain(each.domain): each.version for each in model.opset_import} or {"": 1}
+    newest = onnx.defs.onnx_opset_version()
+    version = opsets.get("", OLDEST)
+    if not OLDEST <= version <= newest:
+        msg = f"The model uses version {version} of ONNX's operators; {OLDEST} to {newest} are supported."
+        raise UnsupportedModel(msg)
+    return opsets
+
+
+def _graph(model: ModelProto, known: Functions) -> Graph:
+    """Return the graph with every tensor a constant yet."""
+    graph = model.graph
+    if graph.sparse_initializer:
+        msg = "The model holds sparse tensors, which are not supported."
+        raise UnsupportedModel(msg)
+    constants = {each.name: proto.tensor(each) for each in graph.initializer}
+    written = [each for node in graph.node for each in written_out(node, known)]
+    nodes = [_hoisted(node, constants) for node in written]
+    return Graph(
+        nodes=tuple(_named(_folded(nodes, constants))),
+        inputs=tuple(_input(each) for each in graph.input if each.name not in constants),
+        outputs=tuple(each.name for each in graph.output),
+        parameters={},
+        constants=constants,
+        opsets=_opsets(model),
+    )
+
+
+def _input(value: ValueInfoProto) -> Input:
+    if not value.type.HasField("tensor_type"):
+        msg = f"The input {value.name!r} is not a tensor ({value.type.WhichOneof('value') or 'no type'})."
+        raise UnsupportedModel(msg)
+    kind = value.type.tensor_type
+    sizes = (each.dim_value if each.HasField("dim_value") else each.dim_param or "?" for each in kind.shape.dim)
+    return Input(value.name, dtype(kind.elem_type), tuple(sizes))
+
+
+def _hoisted(node: Node, constants: dict[str, Tensor]) -> Node:
+    """Return a node whose subgraphs hold no tensors: they are added to `constants`, where subgraphs see them."""
+    inner = {name: value for name, value in node.attributes.items() if isinstance(value, Graph)}
+    if not inner:
+        return node
+    changed = {}
+    for name, graph in inner.items():
+        constants.update(graph.constants)
+        nodes = _folded([_hoisted(each, constants) for each in graph.nodes], constants)
+        changed[name] = graph.replace(nodes=tuple(nodes), constants={})
+    return replace(node, attributes={**node.attributes, **changed})
+
+
+def _folded(nodes: list[Node], constants: dict[str, Tensor]) -> Iterator[Node]:
+    """Yield the nodes but `Constant`; what those hold is added to `constants`."""
+    for node in nodes:
+        value = node.attributes.get("value")
+        if node.op == "Constant" and not node.domain and isinstance(value, Tensor):
+            constants[node.outputs[0]] = value
+        else:
+            yield node
+
+
+def _named(nodes: Iterator[Node]) -> Iterator[Node]:
+    """Yield the nodes, each with a name that no other has."""
+    taken: Counter[str] = Counter()
+    for place, node in enumerate(nodes):
+        name = node.name or f"{node.op}_{place}"
+        taken[name] += 1
+        while taken[name] > 1:
+            name = f"{name}_{place}"
+            taken[name] += 1
+        yield replace(node, name=name)
+
+
+def _check_order(graph: Graph) -> None:
+    """Refuse a graph that reads a value before it is written, or writes one twice."""
+    seen = {*graph.constants, *(each.name for each in graph.inputs)}
+    for node in graph.nodes:
+        _check_node(node, seen)
+        seen.update(names(node.outputs))
+    absent = [name for name in graph.outputs if name not in seen]
+    if absent:
+        msg = f"The model's output {absent[0]!r} is written by no node."
+        raise UnreadableModel(msg)
+
+
+def _check_node(node: Node, seen: set[str]) -> None:
+    for name in names(node.inputs):
+        if name not in seen:
+            msg = f"The node {node.name!r} ({node.op}) reads {name!r}, which nothing before it writes."
+            raise UnreadableModel(msg)
+    for name in names(node.outputs):
+        if name in seen:
+            msg = f"The node {node.name!r} ({node.op}) writes {name!r}, which is written already."
+            raise UnreadableModel(msg)
+
+
+def _with_parameters(graph: Graph) -> Graph:
+    """Return the graph with its parameters told apart from its other tensors."""
+    chosen = parameters(graph)
+    nodes = tuple(node for node in graph.nodes if not (node.outputs and node.outputs[0] in chosen))
+    constants = {name: value for name, value in graph.constants.items() if name not in chosen}
+    split = graph.replace(
+        nodes=nodes,
+        parameters={name: Parameter(value) for name, value in chosen.items()},
+        constants=constants,
+    )
+    return split.replace(inputs=tuple(_counted(each, split) for each in split.inputs), notes=tuple(_notes(split)))
+
+
+def _counted(given: Input, graph: Graph) -> Input:
+    """Return an input with the length of the table that it indexes, if it does."""
+    if given.dtype.is_floating_point:
+        return given
+    same = {given.name}
+    for node in graph.nodes:
+        if node.op in CARRIES and node.inputs[0] in same:
+            same.add(node.outputs[0])
+        if node.op == "Gather" and node.inputs[1] in same and not node.attributes.get("axis"):
+            table = graph.parameters.get(node.inputs[0])
+            if table is not None and table.value.dim():
+                return replace(given, classes=len(table.value))
+    return given
+
+
+def _notes(graph: Graph) -> Iterator[str]:
+    """Yield what the file's look suggests about how it was exported."""
+    if _folds_normalization(graph):
+        yield (
+            "Every convolution has a bias and no normalization follows: the export may have folded BatchNormalization "
+            "into the weights. Export for training (torch.onnx.export with training=TrainingMode.TRAINING and "
+            "do_constant_folding=False, or with dynamo=True and the module in train mode) to examine it."
+        )
+    values = [each.value for each in graph.parameters.values() if each.value.numel() > 1]
+    if values and all(bool((value == value.reshape(-1)[0]).all()) for value in values):
+        yield "Every weight tensor is constant: the file seems to hold no trained or random weights."
+    if not graph.parameters:
+        yield "The file holds no parameters that a gradient could reach."
+
+
+FEW_CONVOLUTIONS = 3
+
+
+def _folds_normalization(graph: Graph) -> bool:
+    convolutions = [node for node in graph.nodes if node.op == "Conv"]
+    normalized = any("Normalization" in node.op for node in graph.nodes)
+    biased = all(len(names(node.inputs)) > 2 for node in convolutions)  # noqa: PLR2004  x, weight and bias
+    return len(convolutions) >= FEW_CONVOLUTIONS and biased and not normalized

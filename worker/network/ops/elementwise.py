@@ -1,0 +1,190 @@
+"""Operators that treat each number alone: arithmetic, comparison, logic, choice, casts."""
+
+import operator
+from collections.abc import Callable
+from functools import reduce
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from worker.network.dtypes import dtype
+from worker.network.ops import op, together
+
+Unary = Callable[[Tensor], Tensor]
+Binary = Callable[[Tensor, Tensor], Tensor]
+WIDE = MappingProxyType({torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64})
+"""Where torch can hold a type but hardly compute in it: a type that can, right below 2⁶³."""
+
+
+def widened(value: Tensor) -> Tensor:
+    """Return `value` in a type that torch computes in."""
+    return value.to(WIDE[value.dtype]) if value.dtype in WIDE else value
+
+
+def _unary(name: str, function: Unary) -> None:
+    def apply(x: Tensor) -> Tensor:
+        return function(widened(x)).to(x.dtype)
+
+    op(name)(apply)
+
+
+def _binary(name: str, function: Binary, *, truth: bool = False) -> None:
+    def apply(a: Tensor, b: Tensor) -> Tensor:
+        left, right = together(a, b)
+        result = function(widened(left), widened(right))
+        return result if truth or a.dtype not in WIDE else result.to(a.dtype)
+
+    op(name)(apply)
+
+
+def _variadic(name: str, function: Binary) -> None:
+    def apply(*values: Tensor) -> Tensor:
+        return reduce(function, map(widened, together(*values))).to(values[0].dtype)
+
+    op(name)(apply)
+
+
+def _divide(a: Tensor, b: Tensor) -> Tensor:
+    return a / b if a.is_floating_point() else torch.div(a, b, rounding_mode="trunc")
+
+
+for _name, _function in {
+    "Abs": torch.abs,
+    "Acos": torch.acos,
+    "Acosh": torch.acosh,
+    "Asin": torch.asin,
+    "Asinh": torch.asinh,
+    "Atan": torch.atan,
+    "Atanh": torch.atanh,
+    "BitwiseNot": torch.bitwise_not,
+    "Ceil": torch.ceil,
+    "Cos": torch.cos,
+    "Cosh": torch.cosh,
+    "Erf": torch.erf,
+    "Exp": torch.exp,
+    "Floor": torch.floor,
+    "Log": torch.log,
+    "Neg": torch.neg,
+    "Not": torch.logical_not,
+    "Reciprocal": torch.reciprocal,
+    "Round": torch.round,
+    "Sign": torch.sign,
+    "Sin": torch.sin,
+    "Sinh": torch.sinh,
+    "Sqrt": torch.sqrt,
+    "Tan": torch.tan,
+}.items():
+    _unary(_name, _function)
+
+for _name, _pair in {
+    "Add": torch.add,
+    "BitwiseAnd": torch.bitwise_and,
+    "BitwiseOr": torch.bitwise_or,
+    "BitwiseXor": torch.bitwise_xor,
+    "Div": _divide,
+    "Mul": torch.mul,
+    "Sub": torch.sub,
+}.items():
+    _binary(_name, _pair)
+
+for _name, _pair in {
+    "And": torch.logical_and,
+    "Equal": torch.eq,
+    "Greater": torch.gt,
+    "GreaterOrEqual": torch.ge,
+    "Less": torch.lt,
+    "LessOrEqual": torch.le,
+    "Or": torch.logical_or,
+    "Xor": torch.logical_xor,
+}.items():
+    _binary(_name, _pair, truth=True)
+
+for _name, _pair in {"Max": torch.maximum, "Min": torch.minimum, "Sum": torch.add}.items():
+    _variadic(_name, _pair)
+
+
+@op("Mean")
+def mean(*values: Tensor) -> Tensor:
+    """The mean over the inputs, element by element."""
+    return reduce(operator.add, together(*values)) / len(values)
+
+
+@op("Identity")
+def identity(x: Tensor) -> Tensor:
+    """y = x."""
+    return x
+
+
+@op("IsNaN")
+def is_nan(x: Tensor) -> Tensor:
+    """True where x is not a number."""
+    return torch.isnan(x)
+
+
+@op("IsInf")
+def is_inf(x: Tensor, *, detect_negative: int = 1, detect_positive: int = 1) -> Tensor:
+    """True where x is infinite, of the signs asked for."""
+    return (torch.isposinf(x) & bool(detect_positive)) | (torch.isneginf(x) & bool(detect_negative))
+
+
+@op("Mod")
+def mod(a: Tensor, b: Tensor, *, fmod: int = 0) -> Tensor:
+    """The remainder, with the sign of the divisor, or of the dividend where `fmod`."""
+    left, right = map(widened, together(a, b))
+    return (torch.fmod(left, right) if fmod else torch.remainder(left, right)).to(a.dtype)
+
+
+@op("Pow")
+def power(a: Tensor, b: Tensor) -> Tensor:
+    """A to the power of b, in the type of a."""
+    left, right = map(widened, together(a, b))
+    if left.is_floating_point():
+        return torch.pow(left, right.to(left.dtype)) if not right.requires_grad else torch.pow(left, right).to(a.dtype)
+    if right.is_floating_point():
+        return torch.pow(left.double(), right.double()).to(a.dtype)
+    return torch.pow(left, right).to(a.dtype)
+
+
+@op("Clip", since=11)
+def clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+    """X between two bounds."""
+    y = widened(x)
+    if low is not None:
+        y = torch.maximum(*together(y, widened(low)))
+    if high is not None:
+        y = torch.minimum(*together(y, widened(high)))
+    return y.to(x.dtype)
+
+
+@op("Clip")
+def clip_by_attributes(x: Tensor, *, min: float = -3.4028234663852886e38, max: float = 3.4028234663852886e38) -> Tensor:  # noqa: A002  the specification's names
+    """X between two bounds."""
+    return x.clamp(min, max)
+
+
+@op("Where")
+def where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """A where the condition holds, b elsewhere."""
+    test, yes, no = together(condition, a, b)
+    return torch.where(test, widened(yes), widened(no)).to(a.dtype)
+
+
+@op("Cast")
+def cast(x: Tensor, *, to: int, saturate: int = 1, round_mode: str = "up") -> Tensor:
+    """X in another type."""
+    return x.to(dtype(to))
+
+
+@op("CastLike")
+def cast_like(x: Tensor, like: Tensor, *, saturate: int = 1, round_mode: str = "up") -> Tensor:
+    """X in the type of `like`."""
+    return x.to(like.dtype)
+
+
+@op("BitShift")
+def bit_shift(a: Tensor, b: Tensor, *, direction: str) -> Tensor:
+    """A shifted by b bits; what leaves the type is lost."""
+    left, right = a.to(torch.int64), b.to(torch.int64)
+    moved = left << right if direction == "LEFT" else left >> right
+    return (moved & (2 ** (8 * a.element_size()) - 1) if a.element_size() < right.element_size() else moved).to(a.dtype)

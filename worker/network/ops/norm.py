@@ -1,0 +1,127 @@
+"""Normalizations and dropout."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from worker.network.dtypes import dtype
+from worker.network.ops import Context, op
+
+
+def _per_channel(values: Tensor, x: Tensor) -> Tensor:
+    return values.reshape((1, -1) + (1,) * (x.dim() - 2))
+
+
+@op("BatchNormalization", since=7)
+def batch_normalization(
+    x: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    *,
+    epsilon: float = 1e-5,
+    momentum: float = 0.9,
+    training_mode: int = 0,
+    spatial: int = 1,
+    context: Context,
+) -> tuple[Tensor, ...]:
+    """Each channel to mean 0 and variance 1, then scaled and shifted.
+
+    The statistics are the batch's (its variance biased) in training, whatever the file says, and the running ones
+    otherwise; nothing keeps the running ones moving.
+    """
+    if context.training:
+        y = torch.batch_norm(x, scale, bias, None, None, True, 0.0, epsilon, False)  # noqa: FBT003  torch's own order
+        return y, mean, var
+    factor = scale * torch.rsqrt(var + epsilon)
+    y = (x - _per_channel(mean, x)) * _per_channel(factor, x) + _per_channel(bias, x)
+    return y.to(x.dtype), mean, var
+
+
+@op("InstanceNormalization")
+def instance_normalization(x: Tensor, scale: Tensor, bias: Tensor, *, epsilon: float = 1e-5) -> Tensor:
+    """Each channel of each sample to mean 0 and variance 1, then scaled and shifted."""
+    axes = list(range(2, x.dim()))
+    centred = x - x.mean(axes, keepdim=True)
+    variance = centred.square().mean(axes, keepdim=True)
+    return centred * torch.rsqrt(variance + epsilon) * _per_channel(scale, x) + _per_channel(bias, x)
+
+
+@op("GroupNormalization", since=21)
+def group_normalization(
+    x: Tensor, scale: Tensor, bias: Tensor, *, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1
+) -> Tensor:
+    """Each group of channels of each sample to mean 0 and variance 1, then scaled and shifted by channel."""
+    return functional.group_norm(x, num_groups, scale, bias, epsilon)
+
+
+@op("LayerNormalization")
+def layer_normalization(
+    x: Tensor, scale: Tensor, bias: Tensor | None = None, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+) -> tuple[Tensor, ...]:
+    """The axes from `axis` on to mean 0 and variance 1, then scaled and shifted."""
+    axes = list(range(axis % x.dim(), x.dim()))
+    wide = x if x.dtype == torch.float64 else x.to(dtype(stash_type))
+    mean = wide.mean(axes, keepdim=True)
+    centred = wide - mean
+    inverse = torch.rsqrt(centred.square().mean(axes, keepdim=True) + epsilon)
+    scaled = (centred * inverse).to(x.dtype) * scale
+    return scaled if bias is None else scaled + bias, mean, inverse
+
+
+@op("RMSNormalization")
+def rms_normalization(
+    x: Tensor, scale: Tensor, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+) -> Tensor:
+    """The axes from `axis` on to mean square 1, then scaled."""
+    axes = list(range(axis % x.dim(), x.dim()))
+    wide = x if x.dtype == torch.float64 else x.to(dtype(stash_type))
+    return (wide * torch.rsqrt(wide.square().mean(axes, keepdim=True) + epsilon)).to(x.dtype) * scale
+
+
+@op("LRN")
+def local_response(x: Tensor, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Tensor:
+    """Each element divided by (bias + alpha / size · sum of squares over `size` neighbouring channels)^beta."""
+    before, after = (size - 1) // 2, size - 1 - (size - 1) // 2
+    padding = [0, 0] * (x.dim() - 2) + [before, after]
+    squares = functional.pad(x.square(), padding).unfold(1, size, 1).sum(-1)
+    return x / (bias + alpha / size * squares).pow(beta)
+
+
+@op("LpNormalization")
+def lp_normalization(x: Tensor, *, axis: int = -1, p: int = 2) -> Tensor:
+    """Each vector along an axis divided by its p-norm; a vector of zeros stays."""
+    norm = torch.linalg.vector_norm(x, p, axis, keepdim=True)
+    return x / torch.where(norm == 0, torch.ones_like(norm), norm)
+
+
+@op("MeanVarianceNormalization")
+def mean_variance(x: Tensor, *, axes: Sequence[int] = (0, 2, 3)) -> Tensor:
+    """The axes given to mean 0 and variance 1."""
+    centred = x - x.mean(list(axes), keepdim=True)
+    return centred / (centred.square().mean(list(axes), keepdim=True).sqrt() + 1e-9)
+
+
+@op("Dropout", since=12)
+def dropout(
+    x: Tensor, ratio: Tensor | None = None, training_mode: Tensor | None = None, *, seed: int = 0, context: Context
+) -> tuple[Tensor, Tensor]:
+    """In training, each element kept with probability 1 - ratio and scaled to keep the mean; x itself otherwise."""
+    return _dropped(x, 0.5 if ratio is None else float(ratio), context)
+
+
+@op("Dropout")
+def dropout_by_attribute(x: Tensor, *, ratio: float = 0.5, context: Context) -> tuple[Tensor, Tensor]:
+    """In training, each element kept with probability 1 - ratio and scaled to keep the mean; x itself otherwise."""
+    return _dropped(x, ratio, context)
+
+
+def _dropped(x: Tensor, ratio: float, context: Context) -> tuple[Tensor, Tensor]:
+    if not context.training or ratio <= 0:
+        return x, torch.ones_like(x, dtype=torch.bool)
+    there = x.device if context.generator is None else context.generator.device
+    kept = torch.rand(x.shape, generator=context.generator, device=there).to(x.device) >= ratio
+    return x * kept / (1 - ratio) if ratio < 1 else x * 0, kept

@@ -1,0 +1,94 @@
+"""ONNX's protobufs as nodes and tensors."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import torch
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helper
+from torch import Tensor
+
+from service.contract.problem import UnreadableModel, UnsupportedModel
+from worker.network.dtypes import dtype
+from worker.network.graph import Attribute, Graph, Input, Node
+
+
+def tensor(proto: TensorProto, base: str = "") -> Tensor:
+    """Return a tensor of the file's own type; UnreadableModel where its numbers do not fit its shape."""
+    kind = dtype(proto.data_type)
+    try:
+        values = numpy_helper.to_array(proto, base)
+    except Exception as error:
+        msg = f"The tensor {proto.name!r} cannot be read: {error}"
+        raise UnreadableModel(msg) from error
+    if kind == torch.bfloat16:
+        return torch.from_numpy(values.view(np.int16).copy()).view(torch.bfloat16)
+    return torch.from_numpy(np.array(values))
+
+
+def domain(name: str) -> str:
+    """Return a domain's short name: "" is ai.onnx."""
+    return "" if name == "ai.onnx" else name
+
+
+def node(proto: NodeProto, given: Mapping[str, Attribute]) -> Node:
+    """Return a node; `given` are the attributes of the function call around it, if any."""
+    return Node(
+        op=proto.op_type,
+        inputs=tuple(proto.input),
+        outputs=tuple(proto.output),
+        name=proto.name,
+        attributes=attributes(proto.attribute, given),
+        domain=domain(proto.domain),
+    )
+
+
+def subgraph(proto: GraphProto, given: Mapping[str, Attribute]) -> Graph:
+    """Return an attribute's graph: what it does not hold itself it reads from the graph around it."""
+    if proto.sparse_initializer:
+        msg = f"The graph {proto.name!r} holds sparse tensors, which are not supported."
+        raise UnsupportedModel(msg)
+    return Graph(
+        nodes=tuple(node(each, given) for each in proto.node),
+        inputs=tuple(argument(each.name) for each in proto.input),
+        outputs=tuple(each.name for each in proto.output),
+        parameters={},
+        constants={each.name: tensor(each) for each in proto.initializer},
+    )
+
+
+def argument(name: str) -> Input:
+    """Return an input of a graph inside a graph, which takes whatever tensor it is given."""
+    return Input(name, torch.float32, ())
+
+
+def attributes(protos: Iterable[AttributeProto], given: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """Return attributes by name; those that refer to a function's own take their value from `given`."""
+    found = {}
+    for proto in protos:
+        if not proto.ref_attr_name:
+            found[proto.name] = attribute(proto, given)
+        elif proto.ref_attr_name in given:
+            found[proto.name] = given[proto.ref_attr_name]
+    return found
+
+
+def attribute(proto: AttributeProto, given: Mapping[str, Attribute]) -> Attribute:
+    """Return an attribute's value; UnsupportedModel where it is of a kind that no operator here takes."""
+    plain: dict[int, Callable[[], Attribute]] = {
+        AttributeProto.INT: lambda: int(proto.i),
+        AttributeProto.FLOAT: lambda: float(proto.f),
+        AttributeProto.STRING: lambda: _text(proto.s),
+        AttributeProto.INTS: lambda: tuple(int(each) for each in proto.ints),
+        AttributeProto.FLOATS: lambda: tuple(float(each) for each in proto.floats),
+        AttributeProto.STRINGS: lambda: tuple(_text(each) for each in proto.strings),
+        AttributeProto.TENSOR: lambda: tensor(proto.t),
+        AttributeProto.GRAPH: lambda: subgraph(proto.g, given),
+    }
+    if proto.type not in plain:
+        msg = f"The attribute {proto.name!r} is of a kind ({proto.type}) that is not supported."
+        raise UnsupportedModel(msg)
+    return plain[proto.type]()
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
