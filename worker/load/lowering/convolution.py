@@ -1,5 +1,7 @@
 """Convolutions and pooling."""
 
+from typing import Any
+
 import torch
 
 from service.contract.architecture import Shape
@@ -10,7 +12,6 @@ from worker.load.builder import Builder
 from worker.load.channels import channels_first
 from worker.load.drawing import law_of
 from worker.load.lowering import lowering
-from worker.network.graph import Attribute
 from worker.network.laws import fans, torch_default
 
 
@@ -46,7 +47,7 @@ def global_pool(layer: GlobalPool, build: Builder, value: str, shape: Shape) -> 
     return build.node("ReduceMean" if "avg" in layer.kind else "ReduceMax", value, axes, keepdims=0)
 
 
-def _window(layer: Window, shape: Shape) -> dict[str, Attribute]:
+def _window(layer: Window, shape: Shape) -> dict[str, Any]:
     kernel, stride, _ = layer.steps
     before, after = zip(*layer.pads(shape), strict=True)
     return {"kernel_shape": kernel, "strides": stride, "pads": (*before, *after)}

@@ -47,8 +47,8 @@ def group_norm(layer: GroupNorm, build: Builder, value: str, shape: Shape) -> st
     weights = _affine(build, (channels(shape),))
 
     def inside(given: str) -> str:
-        attributes = {"num_groups": layer.groups, "epsilon": layer.epsilon}
-        return build.node("GroupNormalization", given, *weights, **attributes)
+        groups = layer.groups
+        return build.node("GroupNormalization", given, *weights, num_groups=groups, epsilon=layer.epsilon)
 
     if len(shape) > VECTOR:
         return channels_first(build, value, shape, inside)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from math import sqrt
+from typing import Any
 
 import torch
 
@@ -11,7 +12,7 @@ from service.contract.architecture.recurrent import Gru, Lstm, Rnn
 from worker.load.builder import Builder
 from worker.load.drawing import law_of
 from worker.load.lowering import lowering
-from worker.network.graph import Attribute, Law
+from worker.network.graph import Law
 from worker.network.laws import Constant, Fans, Shifted, Stacked, Uniform
 
 FORGET = 2
@@ -38,7 +39,7 @@ def recurrent(layer: Lstm | Gru | Rnn, build: Builder, value: str, shape: Shape)
 def _cell(layer: Lstm | Gru | Rnn, build: Builder, value: str, features: int, *, every: bool) -> str:
     """Put down one operator; return its states (time, directions, batch, units) or the last (directions, …)."""
     weights = [build.parameter(role, law) for role, law in _laws(layer, features)]
-    attributes: dict[str, Attribute] = {
+    attributes: dict[str, Any] = {
         "hidden_size": layer.units,
         "direction": "bidirectional" if layer.bidirectional else "forward",
     }
