@@ -2,12 +2,16 @@
 
     Trouble
     ├── Refused          the request is at fault                  4xx
+    │   ├── Malformed        400   a body that is not what its Content-Type says
     │   ├── NotFound         404
+    │   ├── NotAllowed       405
+    │   ├── NotAcceptable    406   a report in a format that nobody writes
     │   ├── NotFinished      409
     │   ├── TooLarge         413
     │   ├── Unsupported      415
     │   ├── Invalid          422   an option, a description or a batch that breaks its schema
-    │   └── KeyReused        422   an idempotency key with another body
+    │   ├── KeyReused        422   an idempotency key with another body
+    │   └── NoReport         422   the examination failed or was cancelled; `cause` says why
     ├── Unfit            the upload cannot be examined            the job fails, 422 in the problem
     │   ├── UnreadableModel
     │   ├── UnreadableBatch
@@ -83,10 +87,28 @@ class Refused(Trouble):
     title, status = "The request is refused.", 400
 
 
+class Malformed(Refused):
+    """A body that cannot be read as what its Content-Type says."""
+
+    title, status = "The body cannot be read.", 400
+
+
 class NotFound(Refused):
     """Nothing is kept under this name."""
 
     title, status = "There is no such thing.", 404
+
+
+class NotAllowed(Refused):
+    """A method that this path does not have."""
+
+    title, status = "This path does not have this method.", 405
+
+
+class NotAcceptable(Refused):
+    """A representation that nobody here writes."""
+
+    title, status = "There is no such representation.", 406
 
 
 class NotFinished(Refused):
@@ -117,6 +139,21 @@ class KeyReused(Refused):
     """An idempotency key that came before with another body."""
 
     title, status = "The idempotency key belongs to another request.", 422
+
+
+class NoReport(Refused):
+    """An examination that ended without a report: it failed, or it was cancelled."""
+
+    title, status = "The examination ended without a report.", 422
+
+    def __init__(self, detail: str, *, cause: Problem | None = None) -> None:
+        """Say what became of the job, and the problem that it ended in."""
+        super().__init__(detail)
+        self.cause = cause
+
+    def problem(self, instance: str | None = None) -> Problem:
+        """Return what goes on the wire, with the job's own problem as `cause`."""
+        return Problem(**super().problem(instance).model_dump(), cause=self.cause)
 
 
 class Unfit(Trouble):

@@ -1,0 +1,43 @@
+"""What the engine can do, as data: the worker writes these files from its code, and the service reads them."""
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from typing import Any, Literal, get_args
+
+from service.contract.architecture import LayerBase
+
+Kind = Literal["rules", "treatments", "operators"]
+
+
+@cache
+def entries(kind: Kind) -> tuple[dict[str, Any], ...]:
+    """Return the entries of a catalogue, in the order of its file."""
+    text = resources.files(__name__).joinpath(f"{kind}.json").read_text("utf-8")
+    return tuple(json.loads(text))
+
+
+@cache
+def layers() -> tuple[dict[str, Any], ...]:
+    """Return the layers of the architecture language, by kind: what each does, its schema and an example."""
+    found = (entry for layer in _below(LayerBase) for entry in _kinds(layer))
+    return tuple(sorted(found, key=lambda entry: str(entry["kind"])))
+
+
+def _below(base: type[LayerBase]) -> Iterator[type[LayerBase]]:
+    for child in base.__subclasses__():
+        if "kind" in child.model_fields:
+            yield child
+        yield from _below(child)
+
+
+def _kinds(layer: type[LayerBase]) -> Iterator[dict[str, Any]]:
+    """Yield an entry for each kind that the class reads: its own example where it has one, the first otherwise."""
+    schema = layer.model_json_schema()
+    extra = layer.model_config.get("json_schema_extra")
+    examples = extra.get("examples", []) if isinstance(extra, dict) else []
+    own = {one["kind"]: one for one in examples if isinstance(one, dict)} if isinstance(examples, list) else {}
+    for kind in get_args(layer.model_fields["kind"].annotation):
+        example = own.get(kind) or next(iter(own.values()), {}) | {"kind": kind}
+        yield {"kind": kind, "title": (layer.__doc__ or "").partition("\n")[0], "example": example, "schema": schema}

@@ -1,0 +1,91 @@
+"""The catalogues, the schemas, and a page for every kind of problem."""
+
+from html import escape
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from service import catalogue, schemas
+from service.contract.problem import NotFound, Trouble, kinds
+from service.present.page import SECURITY, page
+from service.problems import refusals
+
+router = APIRouter(tags=["catalogue"])
+
+KINDS: tuple[type[Trouble], ...] = (Trouble, *kinds())
+PAGE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
+Entries = list[dict[str, Any]]
+
+
+@router.get("/v1/rules")
+def rules() -> Entries:
+    """List the rules: what each measures, why it matters, and when it is wrong."""
+    return list(catalogue.entries("rules"))
+
+
+@router.get("/v1/rules/{code}", responses=refusals(NotFound))
+def rule(code: str) -> dict[str, Any]:
+    """Return one rule, by its code or by one of its aliases."""
+    for entry in catalogue.entries("rules"):
+        if code.lower() in {name.lower() for name in (entry["code"], *entry.get("aliases", ()))}:
+            return entry
+    msg = f"There is no rule {code[:80]!r}; /v1/rules lists them."
+    raise NotFound(msg)
+
+
+@router.get("/v1/treatments")
+def treatments() -> Entries:
+    """List the treatments that can be tried."""
+    return list(catalogue.entries("treatments"))
+
+
+@router.get("/v1/operators")
+def operators() -> Entries:
+    """List the ONNX operators that can be examined."""
+    return list(catalogue.entries("operators"))
+
+
+@router.get("/v1/layers")
+def layers() -> Entries:
+    """List the layers of the architecture language, each with an example."""
+    return list(catalogue.layers())
+
+
+@router.get("/v1/schema/{name}", responses=refusals(NotFound))
+def schema(name: Literal["architecture", "options", "policy", "report"]) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a document that callers send or receive."""
+    return schemas.of(name)
+
+
+@router.get("/problems", response_model=list[dict[str, Any]])
+def problems() -> Entries:
+    """List the kinds of problem."""
+    return [_described(kind) for kind in KINDS]
+
+
+@router.get(
+    "/problems/{slug}",
+    response_model=dict[str, Any],
+    responses=PAGE | refusals(NotFound),
+)
+def problem(slug: str, accept: Annotated[str, Header(max_length=1000)] = "") -> Response:
+    """Describe one kind of problem: where the `type` of an error leads."""
+    for kind in KINDS:
+        if kind.slug() == slug:
+            said = _described(kind)
+            if "text/html" in accept:
+                text = f"<p>{escape(said['description'])}</p><p>Status {kind.status}, {escape(said['type'])}</p>"
+                return HTMLResponse(page(kind.title, text), headers=SECURITY)
+            return JSONResponse(said)
+    msg = f"There is no kind of problem {slug[:80]!r}; /problems lists them."
+    raise NotFound(msg)
+
+
+def _described(kind: type[Trouble]) -> dict[str, Any]:
+    return {
+        "type": f"/problems/{kind.slug()}",
+        "title": kind.title,
+        "status": kind.status,
+        "description": " ".join((kind.__doc__ or "").split()),
+    }

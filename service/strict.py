@@ -1,0 +1,70 @@
+"""JSON without its traps: no NaN, no number beyond a double, no key twice, no bottomless nesting."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from service.contract.problem import Invalid, Malformed
+from service.problems import invalid
+
+Model = TypeVar("Model", bound=BaseModel)
+
+MOST_NESTED = 128
+"""Deepest nesting that is read."""
+
+
+def read(content: bytes, what: str) -> Any:  # noqa: ANN401  JSON is any of six types
+    """Return the JSON value in `content`; Malformed, naming `what`, where it is none or holds a trap."""
+    try:
+        value = orjson.loads(content)
+        json.loads(content, object_pairs_hook=_without_twins)
+    except orjson.JSONDecodeError as error:
+        msg = f"{what} is not JSON: {error}."
+        raise Malformed(msg) from error
+    except Invalid as error:
+        msg = f"{what} is ambiguous: {error.detail}"
+        raise Malformed(msg) from error
+    except (ValueError, RecursionError) as error:
+        msg = f"{what} is nested deeper than can be read, or holds a number with too many digits."
+        raise Malformed(msg) from error
+    if _deeper(value, MOST_NESTED):
+        msg = f"{what} is nested deeper than {MOST_NESTED} levels."
+        raise Malformed(msg)
+    return value
+
+
+def fit(model: type[Model], value: Any, what: str, within: str = "") -> Model:  # noqa: ANN401  what `read` returns
+    """Return `value` as a `model`; Invalid, with the pointer of the first complaint below `within`, otherwise."""
+    try:
+        return model.model_validate_json(orjson.dumps(value))
+    except ValidationError as error:
+        raise invalid(error, within, what) from error
+
+
+def _without_twins(pairs: Sequence[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            msg = f"the key {key[:80]!r} is there twice in one object."
+            raise Invalid(msg)
+        seen.add(key)
+
+
+def _deeper(value: object, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [child for one in layer for child in _children(one)]
+        if not layer:
+            return False
+    return True
+
+
+def _children(value: object) -> Sequence[object]:
+    if isinstance(value, dict):
+        return [child for child in value.values() if isinstance(child, dict | list)]
+    if isinstance(value, list):
+        return [child for child in value if isinstance(child, dict | list)]
+    return ()
