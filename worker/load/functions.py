@@ -79,7 +79,7 @@ def _refuse_difference(function: str, name: str, domain: str, own: int | None, o
     if own is None or outer is None or own == outer or not defs.has(name, domain):
         return
     if _since(name, own, domain) != _since(name, outer, domain):
-        msg = f"The function {function!r} uses {name} of version {own}, the model version {outer}: both at once are not supported."
+        msg = f"The function {function!r} uses {name} of version {own}, but the model uses version {outer} of it."
         raise UnsupportedModel(msg)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto, ValueInfoProto
 from torch import Tensor
 
@@ -27,6 +27,7 @@ OLDEST = 7
 NOTHING: Mapping[str, Path] = MappingProxyType({})
 CARRIES = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Slice"})
 """Operators through which an index stays an index."""
+FEW_CONVOLUTIONS = 3
 
 
 def read(model: Path, external: Mapping[str, Path] = NOTHING, max_nodes: int = MAX_NODES) -> Graph:
@@ -192,8 +193,8 @@ def _notes(graph: Graph) -> Iterator[str]:
     """Yield what the file's look suggests about how it was exported."""
     if _folds_normalization(graph):
         yield (
-            "Every convolution has a bias and no normalization follows: the export may have folded BatchNormalization "
-            "into the weights. Export for training (torch.onnx.export with training=TrainingMode.TRAINING and "
+            "Every convolution has a bias and nothing normalizes: the export may have folded BatchNormalization into the "
+            "weights. Export for training (torch.onnx.export with training=TrainingMode.TRAINING and "
             "do_constant_folding=False, or with dynamo=True and the module in train mode) to examine it."
         )
     values = [each.value for each in graph.parameters.values() if each.value.numel() > 1]
@@ -203,11 +204,14 @@ def _notes(graph: Graph) -> Iterator[str]:
         yield "The file holds no parameters that a gradient could reach."
 
 
-FEW_CONVOLUTIONS = 3
-
-
 def _folds_normalization(graph: Graph) -> bool:
+    """Whether convolutions have biases that no module seems to own, and nothing normalizes."""
     convolutions = [node for node in graph.nodes if node.op == "Conv"]
     normalized = any("Normalization" in node.op for node in graph.nodes)
-    biased = all(len(names(node.inputs)) > 2 for node in convolutions)  # noqa: PLR2004  x, weight and bias
-    return len(convolutions) >= FEW_CONVOLUTIONS and biased and not normalized
+    return len(convolutions) >= FEW_CONVOLUTIONS and not normalized and all(map(_strange_bias, convolutions))
+
+
+def _strange_bias(node: Node) -> bool:
+    """Whether a convolution has a bias that is not named for the module that its weight is named for."""
+    _, weight, *bias = names(node.inputs)
+    return bool(bias) and bias[0] != weight.removesuffix("weight") + "bias"

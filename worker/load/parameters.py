@@ -14,7 +14,7 @@ joined on; the unit scale and zero shift of an InstanceNormalization between res
 is written; and whatever feeds only shapes, Where, Clip, Pow, Resize and the like.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -117,9 +117,9 @@ def parameters(graph: Graph) -> dict[str, Tensor]:
     return {name: _written(file.value(name)) for name in sorted(strong | weak, key=_order(graph, nodes))}
 
 
-def _order(graph: Graph, nodes: Sequence[Node]) -> "_Order":
-    names_in_order = [*graph.constants, *(name for node in nodes for name in node.outputs)]
-    return {name: place for place, name in enumerate(names_in_order)}.__getitem__
+def _order(graph: Graph, nodes: Sequence[Node]) -> Callable[[str], int]:
+    in_order = [*graph.constants, *(name for node in nodes for name in node.outputs)]
+    return {name: place for place, name in enumerate(in_order)}.__getitem__
 
 
 def _written(value: Tensor) -> Tensor:

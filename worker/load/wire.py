@@ -66,19 +66,19 @@ def count(data: memoryview, limit: int) -> Count:
     TooComplex above `limit`, or where fields are many beyond reason; UnreadableModel where the bytes are no protobuf.
     """
     found = Count(limit)
-    _scan(data, 0, len(data), _MODEL, found, 0)
+    _scan(data, (0, len(data)), _MODEL, found, 0)
     return found
 
 
-def _scan(data: memoryview, start: int, end: int, message: Message, found: Count, depth: int) -> None:
+def _scan(data: memoryview, span: tuple[int, int], message: Message, found: Count, depth: int) -> None:
     if depth > DEEPEST:
         msg = f"The model's file is nested more than {DEEPEST} levels deep, which is the limit."
         raise TooComplex(msg)
-    for number, begin, stop in _fields(data, start, end):
+    for number, begin, stop in _fields(data, *span):
         found.add(element=(id(message), number) in _ELEMENTS)
         inner = message.get(number)
         if inner is not None and begin < stop:
-            _scan(data, begin, stop, inner, found, depth + 1)
+            _scan(data, (begin, stop), inner, found, depth + 1)
 
 
 def _fields(data: memoryview, at: int, end: int) -> Iterator[tuple[int, int, int]]:

@@ -13,7 +13,14 @@ from worker.network.export import node_proto
 from worker.network.graph import Attribute, Graph, Node
 
 
-def schema(node: Node, opset: int) -> defs.OpSchema:
+def defined(node: Node, opset: int) -> None:
+    """Check that ONNX defines a node's operator by others; UnsupportedOperator where it does not."""
+    specified = _schema(node, opset)
+    if not (specified.has_function or specified.has_context_dependent_function):  # type: ignore[attr-defined]
+        raise unsupported(node, opset)
+
+
+def _schema(node: Node, opset: int) -> defs.OpSchema:
     """Return the specification of a node's operator; UnsupportedOperator where there is none."""
     try:
         return defs.get_schema(node.op, opset, node.domain)
@@ -29,18 +36,18 @@ def unsupported(node: Node, opset: int, why: str = "") -> UnsupportedOperator:
 
 def body(node: Node, opset: int, inputs: Sequence[Tensor | None]) -> Graph:
     """Return the graph that defines a node's operator, for inputs of these types and ranks."""
-    specified = schema(node, opset)
-    if specified.has_function:
-        versions = specified.function_opset_versions
+    specified = _schema(node, opset)
+    if specified.has_function:  # type: ignore[attr-defined]
+        versions = specified.function_opset_versions  # type: ignore[attr-defined]
         chosen = max((each for each in versions if each <= opset), default=min(versions))
-        return _graph(specified.get_function_with_opset_version(chosen), node, specified, opset)
-    if not specified.has_context_dependent_function:
+        return _graph(specified.get_function_with_opset_version(chosen), node, specified, opset)  # type: ignore[attr-defined]
+    if not specified.has_context_dependent_function:  # type: ignore[attr-defined]
         raise unsupported(node, opset)
-    versions = specified.context_dependent_function_opset_versions
+    versions = specified.context_dependent_function_opset_versions  # type: ignore[attr-defined]
     chosen = max((each for each in versions if each <= opset), default=min(versions))
     types = [b"" if value is None else _type(value).SerializeToString() for value in inputs]
     call = node_proto(node).SerializeToString()
-    made = specified.get_context_dependent_function_with_opset_version(chosen, call, types)
+    made = specified.get_context_dependent_function_with_opset_version(chosen, call, types)  # type: ignore[attr-defined]
     return _graph(made, node, specified, opset)
 
 

@@ -7,7 +7,7 @@ from onnx import TensorProto
 
 from service.contract.problem import UnsupportedModel
 
-TORCH = MappingProxyType(
+TORCH: MappingProxyType[int, torch.dtype] = MappingProxyType(
     {
         TensorProto.FLOAT: torch.float32,
         TensorProto.UINT8: torch.uint8,
@@ -31,7 +31,7 @@ def dtype(code: int) -> torch.dtype:
     """Return torch's type for ONNX's `code`; UnsupportedModel where torch has none that computes."""
     if code not in TORCH:
         known = code in TensorProto.DataType.values()
-        name = TensorProto.DataType.Name(code) if known else str(code)  # type: ignore[arg-type]
+        name = TensorProto.DataType.Name(code) if known else str(code)
         msg = f"The model holds values of type {name}, which is not supported."
         raise UnsupportedModel(msg)
-    return TORCH[code]  # type: ignore[index]
+    return TORCH[code]

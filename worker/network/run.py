@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from service.contract.problem import BatchMismatch, OutOfMemory, Trouble
-from worker.network.body import body, schema, unsupported
+from worker.network.body import body, defined, unsupported
 from worker.network.graph import Graph, Node, names
 from worker.network.ops import Context, Operator, find
 
@@ -151,16 +151,10 @@ class Program:
         }
         operator = find(node.domain, node.op, opset)
         if operator is None:
-            _check_defined(node, opset)
+            defined(node, opset)
         elif unknown := node.attributes.keys() - operator.attributes:
             raise unsupported(node, opset, f" with the attribute {min(unknown)!r}")
         return _Step(node, opset, operator, bodies)
-
-
-def _check_defined(node: Node, opset: int) -> None:
-    specified = schema(node, opset)
-    if not (specified.has_function or specified.has_context_dependent_function):
-        raise unsupported(node, opset)
 
 
 def _enter(program: Program, around: Values, context: Context, *arguments: Tensor) -> tuple[Tensor, ...]:

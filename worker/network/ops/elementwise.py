@@ -77,7 +77,7 @@ for _name, _function in {
 }.items():
     _unary(_name, _function)
 
-for _name, _pair in {
+_ARITHMETIC: dict[str, Binary] = {
     "Add": torch.add,
     "BitwiseAnd": torch.bitwise_and,
     "BitwiseOr": torch.bitwise_or,
@@ -85,7 +85,8 @@ for _name, _pair in {
     "Div": _divide,
     "Mul": torch.mul,
     "Sub": torch.sub,
-}.items():
+}
+for _name, _pair in _ARITHMETIC.items():
     _binary(_name, _pair)
 
 for _name, _pair in {
@@ -100,7 +101,8 @@ for _name, _pair in {
 }.items():
     _binary(_name, _pair, truth=True)
 
-for _name, _pair in {"Max": torch.maximum, "Min": torch.minimum, "Sum": torch.add}.items():
+_COMBINATIONS: dict[str, Binary] = {"Max": torch.maximum, "Min": torch.minimum, "Sum": torch.add}
+for _name, _pair in _COMBINATIONS.items():
     _variadic(_name, _pair)
 
 

@@ -41,4 +41,5 @@ def einsum(*factors: Tensor, equation: str) -> Tensor:
 @op("Det")
 def det(x: Tensor) -> Tensor:
     """The determinant of each matrix."""
-    return torch.linalg.det(x)
+    determinant: Tensor = torch.linalg.det(x)
+    return determinant

@@ -22,7 +22,7 @@ MAX_AT = {
 class Pool:
     """A pooling window over an input, with the output's sizes and the room that ceil_mode adds at the ends."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  the attributes that all pooling shares
         self,
         x: Tensor,
         kernel: Sequence[int],
@@ -69,7 +69,9 @@ class Pool:
             starts = torch.arange(self.out[axis], device=x.device) * self.window.strides[axis]
             taps = torch.arange(self.window.kernel[axis], device=x.device) * self.window.dilations[axis]
             where = starts.reshape(-1, 1) + taps
-            x = x.index_select(2 + axis, where.reshape(-1)).unflatten(2 + axis, where.shape).movedim(3 + axis, -1)
+            taken = x.index_select(2 + axis, where.reshape(-1))
+            split = [*x.shape[: 2 + axis], *where.shape, *x.shape[3 + axis :]]
+            x = taken.reshape(split).movedim(3 + axis, -1)
         return x.flatten(2 + self.rank)
 
 
@@ -92,8 +94,12 @@ def max_pool(
     padded = pool.padded(values, -math.inf)
     slid = pool.window
     if context.outputs == 1:
-        return (_trimmed(MAX[pool.rank](padded, slid.kernel, slid.strides, 0, slid.dilations), pool).to(x.dtype),)
-    largest, where = MAX_AT[pool.rank](padded, slid.kernel, slid.strides, 0, slid.dilations)
+        return (
+            _trimmed(MAX[pool.rank](padded, slid.kernel, slid.strides, [0] * pool.rank, slid.dilations), pool).to(
+                x.dtype
+            ),
+        )
+    largest, where = MAX_AT[pool.rank](padded, slid.kernel, slid.strides, [0] * pool.rank, slid.dilations)
     line = _trimmed(_unpadded(where, padded, pool, columns_first=bool(storage_order)), pool)
     return _trimmed(largest, pool).to(x.dtype), line
 

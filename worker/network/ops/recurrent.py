@@ -1,6 +1,6 @@
 """Recurrent layers, step by step, so that what happens between steps can be measured."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,41 +32,51 @@ Step = Callable[[Cell, Tensor, Tensor], Tensor]
 """(cell, weighted input [batch, gates], state [batch, width]) → the next state."""
 
 
-def _elu(x: Tensor, alpha: float) -> Tensor:
-    return functional.elu(x, alpha)
-
-
-FUNCTIONS: dict[str, Callable[[float | None, float | None], Activation]] = {
-    "relu": lambda alpha, beta: torch.relu,
-    "tanh": lambda alpha, beta: torch.tanh,
-    "sigmoid": lambda alpha, beta: torch.sigmoid,
-    "softsign": lambda alpha, beta: functional.softsign,
-    "softplus": lambda alpha, beta: functional.softplus,
-    "elu": lambda alpha, beta: partial(_elu, alpha=1.0 if alpha is None else alpha),
-    "leakyrelu": lambda alpha, beta: partial(functional.leaky_relu, negative_slope=0.01 if alpha is None else alpha),
-    "thresholdedrelu": lambda alpha, beta: lambda x: torch.where(x > (1.0 if alpha is None else alpha), x, 0 * x),
-    "affine": lambda alpha, beta: lambda x: (1.0 if alpha is None else alpha) * x + (beta or 0.0),
-    "scaledtanh": lambda alpha, beta: lambda x: (1.0 if alpha is None else alpha) * torch.tanh(x * (beta or 1.0)),
-    "hardsigmoid": lambda alpha, beta: (
-        lambda x: ((0.2 if alpha is None else alpha) * x + (0.5 if beta is None else beta)).clamp(0, 1)
-    ),
+PLAIN: Mapping[str, Activation] = {
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "softplus": functional.softplus,
+    "softsign": functional.softsign,
+    "tanh": torch.tanh,
 }
+SHAPED: Mapping[str, tuple[Callable[..., Tensor], float]] = {
+    "elu": (functional.elu, 1.0),
+    "leakyrelu": (functional.leaky_relu, 0.01),
+    "thresholdedrelu": (lambda x, alpha: torch.where(x > alpha, x, 0 * x), 1.0),
+}
+"""Functions of x and alpha, with alpha's default."""
+AFFINE: Mapping[str, tuple[Callable[..., Tensor], float, float]] = {
+    "affine": (lambda x, alpha, beta: alpha * x + beta, 1.0, 0.0),
+    "hardsigmoid": (lambda x, alpha, beta: (alpha * x + beta).clamp(0, 1), 0.2, 0.5),
+    "scaledtanh": (lambda x, alpha, beta: alpha * torch.tanh(beta * x), 1.0, 1.0),
+}
+"""Functions of x, alpha and beta, with the defaults of these."""
 
 
 def _functions(names: Sequence[str], alphas: Sequence[float] | None, betas: Sequence[float] | None) -> list[Activation]:
     """Return the activation functions by name; alphas and betas go to those that take them, in order."""
     alpha, beta = iter(alphas or ()), iter(betas or ())
-    made = []
-    for name in map(str.lower, names):
-        if name not in FUNCTIONS:
-            msg = f"The recurrent activation {name!r} is not supported."
-            raise UnsupportedOperator(msg)
-        takes_alpha = name in {"elu", "leakyrelu", "thresholdedrelu", "affine", "scaledtanh", "hardsigmoid"}
-        takes_beta = name in {"affine", "scaledtanh", "hardsigmoid"}
-        made.append(
-            FUNCTIONS[name](next(alpha, None) if takes_alpha else None, next(beta, None) if takes_beta else None)
-        )
-    return made
+    return [_function(name.lower(), alpha, beta) for name in names]
+
+
+def _function(name: str, alphas: Iterator[float], betas: Iterator[float]) -> Activation:
+    if name in PLAIN:
+        return PLAIN[name]
+    if name in SHAPED:
+        shaped, alpha = SHAPED[name]
+        return _applied(shaped, next(alphas, alpha))
+    if name in AFFINE:
+        affine, alpha, beta = AFFINE[name]
+        return _applied(affine, next(alphas, alpha), next(betas, beta))
+    msg = f"The recurrent activation {name!r} is not supported."
+    raise UnsupportedOperator(msg)
+
+
+def _applied(function: Callable[..., Tensor], *settings: float) -> Activation:
+    def apply(x: Tensor) -> Tensor:
+        return function(x, *settings)
+
+    return apply
 
 
 @dataclass(frozen=True)
@@ -141,9 +151,9 @@ def _rnn_step(cell: Cell, weighted: Tensor, state: Tensor) -> Tensor:
 def _gru_step(cell: Cell, weighted: Tensor, state: Tensor, *, linear_before_reset: bool) -> Tensor:
     gate, candidate = cell.functions
     width = state.shape[-1]
-    x_gates, x_new = weighted.split([2 * width, width], 1)
-    w_gates, w_new = cell.recurrence.split([2 * width, width])
-    b_gates, b_new = cell.recurrent_bias.split([2 * width, width])
+    x_gates, x_new = weighted.tensor_split([2 * width], 1)
+    w_gates, w_new = cell.recurrence.tensor_split([2 * width])
+    b_gates, b_new = cell.recurrent_bias.tensor_split([2 * width])
     update, reset = gate(cell.clip(x_gates + torch.addmm(b_gates, state, w_gates.t()))).chunk(2, 1)
     if linear_before_reset:
         remembered = reset * torch.addmm(b_new, state, w_new.t())
@@ -197,7 +207,7 @@ def _laid_out(y: Tensor, lasts: Sequence[Tensor], *, batch_first: bool) -> tuple
 
 
 @op("RNN", since=7)
-def rnn(
+def rnn(  # noqa: PLR0917  the specification's inputs
     x: Tensor,
     w: Tensor,
     r: Tensor,
@@ -226,7 +236,7 @@ def rnn(
 
 
 @op("GRU", since=7)
-def gru(
+def gru(  # noqa: PLR0917  the specification's inputs
     x: Tensor,
     w: Tensor,
     r: Tensor,
@@ -257,7 +267,7 @@ def gru(
 
 
 @op("LSTM", since=7)
-def lstm(
+def lstm(  # noqa: PLR0917  the specification's inputs
     x: Tensor,
     w: Tensor,
     r: Tensor,

@@ -82,7 +82,8 @@ def _l1(x: Tensor, axes: list[int], keep: bool) -> Tensor:  # noqa: FBT001
 def _l2(x: Tensor, axes: list[int], keep: bool) -> Tensor:  # noqa: FBT001
     wide = _exact(x)
     if wide.is_floating_point() and x.is_floating_point():
-        return torch.linalg.vector_norm(wide, 2, axes, keep).to(x.dtype)
+        norm: Tensor = torch.linalg.vector_norm(wide, 2, axes, keep)
+        return norm.to(x.dtype)
     return wide.square().sum(axes, keep).sqrt().to(x.dtype)
 
 
@@ -135,20 +136,19 @@ def _position(here: Tensor, axis: int, keep: bool, last: bool) -> Tensor:  # noq
 @op("CumSum")
 def cum_sum(x: Tensor, axis: Tensor, *, exclusive: int = 0, reverse: int = 0) -> Tensor:
     """The running sum along an axis."""
-    return _running(torch.cumsum, x, int(axis), exclusive, reverse, 0)
+    return _running(torch.cumsum, x, int(axis), exclusive=exclusive, reverse=reverse)
 
 
 @op("CumProd")
 def cum_prod(x: Tensor, axis: Tensor, *, exclusive: int = 0, reverse: int = 0) -> Tensor:
     """The running product along an axis."""
-    return _running(torch.cumprod, x, int(axis), exclusive, reverse, 1)
+    return _running(torch.cumprod, x, int(axis), exclusive=exclusive, reverse=reverse)
 
 
-def _running(
-    function: Callable[..., Tensor], x: Tensor, axis: int, exclusive: int, reverse: int, neutral: int
-) -> Tensor:
+def _running(function: Callable[..., Tensor], x: Tensor, axis: int, *, exclusive: int, reverse: int) -> Tensor:
     y = x.flip(axis) if reverse else x
     if exclusive:
-        y = torch.cat([torch.full_like(y.narrow(axis, 0, 1), neutral), y.narrow(axis, 0, y.shape[axis] - 1)], axis)
-    total = function(y, axis, dtype=x.dtype)
+        first = torch.full_like(y.narrow(axis, 0, 1), function is torch.cumprod)
+        y = torch.cat([first, y.narrow(axis, 0, y.shape[axis] - 1)], axis)
+    total: Tensor = function(y, axis, dtype=x.dtype)
     return total.flip(axis) if reverse else total

@@ -71,7 +71,13 @@ def unsqueeze_by_attribute(x: Tensor, *, axes: Sequence[int]) -> Tensor:
 @op("Expand")
 def expand(x: Tensor, target: Tensor) -> Tensor:
     """X repeated along axes of size 1, as broadcasting does."""
-    return x.expand(torch.broadcast_shapes(x.shape, tuple(integers(target))))
+    return x.expand(_broadcast(list(x.shape), integers(target)))
+
+
+def _broadcast(own: list[int], target: list[int]) -> list[int]:
+    rank = max(len(own), len(target))
+    left, right = ([1] * (rank - len(sizes)) + sizes for sizes in (own, target))
+    return [theirs if mine == 1 else mine for mine, theirs in zip(left, right, strict=True)]
 
 
 @op("Tile", since=6)

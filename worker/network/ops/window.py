@@ -17,7 +17,7 @@ class Window(NamedTuple):
         return (self.kernel[axis] - 1) * self.dilations[axis] + 1
 
 
-def window(
+def window(  # noqa: PLR0917  the attributes that convolutions and pooling share
     sizes: Sequence[int],
     kernel: Sequence[int],
     strides: Sequence[int] | None,

@@ -1,0 +1,72 @@
+"""Control flow: branches and loops over subgraphs, which see the values around them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from worker.network.ops import Body, Context, op
+
+
+@op("If")
+def branch(condition: Tensor, *, then_branch: Body, else_branch: Body) -> tuple[Tensor, ...]:
+    """What one of two subgraphs gives."""
+    return then_branch() if bool(condition) else else_branch()
+
+
+@op("Loop")
+def loop(
+    trips: Tensor | None, condition: Tensor | None, *carried: Tensor, body: Body, context: Context
+) -> tuple[Tensor, ...]:
+    """A subgraph run again and again; what it carries goes round, what it scans is stacked."""
+    state, scanned, count = list(carried), [], 0
+    going = condition is None or bool(condition)
+    most = None if trips is None else int(trips)
+    while going and (most is None or count < most):
+        again, *results = body(torch.tensor(count), torch.tensor(going), *state)
+        state, scanned_now = results[: len(state)], results[len(state) :]
+        scanned.append(scanned_now)
+        going, count = bool(again), count + 1
+    if not scanned:
+        return *state, *[torch.zeros(0)] * (context.outputs - len(state))
+    return *state, *(torch.stack(values) for values in zip(*scanned, strict=True))
+
+
+@op("Scan", since=9)
+def scan(
+    *values: Tensor,
+    body: Body,
+    num_scan_inputs: int,
+    scan_input_axes: Sequence[int] | None = None,
+    scan_input_directions: Sequence[int] | None = None,
+    scan_output_axes: Sequence[int] | None = None,
+    scan_output_directions: Sequence[int] | None = None,
+    context: Context,
+) -> tuple[Tensor, ...]:
+    """A subgraph run along the scanned inputs; states go round, what it gives at each step is stacked."""
+    states = list(values[: len(values) - num_scan_inputs])
+    inputs = values[len(values) - num_scan_inputs :]
+    made = context.outputs - len(states)
+    slices = [
+        _slices(value, axis, back)
+        for value, axis, back in zip(
+            inputs, scan_input_axes or [0] * len(inputs), scan_input_directions or [0] * len(inputs), strict=True
+        )
+    ]
+    rows: list[tuple[Tensor, ...]] = []
+    for step in zip(*slices, strict=True):
+        results = body(*states, *step)
+        states = list(results[: len(states)])
+        rows.append(results[len(states) :])
+    axes, backs = scan_output_axes or [0] * made, scan_output_directions or [0] * made
+    columns = zip(*rows, strict=True)
+    stacked = (
+        torch.stack(column[::-1] if back else column, axis)
+        for column, axis, back in zip(columns, axes, backs, strict=True)
+    )
+    return *states, *stacked
+
+
+def _slices(value: Tensor, axis: int, back: int) -> Sequence[Tensor]:
+    parts = value.unbind(axis)
+    return parts[::-1] if back else parts

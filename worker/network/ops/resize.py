@@ -1,0 +1,261 @@
+"""Operators that sample images anew: resizing axis by axis, grids, and padding."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from worker.network.ops import integers, op
+from worker.network.ops.window import torch_order
+
+NEAREST: dict[str, Callable[[Tensor], Tensor]] = {
+    "round_prefer_floor": lambda at: torch.ceil(at - 0.5),
+    "round_prefer_ceil": lambda at: torch.floor(at + 0.5),
+    "floor": torch.floor,
+    "ceil": torch.ceil,
+}
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How `Resize` samples, whatever the axis."""
+
+    mode: str
+    coordinates: str
+    nearest: str
+    cubic: float
+    exclude_outside: bool
+    antialias: bool
+    outside: float
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis to resize: its sizes before and after, the scale, and the region of interest."""
+
+    index: int
+    before: int
+    after: int
+    scale: float
+    begin: float = 0.0
+    end: float = 1.0
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing changes along this axis."""
+        return self.before == self.after and self.scale == 1
+
+    def shaped(self, values: Tensor, rank: int) -> Tensor:
+        """Return one value per new position, shaped to broadcast along this axis."""
+        return values.reshape([-1 if axis == self.index else 1 for axis in range(rank)])
+
+
+def _align_corners(at: Tensor, axis: Axis) -> Tensor:
+    scaled = axis.scale * axis.before
+    length = scaled if abs(scaled - axis.after) < 1 else axis.after
+    return at * (axis.before - 1) / (length - 1) if length > 1 else at * 0
+
+
+def _crop(at: Tensor, axis: Axis) -> Tensor:
+    last = axis.before - 1
+    if axis.after > 1:
+        return axis.begin * last + at * (axis.end - axis.begin) * last / (axis.after - 1)
+    return at * 0 + 0.5 * (axis.begin + axis.end) * last
+
+
+def _symmetric(at: Tensor, axis: Axis) -> Tensor:
+    adjustment = axis.after / (axis.scale * axis.before)
+    return axis.before / 2 * (1 - adjustment) + (at + 0.5) / axis.scale - 0.5
+
+
+COORDINATES: dict[str, Callable[[Tensor, Axis], Tensor]] = {
+    "align_corners": _align_corners,
+    "asymmetric": lambda at, axis: at / axis.scale,
+    "half_pixel": lambda at, axis: (at + 0.5) / axis.scale - 0.5,
+    "half_pixel_symmetric": _symmetric,
+    "pytorch_half_pixel": lambda at, axis: (at + 0.5) / axis.scale - 0.5 if axis.after > 1 else at * 0,
+    "tf_crop_and_resize": _crop,
+    "tf_half_pixel_for_nn": lambda at, axis: (at + 0.5) / axis.scale,
+}
+"""Where a new position lies among the old ones."""
+
+
+def _linear(distance: Tensor) -> Tensor:
+    return (1 - distance.abs()).clamp(min=0)
+
+
+def _cubic(distance: Tensor, a: float) -> Tensor:
+    """Keys' cubic convolution kernel."""
+    d = distance.abs()
+    near = (a + 2) * d**3 - (a + 3) * d**2 + 1
+    far = a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a
+    return torch.where(d <= 1, near, torch.where(d < 2, far, torch.zeros_like(d)))  # noqa: PLR2004  the kernel's reach
+
+
+def _resized(x: Tensor, axis: Axis, how: Sampling) -> Tensor:
+    """Return x sampled anew along one axis."""
+    at = COORDINATES[how.coordinates](torch.arange(axis.after, dtype=torch.float64), axis)
+    if how.mode == "nearest":
+        places = NEAREST[how.nearest](at).clamp(0, axis.before - 1).long()
+        y = x.index_select(axis.index, places.to(x.device))
+    else:
+        y = _weighted(x, axis, at, how)
+    if how.coordinates != "tf_crop_and_resize":
+        return y
+    outside = axis.shaped((at < 0) | (at > axis.before - 1), x.dim())
+    return y.masked_fill(outside.to(x.device), how.outside)
+
+
+def _weighted(x: Tensor, axis: Axis, at: Tensor, how: Sampling) -> Tensor:
+    """Return the sum of each new position's neighbours, weighted by the kernel."""
+    shrink = min(axis.scale, 1.0) if how.antialias else 1.0
+    reach = math.ceil((1 if how.mode == "linear" else 2) / shrink)
+    steps = torch.arange(1 - reach, reach + 1, dtype=torch.float64).reshape(-1, 1)
+    places = torch.floor(at) + steps
+    distance = (places - at) * shrink
+    weights = _linear(distance) if how.mode == "linear" else _cubic(distance, how.cubic)
+    if how.exclude_outside:
+        weights = weights.where((places >= 0) & (places < axis.before), 0)
+    if how.exclude_outside or how.antialias:
+        weights = weights / weights.sum(0, keepdim=True)
+    matrix = torch.zeros(axis.after, axis.before, dtype=torch.float64)
+    rows = torch.arange(axis.after).expand(places.shape)
+    matrix.index_put_((rows, places.clamp(0, axis.before - 1).long()), weights, accumulate=True)
+    kind = x.dtype if x.is_floating_point() else torch.float32
+    mixed = x.to(kind).movedim(axis.index, -1) @ matrix.to(x.device, kind).t()
+    return mixed.movedim(-1, axis.index)
+
+
+@op("Resize", since=11)
+def resize(
+    x: Tensor,
+    roi: Tensor | None = None,
+    scales: Tensor | None = None,
+    sizes: Tensor | None = None,
+    *,
+    antialias: int = 0,
+    axes: Sequence[int] | None = None,
+    coordinate_transformation_mode: str = "half_pixel",
+    cubic_coeff_a: float = -0.75,
+    exclude_outside: int = 0,
+    extrapolation_value: float = 0.0,
+    keep_aspect_ratio_policy: str = "stretch",
+    mode: str = "nearest",
+    nearest_mode: str = "round_prefer_floor",
+) -> Tensor:
+    """X with other sizes along some axes, interpolated between its elements."""
+    how = Sampling(
+        mode,
+        coordinate_transformation_mode,
+        nearest_mode,
+        cubic_coeff_a,
+        bool(exclude_outside),
+        bool(antialias),
+        extrapolation_value,
+    )
+    along = [axis % x.dim() for axis in (range(x.dim()) if axes is None else axes)]
+    targets = _targets(x, along, scales, sizes, keep_aspect_ratio_policy)
+    regions = roi.reshape(2, -1).t().tolist() if roi is not None and roi.numel() else [(0.0, 1.0)] * len(along)
+    y = x
+    for index, (after, scale), (begin, end) in zip(along, targets, regions, strict=True):
+        axis = Axis(index, x.shape[index], after, scale, begin, end)
+        if not axis.same or how.coordinates == "tf_crop_and_resize":
+            y = _resized(y, axis, how)
+    return y.to(x.dtype)
+
+
+def _targets(
+    x: Tensor, along: Sequence[int], scales: Tensor | None, sizes: Tensor | None, policy: str
+) -> list[tuple[int, float]]:
+    """Return the new size and the scale of each axis."""
+    if sizes is None or not sizes.numel():
+        factors = [] if scales is None else [float(scale) for scale in scales.tolist()]
+        return [(math.floor(x.shape[axis] * scale), scale) for axis, scale in zip(along, factors, strict=True)]
+    after = integers(sizes)
+    ratios = [size / x.shape[axis] for axis, size in zip(along, after, strict=True)]
+    if policy == "stretch":
+        return list(zip(after, ratios, strict=True))
+    scale = min(ratios) if policy == "not_larger" else max(ratios)
+    return [(math.floor(scale * x.shape[axis] + 0.5), scale) for axis in along]
+
+
+@op("Resize", since=10)
+def resize_by_scales(x: Tensor, scales: Tensor, *, mode: str = "nearest") -> Tensor:
+    """X with its sizes multiplied by scales."""
+    return resize(x, None, scales, mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+
+
+@op("Upsample", since=9)
+def upsample(x: Tensor, scales: Tensor, *, mode: str = "nearest") -> Tensor:
+    """X with its sizes multiplied by scales."""
+    return resize_by_scales(x, scales, mode={"bilinear": "linear"}.get(mode, mode))
+
+
+@op("Upsample", since=7)
+def upsample_by_attribute(x: Tensor, *, scales: Sequence[float], mode: str = "nearest") -> Tensor:
+    """X with its sizes multiplied by scales."""
+    return upsample(x, torch.tensor(scales), mode=mode)
+
+
+@op("GridSample", since=16)
+def grid_sample(
+    x: Tensor, grid: Tensor, *, align_corners: int = 0, mode: str = "linear", padding_mode: str = "zeros"
+) -> Tensor:
+    """X read at the positions of a grid, which counts from -1 to 1."""
+    kind = {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode)
+    return functional.grid_sample(x, grid.to(x.dtype), kind, padding_mode, bool(align_corners))
+
+
+@op("AffineGrid")
+def affine_grid(theta: Tensor, size: Tensor, *, align_corners: int = 0) -> Tensor:
+    """The grid that an affine map makes of an image's positions."""
+    return functional.affine_grid(theta, integers(size), bool(align_corners))
+
+
+@op("Pad", since=11)
+def pad(
+    x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None, *, mode: str = "constant"
+) -> Tensor:
+    """X with elements added before and after along axes, or taken away where a number is negative."""
+    amounts = integers(pads)
+    along = list(range(x.dim())) if axes is None else [axis % x.dim() for axis in integers(axes)]
+    whole = [0] * (2 * x.dim())
+    for place, axis in enumerate(along):
+        whole[axis], whole[axis + x.dim()] = amounts[place], amounts[place + len(along)]
+    if mode != "constant":
+        return _extended(x, whole, mode)
+    return _filled(x, torch_order(whole), 0 if value is None else value.reshape(-1)[0].item())
+
+
+@op("Pad")
+def pad_by_attribute(x: Tensor, *, pads: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+    """X with elements added before and after along each axis."""
+    return _extended(x, pads, mode) if mode != "constant" else _filled(x, torch_order(pads), value)
+
+
+def _filled(x: Tensor, amounts: list[int], value: float) -> Tensor:
+    if x.dtype == torch.bool:
+        return functional.pad(x.to(torch.int8), amounts, value=value).to(torch.bool)
+    return functional.pad(x, amounts, value=value)
+
+
+def _extended(x: Tensor, pads: Sequence[int], mode: str) -> Tensor:
+    """Return x padded with its own elements: the last one (edge), mirrored (reflect) or from the other end (wrap)."""
+    for axis in range(x.dim()):
+        before, after, length = pads[axis], pads[axis + x.dim()], x.shape[axis]
+        if not before and not after:
+            continue
+        places = torch.arange(-before, length + after, device=x.device)
+        if mode == "edge":
+            picked = places.clamp(0, length - 1)
+        elif mode == "wrap":
+            picked = places % length
+        else:
+            period = max(2 * (length - 1), 1)
+            folded = places % period
+            picked = torch.where(folded >= length, period - folded, folded)
+        x = x.index_select(axis, picked)
+    return x
