@@ -1,10 +1,11 @@
 """The Celery side of a worker: slots that take ids off the queue.  No process of it ever imports torch.
 
-    python -m worker.pool BENCH      a `Bench` as JSON
+python -m worker.pool BENCH      a `Bench` as JSON
 """
 
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def main(written: str) -> None:
     logs.configure()
     app = pool(Settings(), bench)
     options = ["-P", "prefork", "-c", str(len(bench.devices)), "-n", bench.name, "-Q", QUEUE]
-    app.worker_main(["worker", *options, "--without-gossip", "--without-mingle", "--without-heartbeat"])
+    warnings.filterwarnings("ignore", module="celery.platforms")  # says not to run as root: messages hold no code here
+    app.worker_main(["--quiet", "worker", *options, "--without-gossip", "--without-mingle", "--without-heartbeat"])
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ from service import logs
 from service.kin import die_with_parent
 from worker.isolation.order import Order, say
 
-LOADED: Final = ("torch", "onnx", "onnxruntime", "worker.isolation.child")
+LOADED: Final = ("torch", "onnx", "worker.isolation.child")
+"""onnxruntime is not among them: it starts a thread when it is imported, and a fork should have none to miss."""
 _PACKAGES: Final = ("worker.load", "worker.network", "worker.probe", "worker.rules", "worker.treatments")
 _ORDER_S: Final = 5.0
 """Seconds that a slot may take to send its order."""

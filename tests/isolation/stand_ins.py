@@ -1,0 +1,179 @@
+"""Examinations that tests have a worker run in place of the real one: the model's bytes say what happens."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import torch
+
+from service.contract.options import Options
+from service.contract.problem import UnreadableModel
+from service.contract.report import BatchSection, Engine, Fidelity, LossSection, ModelSection, Report
+from service.contract.words import LossName, Stage, Verdict
+
+Progress = Callable[[Stage, float], None]
+
+
+def examine(
+    model: Path,
+    batch: Path | None,
+    options: Options,
+    *,
+    job_id: str,
+    created_at: datetime,
+    external: Mapping[str, Path],
+    device: str,
+    progress: Progress,
+) -> Report:
+    """Do what the model says: `word argument`."""
+    word, _, argument = model.read_text().partition(" ")
+    progress(Stage.PROBING, 0.25)
+    said = ACTS[word](argument)
+    progress(Stage.REPORTING, 0.9)
+    return report(job_id, created_at, said or f"{batch and batch.read_text()} {sorted(external)} {device}")
+
+
+def report(job_id: str, created_at: datetime, summary: str) -> Report:
+    """Return a report that says `summary`."""
+    return Report(
+        id=job_id,
+        engine=Engine(version="0", torch=torch.__version__, device="cpu"),
+        created_at=created_at,
+        timing={},
+        model=ModelSection(
+            format="onnx", sha256="", nodes=0, parameters=0, trainable_parameters=0, inputs=(), outputs=()
+        ),
+        batch=BatchSection(sha256=None, size=0, inputs=(), synthetic=True),
+        loss=LossSection(name=LossName.MSE, value=0, chance=0),
+        fidelity=Fidelity(reference="", max_relative_error=None, compared=0, ok=True),
+        verdict=Verdict.WARN,
+        summary=summary,
+        findings=(),
+        remedies=(),
+        profile=(),
+    ).sealed()
+
+
+def train(_: str) -> str:
+    """Use torch as an examination does: forward, backward, a step, several threads."""
+    layer = torch.nn.Linear(512, 512)
+    optimizer = torch.optim.Adam(layer.parameters())
+    layer(torch.ones(512, 512)).square().mean().backward()
+    optimizer.step()
+    return f"{torch.get_num_threads()} threads"
+
+
+def refuse(argument: str) -> None:
+    """Find the model at fault."""
+    raise UnreadableModel(argument, pointer="/layers/3")
+
+
+def stumble(argument: str) -> None:
+    """Raise what nobody expects."""
+    raise KeyError(argument)
+
+
+def die(argument: str) -> None:
+    """End by a signal, as a broken kernel of some library would."""
+    os.kill(os.getpid(), getattr(signal, argument))
+    time.sleep(60)
+
+
+def leave(argument: str) -> None:
+    """End without a word."""
+    os._exit(int(argument))
+
+
+def hog(_: str) -> str:
+    """Take 4 GiB, by Python and by torch."""
+    taken = [bytearray(2**28) for _ in range(16)]
+    return f"{len(taken)}"
+
+
+def hog_tensors(_: str) -> str:
+    """Take 4 GiB by torch."""
+    return f"{torch.ones(2**30).sum()}"
+
+
+def wait(argument: str) -> str:
+    """Take a while."""
+    time.sleep(float(argument))
+    return "waited"
+
+
+def wait_once(argument: str) -> str:
+    """Take for ever the first time, be done at once the second time; the argument is a file that tells them apart."""
+    mark = Path(argument)
+    if mark.exists():
+        return "second"
+    mark.write_text(str(os.getpid()))
+    time.sleep(600)
+    return "first"
+
+
+def fork(argument: str) -> str:
+    """Leave a descendant behind that outlives its parent."""
+    if not (child := os.fork()):
+        time.sleep(float(argument))
+        os._exit(0)
+    return str(child)
+
+
+def shout(_: str) -> None:
+    """Say what is no progress."""
+    raise RuntimeError("\n" * 10)
+
+
+def try_(argument: str) -> str:
+    """Try to get out, in the way that is named, and say what came of it."""
+    try:
+        ESCAPES[argument]()
+    except OSError as error:
+        return type(error).__name__
+    return "escaped"
+
+
+def _libc() -> int:
+    return ctypes.CDLL(None).system(b"true") and _refused()
+
+
+def _refused() -> int:
+    raise PermissionError
+
+
+ESCAPES: dict[str, Callable[[], object]] = {
+    "exec": lambda: subprocess.run(["/bin/true"], check=True),
+    "system": _libc,
+    "inet": lambda: socket.socket(socket.AF_INET),
+    "unix": lambda: socket.socket(socket.AF_UNIX),
+    "read": lambda: Path("/etc/passwd").read_text(),
+    "write": lambda: Path(f"/var/tmp/gradgate-{os.getpid()}").write_text("x"),  # noqa: S108
+    "outside": lambda: Path("../outside").write_text("x"),
+    "parent": lambda: os.kill(os.getppid(), 0),
+    "environment": lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes(),
+}
+
+ACTS: dict[str, Callable[[str], str | None]] = {
+    "pass": lambda _: None,
+    "train": train,
+    "refuse": refuse,
+    "stumble": stumble,
+    "die": die,
+    "leave": leave,
+    "hog": hog,
+    "hog_tensors": hog_tensors,
+    "wait": wait,
+    "wait_once": wait_once,
+    "fork": fork,
+    "shout": shout,
+    "try": try_,
+    "limits": lambda _: Path("/proc/self/limits").read_text(),
+    "status": lambda _: Path("/proc/self/status").read_text(),
+    "environment": lambda _: Path("/proc/self/environ").read_text(),
+}
