@@ -134,8 +134,9 @@ def walked(layers: tuple[Layer, ...], shape: Shape, at: str) -> Iterator[tuple[L
     """Yield each layer with the shape that reaches it and its JSON pointer; Invalid where one does not fit."""
     for index, layer in enumerate(layers):
         pointer = f"{at}/layers/{index}"
+        after = stepped(layer, shape, pointer)
         yield layer, shape, pointer
-        shape = stepped(layer, shape, pointer)
+        shape = after
 
 
 def chained(layers: tuple[Layer, ...], shape: Shape, at: str) -> Shape:
