@@ -14,8 +14,6 @@ from service.settings import Settings
 
 TASK: Final = "gradgate.examine"
 QUEUE: Final = "gradgate"
-GRACE_S: Final = 20
-"""Seconds that a stopping worker leaves to running jobs before it gives them back."""
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +38,7 @@ def queue(settings: Settings) -> Celery:
         # The last resort: a job's own clock runs out long before.
         task_soft_time_limit=longest + 30,
         task_time_limit=longest + 60,
-        worker_soft_shutdown_timeout=GRACE_S,
+        worker_soft_shutdown_timeout=settings.grace_s,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     memory_limit_bytes: int = Field(default=8 * 1024 * MIB, gt=0, description="Most memory that one job may take.")
     job_time_limit_s: float = Field(default=900, gt=0, description="Seconds after which a job is ended for good.")
     lease_s: float = Field(default=15, gt=0, description="Seconds without a sign of life after which a job is retried.")
+    grace_s: float = Field(default=20, gt=0, description="Seconds that a stopping worker leaves to running jobs.")
     max_attempts: int = Field(default=3, ge=1, description="Starts of one job before it is quarantined.")
     retention_s: float = Field(default=7 * 86400, gt=0, description="Seconds for which a finished job is kept.")
     wait_limit_s: float = Field(default=120, gt=0, description="Longest wait that `Prefer: wait` is granted.")

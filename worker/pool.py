@@ -11,7 +11,7 @@ from typing import Any
 
 from billiard import current_process  # type: ignore[import-untyped]
 from celery import Celery, bootsteps
-from celery.signals import worker_process_init, worker_shutdown
+from celery.signals import worker_process_init
 
 from service import logs
 from service.contract.base import Contract
@@ -61,7 +61,6 @@ def pool(settings: Settings, bench: Bench) -> Celery:
 
     app.steps["worker"].add(Attendance)
     worker_process_init.connect(_stop_at_once, weak=False)
-    worker_shutdown.connect(lambda **_: jobs.leave(bench.name), weak=False)
     return app
 
 

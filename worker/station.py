@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import IO, Final, Self, cast
 from uuid import uuid4
 
 import structlog
+from redis import RedisError
 
 from service import reaper
 from service.contract.problem import Unavailable
@@ -71,7 +71,9 @@ class Station:
         """Work until told to stop (0) or until the pool dies (1)."""
         shares = self._shares(self._hatch())
         log.info("worker starts", name=self._name, devices=shares.devices, threads=shares.threads)
-        sweeping = self._sweep()
+        settings = self._settings
+        jobs = Jobs.connect(settings)
+        sweeping = reaper.start(settings, jobs, queue(settings), open_storage(settings.storage))
         self._processes["pool"] = self._open(shares)
         while self._processes["pool"].poll() is None:
             time.sleep(_GLANCE_S)
@@ -79,6 +81,8 @@ class Station:
                 log.error("zygote died", status=self._processes["zygote"].returncode)
                 self._hatch()
         sweeping.set()
+        with suppress(RedisError):
+            jobs.leave(self._name)
         return 0 if self._signals else 1
 
     def _hatch(self) -> int:
@@ -121,10 +125,6 @@ class Station:
             env={**os.environ, "REMAP_SIGTERM": "SIGQUIT"},  # SIGTERM gives jobs back instead of waiting for them
             start_new_session=True,
         )
-
-    def _sweep(self) -> threading.Event:
-        settings = self._settings
-        return reaper.start(settings, Jobs.connect(settings), queue(settings), open_storage(settings.storage))
 
     def _asked(self, _number: int, _frame: FrameType | None) -> None:
         """Stop the pool in peace; at the second time, or before it runs, end everything."""

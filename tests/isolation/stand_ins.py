@@ -117,6 +117,12 @@ def wait_once(argument: str) -> str:
     return "first"
 
 
+def kill_parent(_: str) -> None:
+    """Take the zygote along."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+
+
 def fork(argument: str) -> str:
     """Leave a descendant behind that outlives its parent."""
     if not (child := os.fork()):
@@ -170,6 +176,7 @@ ACTS: dict[str, Callable[[str], str | None]] = {
     "hog_tensors": hog_tensors,
     "wait": wait,
     "wait_once": wait_once,
+    "kill_parent": kill_parent,
     "fork": fork,
     "shout": shout,
     "try": try_,
