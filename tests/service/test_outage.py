@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from service.settings import Settings
-from tests.conftest import free_port
+from tests.real_server import free_port
 from tests.service.api import MODEL, Service
 
 

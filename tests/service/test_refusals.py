@@ -90,9 +90,6 @@ def test_a_json_body_over_its_limit_is_refused(settings: Settings) -> None:
 
 JSON = {"Content-Type": "application/json"}
 ARCHITECTURE = (
-    '{"gradgate": "1", "input": {"shape": [2]}, '
-    '"layers": [{"kind": "dense", "units": 2}], "learning_rate": %s}'
-)
     '{"gradgate": "1", "input": {"shape": [2]}, "layers": [{"kind": "dense", "units": 2}], "learning_rate": %s}'
 )
 

@@ -1,0 +1,154 @@
+"""The report for a pull request: GitHub's Markdown, where no name from a model becomes a mention, a link or markup."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from service.contract.gate import GateResult, Outcome
+from service.contract.report import Finding, Report
+from service.present import Format, add, words
+from service.present.words import number, plain
+
+_ICONS = {"pass": "✅", "warn": "⚠️", "fail": "❌", "error": "❌", "warning": "⚠️", "info": "ℹ️"}  # noqa: RUF001  an emoji
+_ROWS = 40
+_SPECIAL = re.compile(r"([\\`*_\[\]|~]|^[#+-]|^\d+(?=[.)]))")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", "://": "&#58;//", "www.": "www&#46;"}
+
+
+def render(report: Report, gate: GateResult | None) -> str:
+    """Return the report as Markdown, the verdict first, the long tables folded."""
+    sections = (_head, _gate, _findings, _prescription, _tried, _gradients, _training, _footing)
+    return "\n".join(line for section in sections for line in section(report, gate)).strip() + "\n"
+
+
+def prose(text: str) -> str:
+    """Return text in which nothing is markup, a mention or a link."""
+    shown = _SPECIAL.sub(r"\\\1", plain(text, 4000))
+    for one, entity in _ENTITIES.items():
+        shown = shown.replace(one, entity)
+    return shown
+
+
+def code(name: str) -> str:
+    """Return a name as a code span that can stand in a table."""
+    return "`" + plain(name, 200).replace("`", "'").replace("|", "\\|") + "`"
+
+
+def _head(report: Report, gate: GateResult | None) -> Iterator[str]:
+    verdict = gate.verdict if gate else report.verdict
+    yield f"## {_ICONS[verdict]} Gradgate: {verdict}"
+    yield ""
+    yield f"**{prose(report.summary)}**"
+    yield ""
+    yield prose(words.subject(report))
+    yield ""
+
+
+def _gate(report: Report, gate: GateResult | None) -> Iterator[str]:
+    if gate is None:
+        return
+    yield prose(gate.summary)
+    yield ""
+    for finding in gate.findings:
+        if finding.outcome in {Outcome.WAIVED, Outcome.OFF}:
+            yield f"- {code(finding.code)} is {finding.outcome}: {prose(finding.reason)}"
+    yield from (f"- {_ICONS['warn']} {prose(warning)}" for warning in gate.warnings)
+    yield ""
+
+
+def _findings(report: Report, gate: GateResult | None) -> Iterator[str]:
+    yield "### Findings"
+    yield ""
+    for finding in report.findings:
+        yield from _finding(finding)
+    if not report.findings:
+        yield "None."
+        yield ""
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    yield f"#### {_ICONS[finding.severity]} {prose(finding.code)}: {prose(finding.title)}"
+    yield ""
+    yield f"{prose(finding.explanation)} *({finding.severity}, {finding.confidence:.0%} sure)*"
+    yield ""
+    if finding.places:
+        rows = ((code(words.where(one)), number(one.measured), number(one.limit)) for one in words.worst(finding))
+        yield from _table(("at", "measured", "limit"), rows)
+    if (left := len(finding.places) - 3) > 0:
+        yield f"and at {words.several(left, 'more place')}"
+        yield ""
+
+
+def _prescription(report: Report, gate: GateResult | None) -> Iterator[str]:
+    if report.prescription is None:
+        return
+    yield "### What helps"
+    yield ""
+    yield f"**{prose(report.prescription.title)}**"
+    yield ""
+    for remedy in words.prescribed(report):
+        yield from (f"- {prose(change)}" for change in remedy.changes)
+    yield ""
+    rows = ((prose(name), before, after) for name, before, after in words.changes(report.prescription.trial))
+    yield from _table(("measure", "before", "after"), rows)
+    if any(remedy.retrains for remedy in words.prescribed(report)):
+        yield "Weights are drawn anew: train from the start."
+        yield ""
+
+
+def _tried(report: Report, gate: GateResult | None) -> Iterator[str]:
+    if not report.remedies:
+        return
+    yield "### What was tried"
+    yield ""
+    rows = (
+        (
+            prose(remedy.title),
+            words.DID[remedy.status],
+            prose(words.effect(remedy)),
+            "<br>".join(f"{prose(name)}: {before} → {after}" for name, before, after in words.changes(remedy.trial, 2)),
+        )
+        for remedy in words.tried(report)
+    )
+    yield from _table(("remedy", "what it did", "findings", "before → after"), rows)
+
+
+def _gradients(report: Report, gate: GateResult | None) -> Iterator[str]:
+    found = words.gradients(report, _ROWS)
+    if not found:
+        return
+    yield "<details><summary>Gradient, from input to output</summary>"
+    yield ""
+    rows = ((code(row.origin or row.node), f"`{words.bar(share, 20)}`", number(share)) for row, share in found)
+    yield from _table(("place", "1e-8 … 1", "share of the largest"), rows)
+    yield "</details>"
+    yield ""
+
+
+def _training(report: Report, gate: GateResult | None) -> Iterator[str]:
+    trial = report.training
+    if trial is None or not trial.loss:
+        return
+    setting = f"{trial.optimizer} at {number(trial.learning_rate)}, {words.several(trial.steps, 'step')}"
+    line = f"{number(trial.loss[0])} `{words.sparkline(trial.loss)}` {number(trial.loss[-1])}"
+    yield f"Training trial ({setting}): loss {line}"
+    yield ""
+
+
+def _footing(report: Report, gate: GateResult | None) -> Iterator[str]:
+    yield f"{prose(words.coverage(report))} {prose(words.fidelity(report))}"
+    yield ""
+    yield from (f"- {code(rule)} could not be judged: {prose(reason)}" for rule, reason in words.unjudged(report))
+    yield from (f"- {prose(note)}" for note in words.notes(report))
+    yield ""
+    yield f"<sub>Gradgate {prose(report.engine.version)}, diagnosis {code(report.id)}</sub>"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    titles = tuple(head)
+    yield f"| {' | '.join(titles)} |"
+    yield f"|{' --- |' * len(titles)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+    yield ""
+
+
+add(Format("markdown", "text/markdown", render))

@@ -1,0 +1,160 @@
+"""The report for a terminal: 92 columns, no colours, nothing that moves the cursor."""
+
+import textwrap
+from collections.abc import Iterator
+
+from service.contract.gate import GateResult, Outcome
+from service.contract.report import Finding, Remedy, Report
+from service.present import Format, add, words
+from service.present.words import number, plain
+
+WIDTH = 92
+_ROWS = 24
+_NAME = 34
+
+
+def render(report: Report, gate: GateResult | None) -> str:
+    """Return the report as lines of text, the verdict first."""
+    sections = (_head, _gate, _findings, _prescription, _tried, _gradients, _training, _footing)
+    return "\n".join(line.rstrip() for section in sections for line in section(report, gate)).strip() + "\n"
+
+
+def _head(report: Report, gate: GateResult | None) -> Iterator[str]:
+    verdict = gate.verdict if gate else report.verdict
+    yield from _wrapped(f"{words.MARKS[verdict]} {verdict.upper()}  {words.subject(report)}", "", "  ")
+    yield ""
+    yield from _wrapped(report.summary, "  ")
+    yield ""
+
+
+def _gate(report: Report, gate: GateResult | None) -> Iterator[str]:
+    if gate is None:
+        return
+    yield from _titled("GATE")
+    yield from _wrapped(gate.summary, "  ")
+    if gate.verdict is not gate.report_verdict:
+        yield f"  The report itself says {gate.report_verdict}; the policy decides."
+    for finding in gate.findings:
+        if finding.outcome in {Outcome.WAIVED, Outcome.OFF}:
+            yield from _wrapped(f"{plain(finding.code)} is {finding.outcome}: {finding.reason}", "  ")
+    for warning in gate.warnings:
+        yield from _wrapped(f"! {warning}", "  ", "    ")
+    yield ""
+
+
+def _findings(report: Report, gate: GateResult | None) -> Iterator[str]:
+    yield from _titled("FINDINGS")
+    for finding in report.findings:
+        yield from _finding(finding)
+    if not report.findings:
+        yield "  None."
+        yield ""
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    mark = words.SEVERITY_MARKS[finding.severity]
+    yield from _wrapped(f"{mark} {plain(finding.code)}  {finding.title}", "  ", "           ")
+    sure = f"{finding.severity}, {finding.confidence:.0%} sure"
+    yield from _wrapped(f"{finding.explanation} ({sure})", "      ")
+    for place in words.worst(finding):
+        name = plain(words.where(place), 44)
+        yield f"      at {name:<44} {number(place.measured):>10}  limit {number(place.limit)}"
+    if (left := len(finding.places) - 3) > 0:
+        yield f"      and at {words.several(left, 'more place')}"
+    yield ""
+
+
+def _prescription(report: Report, gate: GateResult | None) -> Iterator[str]:
+    if report.prescription is None:
+        return
+    yield from _titled("WHAT HELPS")
+    yield from _wrapped(report.prescription.title, "  ")
+    for remedy in words.prescribed(report):
+        for change in remedy.changes[:8]:
+            yield from _wrapped(f"· {change}", "    ", "      ")
+        if (left := len(remedy.changes) - 8) > 0:
+            yield f"    · and {words.several(left, 'more change')}"
+    for name, before, after in words.changes(report.prescription.trial):
+        yield f"    {plain(name, 40):<28} {before:>12} → {after}"
+    if any(remedy.retrains for remedy in words.prescribed(report)):
+        yield "    Weights are drawn anew: train from the start."
+    if report.prescription.treated_model:
+        yield f"    The treated model: GET /v1/diagnoses/{report.id}/treated-model"
+    yield ""
+
+
+def _tried(report: Report, gate: GateResult | None) -> Iterator[str]:
+    if not report.remedies:
+        return
+    yield from _titled("WHAT WAS TRIED")
+    for remedy in words.tried(report):
+        yield from _remedy(remedy)
+    yield ""
+
+
+def _remedy(remedy: Remedy) -> Iterator[str]:
+    effect = plain(words.effect(remedy), 30)
+    yield f"  {words.DID[remedy.status]:<14} {plain(remedy.title, 44):<44} {effect}".rstrip()
+    moved = " · ".join(
+        f"{plain(name, 30)} {before} → {after}" for name, before, after in words.changes(remedy.trial, 2)
+    )
+    if moved:
+        yield f"  {'':<14} {moved}"
+
+
+def _gradients(report: Report, gate: GateResult | None) -> Iterator[str]:
+    rows = words.gradients(report, _ROWS)
+    if not rows:
+        return
+    yield from _titled("GRADIENT, FROM INPUT TO OUTPUT")
+    yield f"  {'':<{_NAME}} 1e-8{'share of the largest':^27}1"
+    for row, share in rows:
+        yield f"  {plain(row.origin or row.node, _NAME):<{_NAME}} {words.bar(share)} {number(share)}"
+    total = sum(row.gradient is not None for row in report.profile)
+    if total > len(rows):
+        yield f"  {len(rows)} of {words.count(total)} places: each the weakest of its neighbourhood."
+    yield ""
+
+
+def _training(report: Report, gate: GateResult | None) -> Iterator[str]:
+    trial = report.training
+    if trial is None:
+        return
+    yield from _titled("TRAINING TRIAL")
+    seeds = words.several(trial.seeds, "seed")
+    yield f"  {trial.optimizer} at {number(trial.learning_rate)}, {words.several(trial.steps, 'step')}, {seeds}"
+    for name, curve in (("loss", trial.loss), ("gradient norm", trial.gradient_norm)):
+        if curve:
+            yield f"  {name:<14} {number(curve[0]):>9} {words.sparkline(curve)} {number(curve[-1])}"
+    if trial.max_stable_learning_rate is not None:
+        yield f"  largest stable learning rate: {number(trial.max_stable_learning_rate)}"
+    if trial.suggested.learning_rate is not None:
+        yield f"  suggested learning rate: {number(trial.suggested.learning_rate)}"
+    if trial.suggested.clipping is not None:
+        yield f"  suggested clipping: by {trial.suggested.clipping.kind} at {number(trial.suggested.clipping.limit)}"
+    yield ""
+
+
+def _footing(report: Report, gate: GateResult | None) -> Iterator[str]:
+    yield from _titled("HOW SURE IS THIS")
+    yield from _wrapped(f"{words.coverage(report)} {words.fidelity(report)}", "  ")
+    for code, reason in words.unjudged(report):
+        yield from _wrapped(f"· {code} could not be judged: {reason}", "  ", "    ")
+    for note in words.notes(report):
+        yield from _wrapped(f"· {note}", "  ", "    ")
+    seconds = sum(report.timing.values())
+    engine = f"Gradgate {report.engine.version}, torch {report.engine.torch}, {report.engine.device}"
+    yield from _wrapped(f"{engine}, {seconds:.1f} s; GET /v1/rules/CODE describes a rule", "  ")
+
+
+def _titled(title: str) -> Iterator[str]:
+    yield f"{title} {'─' * (WIDTH - len(title) - 1)}"
+
+
+def _wrapped(text: str, indent: str, further: str | None = None) -> Iterator[str]:
+    yield from textwrap.wrap(
+        plain(text, 4000), WIDTH, initial_indent=indent, subsequent_indent=indent if further is None else further
+    )
+
+
+add(Format("text", "text/plain", render))

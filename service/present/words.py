@@ -1,0 +1,199 @@
+"""How a report's names and numbers are put into words, the same in every format for people."""
+
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from service.contract.report import Finding, Place, ProfileRow, Remedy, Report, Trial
+from service.contract.words import RemedyStatus, Severity, Verdict
+
+MARKS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗"}
+SEVERITY_MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.INFO: "i"}
+DID = {
+    RemedyStatus.RECOMMENDED: "recommended",
+    RemedyStatus.WORKS: "works",
+    RemedyStatus.INEFFECTIVE: "ineffective",
+    RemedyStatus.HARMFUL: "harmful",
+    RemedyStatus.NOT_APPLICABLE: "does not apply",
+    RemedyStatus.UNTESTED: "not tried",
+}
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_BARS = " ▏▎▍▌▋▊▉█"
+_DECADES = 8
+_PLACES = 3
+
+
+def plain(text: str, most: int = 400) -> str:
+    """Return `text` on one line without what moves a cursor, hides or reorders letters, at most `most` long."""
+    shown = "".join("�" if unicodedata.category(one)[0] == "C" else one for one in text[: 2 * most].expandtabs(1))
+    line = " ".join(shown.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def number(value: float | None) -> str:
+    """Return a number as people write it: three digits, and powers of ten only where they help."""
+    if value is None:
+        return "n/a"
+    if math.isnan(value) or math.isinf(value):
+        return "not a number" if math.isnan(value) else ("infinite" if value > 0 else "minus infinite")
+    if value == 0 or 1e-3 <= abs(value) < 1e5:  # noqa: PLR2004  where plain digits read well
+        return f"{value:.{4 if abs(value) >= 1 else 3}g}" if abs(value) < 1e4 else f"{value:.0f}"  # noqa: PLR2004
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def count(value: int) -> str:
+    """Return a count with its thousands apart."""
+    return f"{value:,}".replace(",", "\N{NO-BREAK SPACE}")
+
+
+def several(amount: int, one: str, many: str = "") -> str:
+    """Return an amount with its noun."""
+    return f"{count(amount)} {one if amount == 1 else many or one + 's'}"
+
+
+def where(place: Place) -> str:
+    """Return a place as its owner knows it."""
+    name = place.origin or place.node
+    return f"{name}, {place.parameter}" if place.parameter and place.parameter not in name else name
+
+
+def worst(finding: Finding, most: int = _PLACES) -> Sequence[Place]:
+    """Return the places that are farthest from their limit, the farthest first."""
+    return sorted(finding.places, key=_distance, reverse=True)[:most]
+
+
+def changes(trial: Trial | None, most: int = 3) -> Iterator[tuple[str, str, str]]:
+    """Yield what a trial measured: its name, before, after; what moved most comes first."""
+    if trial is None:
+        return
+    names = sorted(trial.before.keys() & trial.after.keys(), key=lambda name: -_moved(trial, name))
+    for name in names[:most]:
+        yield name.replace("_", " "), number(trial.before[name]), number(trial.after[name])
+
+
+def effect(remedy: Remedy) -> str:
+    """Return what a remedy did to findings, in a few words."""
+    said = [(remedy.cures, "cures"), (remedy.leaves, "leaves"), (remedy.causes, "causes")]
+    return ", ".join(f"{word} {' '.join(codes)}" for codes, word in said if codes)
+
+
+def tried(report: Report) -> Iterator[Remedy]:
+    """Yield the remedies, those that help first."""
+    order = tuple(RemedyStatus)
+    yield from sorted(report.remedies, key=lambda remedy: (order.index(remedy.status), remedy.id))
+
+
+def prescribed(report: Report) -> Iterator[Remedy]:
+    """Yield the remedies of the prescription, in its order."""
+    known = {remedy.id: remedy for remedy in report.remedies}
+    if report.prescription:
+        yield from (known[name] for name in report.prescription.remedies if name in known)
+
+
+def coverage(report: Report) -> str:
+    """Return how many rules fired, found nothing, did not apply or could not be judged."""
+    words = {
+        "fired": "fired",
+        "clear": "found nothing",
+        "not_applicable": "did not apply",
+        "could_not_judge": "could not be judged",
+    }
+    statuses = [one.status for one in report.coverage]
+    said = [f"{statuses.count(status)} {word}" for status, word in words.items() if status in statuses]
+    return f"{several(len(statuses), 'rule')}: {', '.join(said)}." if said else ""
+
+
+def unjudged(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield the rules that could not be judged, with the reason."""
+    yield from ((one.code, one.reason) for one in report.coverage if one.status == "could_not_judge")
+
+
+def notes(report: Report) -> Iterator[str]:
+    """Yield everything that a reader must know about how the report came about."""
+    yield from report.model.notes
+    yield from report.batch.notes
+    yield from report.loss.notes
+    yield from report.fidelity.notes
+    if report.training:
+        yield from report.training.notes
+
+
+def subject(report: Report) -> str:
+    """Return what was examined, in a line."""
+    batch = f"{'a drawn' if report.batch.synthetic else 'a'} batch of {report.batch.size}"
+    model = f"{report.model.format} model, {several(report.model.nodes, 'node')}"
+    weights = several(report.model.trainable_parameters, "trained number")
+    return f"{model}, {weights}; {batch}; {report.loss.name.replace('_', ' ')} loss {number(report.loss.value)}"
+
+
+def fidelity(report: Report) -> str:
+    """Return how well the forward pass agrees with the reference, in a sentence."""
+    found = report.fidelity
+    if found.max_relative_error is None:
+        return f"Compared with {found.reference}: nothing to compare."
+    agrees = "agrees" if found.ok else "does NOT agree"
+    return (
+        f"The forward pass {agrees} with {found.reference}: largest relative error {number(found.max_relative_error)}."
+    )
+
+
+def sparkline(values: Sequence[float], width: int = 48) -> str:
+    """Return a curve as blocks; × is where a value is not finite."""
+    picked = list(_means(values, width))
+    finite = [value for value in picked if math.isfinite(value)]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
+    top = len(_BLOCKS) - 1
+    return "".join(
+        (_BLOCKS[round(top * (value - low) / (high - low))] if high > low else _BLOCKS[0])
+        if math.isfinite(value)
+        else "×"
+        for value in picked
+    )
+
+
+def bar(share: float, width: int = 32) -> str:
+    """Return a share as a bar on a scale of eight decades; full is 1, empty is 1e-8 or less."""
+    if not math.isfinite(share):
+        return "×" * width
+    level = 0.0 if share <= 0 else max(0.0, min(1.0, 1 + math.log10(share) / _DECADES))
+    full, rest = divmod(round(level * width * 8), 8)
+    return ("█" * full + (_BARS[rest] if rest else "")).ljust(width)
+
+
+def gradients(report: Report, most: int) -> list[tuple[ProfileRow, float]]:
+    """Return up to `most` places that have a gradient, in forward order, with its share of the largest norm.
+
+    Where there are more, each stands for its neighbours and is the weakest, or the first broken one, of them.
+    """
+    rows = [(row, row.gradient.relative) for row in report.profile if row.gradient is not None]
+    if len(rows) <= most:
+        return rows
+    edges = [round(index * len(rows) / most) for index in range(most + 1)]
+    groups = (rows[start:end] for start, end in pairwise(edges))
+    return [min(group, key=lambda one: one[1] if math.isfinite(one[1]) else -1) for group in groups]
+
+
+def _distance(place: Place) -> float:
+    if not math.isfinite(place.measured):
+        return math.inf
+    if place.measured == 0 or place.limit == 0:
+        return 1e300 if place.measured != place.limit else 0.0
+    return abs(math.log(abs(place.measured / place.limit))) if math.isfinite(place.limit) else 0.0
+
+
+def _moved(trial: Trial, name: str) -> float:
+    before, after = trial.before[name], trial.after[name]
+    if before == after:
+        return 0.0
+    if not (math.isfinite(before) and math.isfinite(after)) or before == 0 or after == 0:
+        return 1e9
+    return abs(math.log(abs(after / before)))
+
+
+def _means(values: Sequence[float], most: int) -> Iterable[float]:
+    if len(values) <= most:
+        return values
+    edges = [round(index * len(values) / most) for index in range(most + 1)]
+    return (sum(values[start:end]) / (end - start) for start, end in pairwise(edges))

@@ -1,0 +1,233 @@
+"""What a report says to people, and that a hostile name in a model stays a name."""
+
+import math
+import re
+import unicodedata
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from service.contract.policy import Policy
+from service.contract.report import Finding, GradientProfile, Place, Report
+from service.contract.words import Severity, Symptom, Verdict
+from service.gate import judge
+from service.present import chart, choose, formats, words
+from tests.service.samples import finding, report, row
+
+PEOPLE = ("text", "markdown", "html")
+HOSTILE = (
+    "<script>alert(1)</script><img src=x onerror=alert(1)>\"'> @everyone [click](http://evil.test) `x` | **b** "
+    "\x1b[31mred\x1b[0m \x00\r\n# head \u202egnp.exe www.evil.test {{7*7}}"
+)
+
+
+def hostile() -> Report:
+    """A report whose every name is an attack."""
+    place = Place(node=HOSTILE, origin=HOSTILE, parameter=HOSTILE, measured=math.nan, limit=1)
+    found = Finding(
+        code="GRD01",
+        symptom=Symptom.NON_FINITE,
+        severity=Severity.ERROR,
+        title=HOSTILE,
+        explanation=HOSTILE,
+        places=(place,) * 20,
+        confidence=1,
+        docs="/v1/rules/GRD01",
+    )
+    rows = tuple(
+        row(index).model_copy(update={"node": HOSTILE, "origin": HOSTILE, "op": HOSTILE}) for index in range(3)
+    )
+    base = report(found, summary=HOSTILE, profile=rows)
+    model = base.model.model_copy(update={"notes": (HOSTILE,)})
+    remedy = base.remedies[0].model_copy(
+        update={"title": HOSTILE, "changes": (HOSTILE,), "patch": ({"op": "replace", "path": HOSTILE},)}
+    )
+    prescription = base.prescription.model_copy(update={"title": HOSTILE}) if base.prescription else None
+    return base.model_copy(update={"model": model, "remedies": (remedy,), "prescription": prescription})
+
+
+class Page(HTMLParser):
+    """The tags, attributes and text of a page."""
+
+    def __init__(self, page: str) -> None:
+        """Read `page`."""
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.open: list[str] = []
+        self.said = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in {"meta", "br", "!doctype"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Hold the end to its start."""
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag without content."""
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        """Collect text."""
+        self.said += data
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_a_report_says_verdict_summary_places_and_what_helped(name: str) -> None:
+    written = formats[name].render(report(), None)
+    said = Page(written).said if name == "html" else written
+    flat = " ".join(said.split())
+    for part in (
+        "fail",
+        "The first five layers will hardly learn",
+        "GRD01",
+        'layers/0 "fc0" (dense)',
+        "2.4e-7",
+        "Use ReLU in place of Sigmoid",
+        "recommended",
+        "ineffective",
+        "0.31",
+        "2.303",
+        "3 rules: 1 fired, 1 found nothing, 1 did not apply.",
+        "one was drawn from a standard normal law",
+        "train from the start",
+    ):
+        assert part.lower() in flat.lower(), part
+
+
+@pytest.mark.parametrize("name", sorted(formats))
+def test_an_empty_report_can_be_written(name: str) -> None:
+    empty = report(verdict=Verdict.PASS).model_copy(
+        update={"findings": (), "remedies": (), "prescription": None, "profile": (), "training": None, "coverage": ()}
+    )
+    assert "pass" in formats[name].render(empty, None).lower()
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_no_control_character_survives(name: str) -> None:
+    written = formats[name].render(hostile(), judge(hostile(), Policy(), report().created_at.date()))
+    odd = {one for one in written if unicodedata.category(one)[0] == "C"} - {"\n"}
+    assert odd == set()
+
+
+def test_text_keeps_to_its_width() -> None:
+    for one in (report(), hostile()):
+        assert max(map(len, formats["text"].render(one, None).splitlines())) <= 100
+
+
+def test_a_page_holds_no_script_no_handler_and_nothing_from_elsewhere() -> None:
+    page = Page(formats["html"].render(hostile(), judge(hostile(), Policy(), report().created_at.date())))
+    assert page.open == []
+    assert not {"script", "img", "iframe", "object", "link", "form", "base"} & set(page.tags)
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    links = [value or "" for name, value in page.attributes if name in {"href", "src"}]
+    assert all(link.startswith("/v1/") for link in links)
+    assert "<script>alert(1)</script>" in page.said
+    assert "{{7*7}}" in page.said
+
+
+def test_markdown_makes_no_markup_mention_or_link_of_a_name() -> None:
+    written = formats["markdown"].render(hostile(), None)
+    outside = re.sub(r"`[^`\n]*`", "", written.replace("\\`", ""))
+    assert "<script" not in outside
+    assert "<img" not in outside
+    assert "@everyone" not in outside
+    assert "http://" not in outside
+    assert not re.search(r"(?<!\\)\[click", outside)
+    tables = [line for line in written.splitlines() if line.startswith("|")]
+    widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables}
+    assert widths == {4, 5}
+
+
+def test_the_picture_is_well_formed_and_has_a_dot_per_place() -> None:
+    for one in (report(), hostile()):
+        picture = ElementTree.fromstring(chart.gradients(one))  # noqa: S314  our own picture
+        dots = [node for node in picture.iter() if node.tag.endswith("circle")]
+        assert len(dots) == len(one.profile)
+    assert chart.gradients(report(profile=())) == ""
+
+
+def test_the_picture_puts_a_dot_where_the_logarithm_is() -> None:
+    shares = (1e-10, 1e-5, 1.0)
+    rows = tuple(
+        row(0).model_copy(update={"gradient": GradientProfile(rms=1, relative=share, nonfinite=0)}) for share in shares
+    )
+    picture = ElementTree.fromstring(chart.gradients(report(profile=rows)))  # noqa: S314  our own picture
+    left, middle, right = (float(node.get("cx", "")) for node in picture.iter() if node.tag.endswith("circle"))
+    assert middle == pytest.approx((left + right) / 2, abs=0.1)
+
+
+def test_a_deep_network_stays_readable() -> None:
+    deep = report(profile=tuple(row(11 - index % 12) for index in range(1000)))
+    assert len(formats["text"].render(deep, None).splitlines()) < 90
+    assert len(formats["html"].render(deep, None)) < 1_500_000
+    assert "24 of 1\N{NO-BREAK SPACE}000 places" in formats["text"].render(deep, None)
+
+
+def test_the_worst_places_come_first() -> None:
+    places = tuple(
+        Place(node=name, measured=measured, limit=1.0)
+        for name, measured in (("near", 2.0), ("broken", math.inf), ("far", 1e9), ("small", 1e-3))
+    )
+    worst = words.worst(finding().model_copy(update={"places": places}))
+    assert [place.node for place in worst] == ["broken", "far", "small"]
+
+
+def test_among_many_places_the_weakest_of_each_neighbourhood_is_shown() -> None:
+    rows = tuple(
+        row(11).model_copy(
+            update={"node": str(index), "gradient": GradientProfile(rms=1, relative=1 / (1 + index % 10), nonfinite=0)}
+        )
+        for index in range(100)
+    )
+    picked = words.gradients(report(profile=rows), 10)
+    assert [one.node for one, _ in picked] == [str(10 * index + 9) for index in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.0, "0"),
+        (1.0, "1"),
+        (2.30258, "2.303"),
+        (0.0312, "0.0312"),
+        (1.5e-7, "1.5e-7"),
+        (123456.0, "1.2e5"),
+        (-0.5, "-0.5"),
+        (math.nan, "not a number"),
+        (math.inf, "infinite"),
+        (-math.inf, "minus infinite"),
+        (None, "n/a"),
+    ],
+)
+def test_numbers_read_well(value: float | None, said: str) -> None:
+    assert words.number(value) == said
+
+
+def test_a_sparkline_shows_rise_fall_and_what_is_not_finite() -> None:
+    assert words.sparkline([0, 1, 0]) == "▁█▁"
+    assert words.sparkline([math.nan, 2, 2, math.inf]) == "×▁▁×"
+    assert words.sparkline([]) == ""
+    assert len(words.sparkline(list(range(1000)))) == 48
+
+
+def test_a_bar_is_full_at_one_and_empty_at_1e_8() -> None:
+    assert words.bar(1.0, 4) == "████"
+    assert words.bar(1e-4, 4) == "██  "
+    assert words.bar(1e-8, 4) == words.bar(0.0, 4) == "    "
+    assert words.bar(math.nan, 4) == "××××"
+
+
+def test_accept_headers_are_weighed() -> None:
+    assert choose(None, "text/html;q=0.1, application/json;q=0.9").name == "json"
+    assert choose(None, "application/*").name == "json"
+    assert choose(None, "text/plain;q=nonsense, */*").name == "json"
+    assert choose("markdown", "text/html").name == "markdown"
