@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from torch import Tensor
 
 from service.contract.problem import Trouble
 from service.contract.report import Fidelity
-from worker.network.graph import Graph
+from worker.network.export import to_onnx
+from worker.network.graph import Graph, Node, names
 from worker.network.run import Program
 
 LIMIT = 1e-4
@@ -32,6 +34,7 @@ TINY = 1e-12
 REFERENCE = f"onnxruntime {onnxruntime.__version__}"
 QUIET = 4
 """onnxruntime's level for fatal messages only."""
+TRAINS = "The file is in training mode: what was compared is its form for evaluation."
 GRACE_S = 0.5
 """How long a child may take to go once its pipe is closed."""
 
@@ -43,6 +46,10 @@ def compare(model: bytes | Path, graph: Graph, inputs: Mapping[str, Tensor], *, 
 
     Whatever goes wrong on the way is a note in the result, never an exception.
     """
+    if any(map(_trains, graph.nodes)):
+        evaluated = graph.replace(nodes=tuple(map(_evaluating, graph.nodes)))
+        found = compare(to_onnx(evaluated).SerializeToString(), evaluated, inputs, limit_s=limit_s)
+        return found.model_copy(update={"notes": (TRAINS, *found.notes)})
     fed = {name: value.detach().cpu().numpy() for name, value in inputs.items() if value.dtype != torch.bfloat16}
     theirs = apart(lambda: _reference(model, fed, graph.outputs), limit_s)
     if isinstance(theirs, str):
@@ -64,6 +71,23 @@ def compare(model: bytes | Path, graph: Graph, inputs: Mapping[str, Tensor], *, 
         ok=errors[worst] <= LIMIT,
         notes=notes,
     )
+
+
+def _trains(node: Node) -> bool:
+    """Whether the file asks for training at a node, whatever the mode of the run."""
+    if node.op == "Dropout":
+        return len(names(node.inputs)) > 2  # noqa: PLR2004  the third input is training_mode
+    return node.op == "BatchNormalization" and bool(node.attributes.get("training_mode"))
+
+
+def _evaluating(node: Node) -> Node:
+    """Return a node that computes as in evaluation."""
+    if not _trains(node):
+        return node
+    kept = {name: value for name, value in node.attributes.items() if name != "training_mode"}
+    if node.op == "Dropout":
+        return replace(node, inputs=node.inputs[:2], attributes=kept)
+    return replace(node, outputs=node.outputs[:1], attributes=kept)
 
 
 def error(ours: Array, theirs: Array) -> float:
@@ -162,7 +186,8 @@ def _unpacked(raw: bytes, ended: int) -> dict[str, Array] | str:
 
 def _received(reader: int, limit_s: float) -> bytes | None:
     """Return everything that comes through the pipe until it closes; None where that takes too long."""
-    end, parts = time.monotonic() + limit_s, []
+    end = time.monotonic() + limit_s
+    parts: list[bytes] = []
     while (left := end - time.monotonic()) > 0:
         if select.select([reader], [], [], left)[0]:
             part = os.read(reader, 1 << 20)

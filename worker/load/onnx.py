@@ -20,6 +20,7 @@ from worker.load.wire import count
 from worker.network import proto
 from worker.network.dtypes import dtype
 from worker.network.graph import Graph, Input, Node, Parameter, names
+from worker.network.ops.generate import constant
 
 MAX_NODES = 50_000
 OLDEST = 7
@@ -27,6 +28,8 @@ OLDEST = 7
 NOTHING: Mapping[str, Path] = MappingProxyType({})
 CARRIES = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Slice"})
 """Operators through which an index stays an index."""
+HELD = frozenset({"value", "value_float", "value_floats", "value_int", "value_ints"})
+"""The attributes of `Constant` that hold numbers."""
 FEW_CONVOLUTIONS = 3
 
 
@@ -35,9 +38,13 @@ def read(model: Path, external: Mapping[str, Path] = NOTHING, max_nodes: int = M
 
     Raises UnreadableModel, UnsupportedModel or TooComplex.
     """
-    parsed = _parsed(model, max_nodes)
-    kept_apart.fetch(parsed, external)
-    graph = _graph(parsed, functions(parsed))
+    return interpret(_parsed(model, max_nodes), external)
+
+
+def interpret(model: ModelProto, external: Mapping[str, Path] = NOTHING) -> Graph:
+    """Return the graph of a model that is parsed already; raises as `read` does."""
+    kept_apart.fetch(model, external)
+    graph = _graph(model, functions(model))
     _check_order(graph)
     return _with_parameters(graph)
 
@@ -119,9 +126,8 @@ def _hoisted(node: Node, constants: dict[str, Tensor]) -> Node:
 def _folded(nodes: list[Node], constants: dict[str, Tensor]) -> Iterator[Node]:
     """Yield the nodes but `Constant`; what those hold is added to `constants`."""
     for node in nodes:
-        value = node.attributes.get("value")
-        if node.op == "Constant" and not node.domain and isinstance(value, Tensor):
-            constants[node.outputs[0]] = value
+        if node.op == "Constant" and not node.domain and set(node.attributes) <= HELD:
+            constants[node.outputs[0]] = constant(**node.attributes)  # type: ignore[arg-type]
         else:
             yield node
 
@@ -193,9 +199,9 @@ def _notes(graph: Graph) -> Iterator[str]:
     """Yield what the file's look suggests about how it was exported."""
     if _folds_normalization(graph):
         yield (
-            "Every convolution has a bias and nothing normalizes: the export may have folded BatchNormalization into the "
-            "weights. Export for training (torch.onnx.export with training=TrainingMode.TRAINING and "
-            "do_constant_folding=False, or with dynamo=True and the module in train mode) to examine it."
+            "Every convolution has a bias and nothing normalizes: the export may have folded BatchNormalization "
+            "into the weights. To examine it, export with torch.onnx.export(…, dynamo=True, optimize=False), or with "
+            "dynamo=False, training=TrainingMode.TRAINING, do_constant_folding=False."
         )
     values = [each.value for each in graph.parameters.values() if each.value.numel() > 1]
     if values and all(bool((value == value.reshape(-1)[0]).all()) for value in values):

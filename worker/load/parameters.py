@@ -9,7 +9,7 @@ parameter where it sits in a weight slot, or reaches one through operators that 
   which is a value that depends on a weight of the kinds above (so constants that prepare the input are none).
   A bias with a single element counts where it is added to a product of matrices.
 
-Not parameters: running statistics; scalars; masks (a value that is not finite, or is -10 000 or less); zeros that are
+Not parameters: running statistics; tensors without an axis; masks (a value that is not finite, or is -10 000 or less); zeros that are
 joined on; the unit scale and zero shift of an InstanceNormalization between reshapes, which is how GroupNormalization
 is written; and whatever feeds only shapes, Where, Clip, Pow, Resize and the like.
 """
@@ -55,6 +55,8 @@ PASSES: Mapping[str, Sequence[int]] = {
 }
 """Inputs through which a weight may reach its slot."""
 
+READS: Mapping[str, int] = {"CastLike": 1, "ConstantOfShape": 0, "Expand": 1, "Shape": 0, "Size": 0}
+"""How many inputs an operator takes numbers from, where that is not all: the others give it a type or a shape."""
 MASK = -1e4
 LARGEST = 2**31
 """Most elements that a ConstantOfShape may write out to."""
@@ -77,7 +79,7 @@ class _File:
                 continue
             seen.add(current)
             if self.held(current):
-                yield current
+                yield from [current] if self.value(current).dim() else []
             elif (producer := self.producers.get(current)) is not None:
                 pending += _at(producer.inputs, PASSES.get(producer.op, ()))
 
@@ -138,7 +140,8 @@ def _reached(nodes: Sequence[Node], start: set[str]) -> frozenset[str]:
     """Return the values that depend on those given, these included; shapes depend on nothing."""
     reached = set(start)
     for node in nodes:
-        if node.op not in {"Shape", "Size"} and not reached.isdisjoint(node.inputs):
+        read = node.inputs[: READS.get(node.op)]
+        if not reached.isdisjoint(read):
             reached.update(names(node.outputs))
         for value in node.attributes.values():
             if isinstance(value, Graph):
@@ -157,10 +160,10 @@ def _slots(node: Node, file: _File) -> list[str]:
 
 def _writes_group_norm(node: Node, file: _File) -> bool:
     source = file.producers.get(node.inputs[0])
-    scale, shift = (file.constants.get(name) for name in node.inputs[1:3])
-    if source is None or source.op != "Reshape" or scale is None or shift is None:
-        return False
-    return bool((scale == 1).all()) and bool((shift == 0).all())
+    scale, shift = (set(file.leaves(name)) for name in node.inputs[1:3])
+    units = all(bool((file.value(name) == 1).all()) for name in scale)
+    zeros = all(bool((file.value(name) == 0).all()) for name in shift)
+    return source is not None and source.op == "Reshape" and units and zeros
 
 
 def _met(node: Node, active: frozenset[str], file: _File) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Operators that no function here computes, as the graphs that ONNX's own schemas define them by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import onnx
 from onnx import defs, helper
@@ -34,13 +34,14 @@ def unsupported(node: Node, opset: int, why: str = "") -> UnsupportedOperator:
     return UnsupportedOperator(msg)
 
 
-def body(node: Node, opset: int, inputs: Sequence[Tensor | None]) -> Graph:
+def body(node: Node, opsets: Mapping[str, int], inputs: Sequence[Tensor | None]) -> Graph:
     """Return the graph that defines a node's operator, for inputs of these types and ranks."""
+    opset = opsets[node.domain]
     specified = _schema(node, opset)
     if specified.has_function:  # type: ignore[attr-defined]
         versions = specified.function_opset_versions  # type: ignore[attr-defined]
         chosen = max((each for each in versions if each <= opset), default=min(versions))
-        return _graph(specified.get_function_with_opset_version(chosen), node, specified, opset)  # type: ignore[attr-defined]
+        return _graph(specified.get_function_with_opset_version(chosen), node, specified, opsets)  # type: ignore[attr-defined]
     if not specified.has_context_dependent_function:  # type: ignore[attr-defined]
         raise unsupported(node, opset)
     versions = specified.context_dependent_function_opset_versions  # type: ignore[attr-defined]
@@ -48,25 +49,25 @@ def body(node: Node, opset: int, inputs: Sequence[Tensor | None]) -> Graph:
     types = [b"" if value is None else _type(value).SerializeToString() for value in inputs]
     call = node_proto(node).SerializeToString()
     made = specified.get_context_dependent_function_with_opset_version(chosen, call, types)  # type: ignore[attr-defined]
-    return _graph(made, node, specified, opset)
+    return _graph(made, node, specified, opsets)
 
 
 def _type(value: Tensor) -> onnx.TypeProto:
     return helper.make_tensor_type_proto(ONNX[value.dtype], list(value.shape))
 
 
-def _graph(made: object, node: Node, specified: defs.OpSchema, opset: int) -> Graph:
+def _graph(made: object, node: Node, specified: defs.OpSchema, opsets: Mapping[str, int]) -> Graph:
     function = onnx.FunctionProto.FromString(made) if isinstance(made, bytes) else made
     assert isinstance(function, onnx.FunctionProto)  # noqa: S101  the binding is not typed
     if not function.node:
-        raise unsupported(node, opset)
+        raise unsupported(node, opsets[node.domain])
     given = {**_defaults(specified), **node.attributes}
     return Graph(
         nodes=tuple(proto.node(each, given) for each in function.node),
         inputs=tuple(map(proto.argument, function.input)),
         outputs=tuple(function.output),
         parameters={},
-        opsets={node.domain: opset, **{proto.domain(each.domain): each.version for each in function.opset_import}},
+        opsets={**opsets, **{proto.domain(each.domain): each.version for each in function.opset_import}},
     )
 
 

@@ -139,7 +139,7 @@ class Program:
     def _expanded(self, step: _Step, inputs: list[Any]) -> "Program":
         kind = tuple((value.dtype, value.shape) if isinstance(value, Tensor) else None for value in inputs)
         if kind not in step.expanded:
-            step.expanded[kind] = Program(body(step.node, step.opset, inputs), self.device)
+            step.expanded[kind] = Program(body(step.node, self.graph.opsets, inputs), self.device)
         return step.expanded[kind]
 
     def _step(self, node: Node) -> _Step:
