@@ -1,20 +1,110 @@
-"""The loss that gradients come from: how far outputs are from targets, and what a constant prediction would cost."""
+"""The loss that gradients come from: how far outputs are from targets, and what the best constant prediction costs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
+from service.contract.problem import BatchMismatch
 from service.contract.words import LossName
+
+_Function = Callable[[Tensor, Tensor], Tensor]
+CLASSES: Final = {LossName.CROSS_ENTROPY, LossName.NLL}
+"""Losses whose target is a class per position (an integer), or a distribution over the classes."""
+BINARY: Final = {LossName.BCE, LossName.BCE_WITH_LOGITS}
+"""Losses whose target lies between 0 and 1."""
+
+_FUNCTIONS: Final[dict[LossName, _Function]] = {
+    LossName.CROSS_ENTROPY: functional.cross_entropy,
+    LossName.NLL: functional.nll_loss,
+    LossName.BCE: functional.binary_cross_entropy,
+    LossName.BCE_WITH_LOGITS: functional.binary_cross_entropy_with_logits,
+    LossName.MSE: functional.mse_loss,
+    LossName.MAE: functional.l1_loss,
+    LossName.HUBER: functional.huber_loss,
+}
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss by name.  `__call__(output, target)` is its mean over the batch; `chance(target)` the best constant's."""
+    """A loss by name, torch's own; `scale` multiplies it."""
 
     name: LossName
     scale: float = 1.0
     notes: tuple[str, ...] = ()
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the mean loss, a scalar."""
-        raise NotImplementedError(self.name)
+        """Return the mean loss, a scalar.  BatchMismatch where output and target do not fit each other."""
+        output, target = _aligned(self.name, output, target)
+        if self.name is LossName.BCE:
+            output = output.clamp(0, 1)  # torch refuses anything else; what lies outside is a finding, not a crash
+        return self.scale * _FUNCTIONS[self.name](output, target)
+
+    def chance(self, target: Tensor) -> float:
+        """Return the least mean loss of a prediction that is the same for every sample.
+
+        Cross entropy: the entropy of the target's class frequencies.  Squared error: the variance.  Others: the loss of
+        the mean or the median, whichever is less.
+        """
+        if self.name in CLASSES:
+            return self.scale * _class_entropy(target)
+        target = target.detach().double()
+        if self.name in BINARY:
+            share = target.mean(0).clamp(1e-12, 1 - 1e-12)
+            return self.scale * float(-(share * share.log() + (1 - share) * (1 - share).log()).mean())
+        best = min(
+            float(_FUNCTIONS[self.name](constant.expand_as(target), target))
+            for constant in (target.mean(0), target.median(0).values)
+        )
+        return self.scale * best
+
+
+def _class_entropy(target: Tensor) -> float:
+    """Return the entropy of the class frequencies, in nats."""
+    if target.is_floating_point():
+        share = target.detach().double().reshape(-1, target.shape[-1]).mean(0)
+    else:
+        share = torch.bincount(target.detach().reshape(-1)).double() / max(target.numel(), 1)
+    return float(torch.special.entr(share).sum())
+
+
+def _aligned(name: LossName, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Bring output and target into the shapes that torch's losses take."""
+    if name in CLASSES:
+        return _classes_second(output, target), target
+    target = target.to(output.dtype)
+    if output.numel() != target.numel():
+        msg = (
+            f"The output has shape {tuple(output.shape)} and the target {tuple(target.shape)}; {name} compares equals."
+        )
+        raise BatchMismatch(msg)
+    return output, target.reshape(output.shape)
+
+
+def _classes_second(output: Tensor, target: Tensor) -> Tensor:
+    """Move the class axis to where torch wants it: after the batch's."""
+    if target.is_floating_point():
+        return output
+    shape, wanted = tuple(output.shape), tuple(target.shape)
+    if shape[:1] + shape[2:] == wanted:
+        moved = output
+    elif shape[:-1] == wanted:
+        moved = output.movedim(-1, 1)
+    else:
+        msg = f"The output has shape {shape}, so the target needs {shape[:-1]} classes; it has shape {wanted}."
+        raise BatchMismatch(msg)
+    low, high = (int(target.min()), int(target.max())) if target.numel() else (0, 0)
+    if low < 0 or high >= moved.shape[1]:
+        msg = f"The target holds class {low if low < 0 else high}; the output has classes 0 to {moved.shape[1] - 1}."
+        raise BatchMismatch(msg)
+    return moved
+
+
+def class_count(output_shape: tuple[int, ...], target: Tensor) -> int | None:
+    """Return how many classes an output of this shape tells apart for this target; None where the shapes don't fit."""
+    if output_shape[:1] + output_shape[2:] == tuple(target.shape):
+        return output_shape[1]
+    return output_shape[-1] if output_shape[:-1] == tuple(target.shape) else None

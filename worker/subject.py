@@ -28,6 +28,11 @@ class Batch:
         """The number of samples."""
         return next((len(value) for value in self.inputs.values() if value.dim()), 1)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the inputs lie."""
+        return next((value.device for value in self.inputs.values()), torch.device("cpu"))
+
     def to(self, device: torch.device) -> Self:
         """Return the batch on `device`."""
         target = None if self.target is None else self.target.to(device)
@@ -54,9 +59,24 @@ class Subject:
     loss: Loss
     settings: Settings = Settings()
     output: str = ""
-    """The output that the loss reads."""
+    """The value that the loss reads; the graph's only output here."""
+    declared_loss: bool = False
+    """Whether the caller named the loss."""
     mode: Mode = Mode.TRAIN
     seed: int = 0
+
+    @property
+    def target(self) -> Tensor:
+        """What the loss compares the output with; the loader always gives one."""
+        if self.batch.target is None:
+            msg = "a subject needs a target"
+            raise ValueError(msg)
+        return self.batch.target
+
+    @property
+    def device(self) -> torch.device:
+        """Where the batch, and so the examination, lies."""
+        return self.target.device
 
     def replace(self, **changes: object) -> Self:
         """Return a subject with these fields exchanged."""

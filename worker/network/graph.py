@@ -98,7 +98,7 @@ class Graph:
         A parameter's stream depends on the seed and its name alone, so adding one never changes another.
         """
         drawn = {
-            name: replace(parameter, value=parameter.law(stream(seed, name)))
+            name: replace(parameter, value=parameter.law(stream(seed, name)).to(parameter.value))
             for name, parameter in self.parameters.items()
             if parameter.law is not None
         }

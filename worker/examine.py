@@ -1,0 +1,109 @@
+"""The examination, start to end.  Uploads in, report out: no queue, no storage.
+
+Everything random is drawn from the seed, so that the same upload, options and versions give the same report.
+"""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import torch
+
+from service.contract.options import Options
+from service.contract.report import Coverage, Finding, Prescription, Remedy, Report
+from service.contract.words import Depth, Stage, Verdict
+from worker import reporting
+from worker.diagnose import diagnose
+from worker.load.fidelity import compare
+from worker.load.subject import Loaded, load
+from worker.probe.training import Ask
+from worker.remedies import Clinic
+from worker.stopwatch import Progress, Stopwatch, silent
+from worker.training import Deadline
+from worker.trial import Bench, Examined, measured
+
+STEPS: Final = {Depth.QUICK: 50, Depth.STANDARD: 200, Depth.DEEP: 200}
+"""Steps of the training trial."""
+_TRAINING_SHARE: Final = 0.4
+"""Share of the time limit that measuring the untreated subject may take."""
+
+
+def examine(
+    model: Path,
+    batch: Path | None,
+    options: Options,
+    *,
+    job_id: str = "",
+    created_at: datetime | None = None,
+    external: Mapping[str, Path] = MappingProxyType({}),
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> Report:
+    """Load the model, probe and train it, diagnose it, and try what might help.  Unfit where it cannot be examined."""
+    watch, place = Stopwatch(progress), torch.device(device)
+    deadline = Deadline(time.monotonic, time.monotonic() + options.time_limit_s)
+    steps = options.steps or STEPS[options.depth]
+    with watch.stage(Stage.LOADING, 0.0):
+        loaded = load(model, batch, options, external, place)
+        fidelity = compare(loaded.onnx, loaded.graph, loaded.subject.batch.inputs)
+    with watch.stage(Stage.PROBING, 0.1):
+        before, coverage = _measure(loaded, steps, deadline.share(_TRAINING_SHARE), watch)
+    with watch.stage(Stage.TREATING, 0.4):
+        remedies, prescription = _treat(before, steps, deadline, watch) if options.treat else ((), None)
+    watch.tell(Stage.REPORTING, 0.98)
+    findings = tuple(_with_remedies(finding, remedies) for finding in before.findings)
+    first = before.evidences[0]
+    return Report(
+        id=job_id,
+        engine=reporting.engine(place),
+        created_at=created_at or datetime.now(UTC),
+        timing=watch.seconds,
+        model=reporting.model_section(loaded),
+        batch=reporting.batch_section(loaded),
+        loss=reporting.loss_section(loaded, first),
+        fidelity=fidelity,
+        verdict=before.verdict,
+        summary=reporting.summary(before.verdict, findings, prescription, first),
+        findings=findings,
+        remedies=remedies,
+        prescription=prescription,
+        profile=reporting.profile(first),
+        training=reporting.training_section(before.evidences),
+        coverage=coverage,
+    ).sealed()
+
+
+def _measure(loaded: Loaded, steps: int, deadline: Deadline, watch: Stopwatch) -> tuple[Examined, tuple[Coverage, ...]]:
+    """Measure the subject under each of its seeds."""
+    first = loaded.subject
+    subjects = (first, *(first.redrawn(first.seed + redraw) for redraw in range(1, loaded.seeds)))
+    evidences = []
+    for index, subject in enumerate(subjects):
+        watch.tell(Stage.TRAINING, 0.1 + 0.3 * index / len(subjects))
+        evidences.append(measured(subject, Ask(steps, both=True), deadline.share(1 / (len(subjects) - index))))
+    findings, coverage = diagnose(evidences)
+    return Examined(subjects, tuple(evidences), findings), coverage
+
+
+def _treat(
+    before: Examined, steps: int, deadline: Deadline, watch: Stopwatch
+) -> tuple[tuple[Remedy, ...], Prescription | None]:
+    """Try what the findings speak for, one by one, then look for the smallest set that cures."""
+    if before.verdict is Verdict.PASS:
+        return (), None
+    clinic = Clinic(Bench(before, steps, deadline), steps)
+    candidates = clinic.candidates()
+    for index, treatment in enumerate(candidates):
+        watch.tell(Stage.TREATING, 0.4 + 0.5 * index / len(candidates))
+        clinic.try_one(treatment)
+    watch.tell(Stage.TREATING, 0.9)
+    chosen = clinic.prescription()
+    return clinic.remedies(chosen), clinic.told(chosen) if chosen else None
+
+
+def _with_remedies(finding: Finding, remedies: tuple[Remedy, ...]) -> Finding:
+    helping = tuple(remedy.id for remedy in remedies if finding.code in remedy.cures)
+    return finding.model_copy(update={"remedies": helping})

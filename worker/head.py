@@ -1,0 +1,126 @@
+"""The head: which output the loss reads, which loss fits it, and, where the caller gave no target, one to fit."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from service.contract.problem import BatchMismatch
+from service.contract.words import LossName
+from worker.loss import CLASSES, Loss, class_count
+from worker.network.graph import Graph, stream
+
+LAYOUT: Final = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Dropout"})
+"""Operators between an activation and the output that leave its values as they are."""
+_FEW_CLASSES: Final = 1000
+_SMALLEST_REGRESSION: Final = 2
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the loss reads and what stands before it."""
+
+    output: str
+    """The value that the loss reads; before the last softmax or sigmoid where the loss takes logits."""
+    loss: Loss
+    target: Tensor
+    declared: bool = False
+    """Whether the caller named the loss."""
+
+
+def last_operator(graph: Graph, output: str) -> tuple[str, str, int | None]:
+    """Return the operator that gives `output` its range, the value that it reads, and its axis."""
+    producers = graph.producers()
+    node = producers.get(output)
+    while node is not None and node.op in LAYOUT:
+        node = producers.get(node.inputs[0])
+    if node is None:
+        return "", output, None
+    axis = node.attributes.get("axis")
+    return node.op, node.inputs[0] if node.inputs else output, axis if isinstance(axis, int) else None
+
+
+def choose(graph: Graph, sample: Tensor, target: Tensor | None, name: LossName, *, output: str, seed: int) -> Head:
+    """Return the head for an output whose value on the batch is `sample`.
+
+    `auto` reads the loss off output and target.  After a softmax or sigmoid it takes the logits before it, which is the
+    same loss computed without overflow.  A named loss is applied to the output as it stands.
+    """
+    operator, _, _ = last_operator(graph, output)
+    notes: tuple[str, ...] = ()
+    if target is None:
+        name = _loss_without_target(operator, sample) if name is LossName.AUTO else name
+        target = _drawn_target(name, operator, sample, seed)
+        notes = (f"No target came with the batch: one was drawn at random, to be fitted under {name}.",)
+    elif name is LossName.AUTO:
+        name = _loss_for(operator, sample, target)
+    else:
+        return Head(output, Loss(name), _as_wanted(name, target, sample), declared=True)
+    reads_logits = (operator == "Softmax" and name is LossName.CROSS_ENTROPY) or (
+        operator == "Sigmoid" and name is LossName.BCE_WITH_LOGITS
+    )
+    direct = _directly_before(graph, output)
+    if reads_logits and direct is not None:
+        notes = (*notes, f"The model ends in {operator}; the loss reads the logits before it.")
+        output = direct
+    elif reads_logits:
+        name = LossName.NLL if operator == "Softmax" else LossName.BCE
+    return Head(output, Loss(name, notes=notes), _as_wanted(name, target, sample))
+
+
+def _directly_before(graph: Graph, output: str) -> str | None:
+    node = graph.producers().get(output)
+    return node.inputs[0] if node is not None and node.op in {"Softmax", "Sigmoid"} else None
+
+
+def _loss_without_target(operator: str, sample: Tensor) -> LossName:
+    if operator == "LogSoftmax":
+        return LossName.NLL
+    if operator == "Sigmoid":
+        return LossName.BCE_WITH_LOGITS
+    classes = sample.dim() >= _SMALLEST_REGRESSION and sample.shape[-1] > 1
+    return LossName.CROSS_ENTROPY if classes and operator != "Tanh" else LossName.MSE
+
+
+def _loss_for(operator: str, sample: Tensor, target: Tensor) -> LossName:
+    """Read the loss off the target's type and range and the model's last operator."""
+    if not target.is_floating_point() and (class_count(tuple(sample.shape), target) or 0) > 1:
+        return LossName.NLL if operator == "LogSoftmax" else LossName.CROSS_ENTROPY
+    values = target.float()
+    if operator == "Softmax" and target.shape == sample.shape:
+        return LossName.CROSS_ENTROPY
+    within = bool(((values >= 0) & (values <= 1)).all())
+    binary = bool(((values == 0) | (values == 1)).all())
+    if (binary and operator not in {"Tanh", "Relu"}) or (within and operator == "Sigmoid"):
+        return LossName.BCE_WITH_LOGITS
+    return LossName.MSE
+
+
+def _drawn_target(name: LossName, operator: str, sample: Tensor, seed: int) -> Tensor:
+    """Draw a target that a network can only fit by telling the samples apart."""
+    generator = stream(seed, "target")
+    shape = tuple(sample.shape)
+    if name in CLASSES:
+        classes = min(shape[1] if len(shape) == 4 else shape[-1], _FEW_CLASSES)  # noqa: PLR2004  [batch, classes, h, w]
+        where = shape[:1] + shape[2:] if len(shape) == 4 else shape[:-1]  # noqa: PLR2004
+        return torch.randint(classes, where, generator=generator).to(sample.device)
+    if name in {LossName.BCE, LossName.BCE_WITH_LOGITS}:
+        return torch.randint(2, shape, generator=generator).float().to(sample.device)
+    drawn = torch.randn(shape, generator=generator).to(sample.device)
+    return {"Tanh": drawn.tanh(), "Sigmoid": drawn.sigmoid(), "Relu": drawn.abs()}.get(operator, drawn)
+
+
+def _as_wanted(name: LossName, target: Tensor, sample: Tensor) -> Tensor:
+    """Return the target in the type and shape that the loss takes."""
+    if name in CLASSES and target.is_floating_point() and target.shape != sample.shape:
+        whole = target.round()
+        if not bool((whole == target).all()):
+            msg = f"The loss {name} takes classes; the target holds {float(target.reshape(-1)[0]):g}."
+            raise BatchMismatch(msg)
+        target = whole.long()
+    if name in CLASSES:
+        column = target.dim() == sample.dim() and target.shape[-1] == 1 and not target.is_floating_point()
+        target = target.squeeze(-1) if column else target
+        return target if target.is_floating_point() else target.long()
+    return target.float().reshape(sample.shape) if target.numel() == sample.numel() else target.float()

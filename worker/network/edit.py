@@ -1,0 +1,26 @@
+"""Edits of a graph, each giving another graph: nodes exchanged, or inserted behind a value."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from worker.network.graph import Graph, Node
+
+
+def exchange(graph: Graph, nodes: Mapping[str, Node]) -> Graph:
+    """Return the graph with the named nodes exchanged."""
+    return graph.replace(nodes=tuple(nodes.get(node.name, node) for node in graph.nodes))
+
+
+def insert_behind(graph: Graph, value: str, make: Callable[[str, str], Sequence[Node]]) -> Graph:
+    """Return the graph with nodes between `value` and everything that reads it.
+
+    `make(value, fresh)` returns nodes that read `value` and whose last writes `fresh`.
+    """
+    fresh = graph.fresh(f"{value}.treated")
+    added = tuple(make(value, fresh))
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        nodes.append(replace(node, inputs=tuple(fresh if name == value else name for name in node.inputs)))
+        if value in node.outputs:
+            nodes.extend(added)
+    return graph.replace(nodes=tuple(nodes))

@@ -1,0 +1,95 @@
+"""The optimizers that training can use: torch.optim's own, by the contract's names, with gradient clipping."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+
+from service.contract.options import Clipping
+from service.contract.words import OptimizerName
+
+_MOMENTUM: Final = 0.9
+_SMALLEST_NORM: Final = 1e-3
+"""AGC's floor for the norm of a weight (Brock et al. 2021)."""
+
+_BUILDERS: Final[dict[OptimizerName, Callable[..., torch.optim.Optimizer]]] = {
+    OptimizerName.SGD: torch.optim.SGD,
+    OptimizerName.MOMENTUM: torch.optim.SGD,
+    OptimizerName.NESTEROV: torch.optim.SGD,
+    OptimizerName.ADAM: torch.optim.Adam,
+    OptimizerName.NADAM: torch.optim.NAdam,
+    OptimizerName.ADAMW: torch.optim.AdamW,
+    OptimizerName.RMSPROP: torch.optim.RMSprop,
+    OptimizerName.ADAGRAD: torch.optim.Adagrad,
+}
+ADAPTIVE: Final = frozenset(
+    {OptimizerName.ADAM, OptimizerName.NADAM, OptimizerName.ADAMW, OptimizerName.RMSPROP, OptimizerName.ADAGRAD}
+)
+"""Optimizers whose step does not grow with the gradient."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An optimizer with its settings."""
+
+    name: OptimizerName
+    learning_rate: float
+    momentum: float | None = None
+    weight_decay: float = 0.0
+    clipping: Clipping | None = None
+
+    def build(self, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
+        """Return torch's optimizer over these leaf tensors."""
+        options: dict[str, object] = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+        if self.name in {OptimizerName.MOMENTUM, OptimizerName.NESTEROV}:
+            options["momentum"] = _MOMENTUM if self.momentum is None else self.momentum
+        elif self.momentum is not None and self.name in {OptimizerName.SGD, OptimizerName.RMSPROP}:
+            options["momentum"] = self.momentum
+        if self.name is OptimizerName.NESTEROV:
+            options["nesterov"] = True
+        return _BUILDERS[self.name](parameters, **options)
+
+    def clip(self, parameters: Sequence[Tensor]) -> None:
+        """Clip the gradients in place, as asked for."""
+        if self.clipping is None:
+            return
+        if self.clipping.kind == "norm":
+            clip_grad_norm_(parameters, self.clipping.limit)
+        elif self.clipping.kind == "value":
+            clip_grad_value_(parameters, self.clipping.limit)
+        else:
+            _clip_adaptively(parameters, self.clipping.limit)
+
+    def first_update_ratios(self, values: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> dict[str, float]:
+        """Return, per parameter, the norm of the first step by the norm of the weight, from a real step on copies."""
+        names = [name for name in gradients if name in values]
+        copies = [values[name].detach().float().clone().requires_grad_() for name in names]
+        for copy, name in zip(copies, names, strict=True):
+            copy.grad = gradients[name].detach().float().clone()
+        if not copies:
+            return {}
+        self.clip(copies)
+        self.build(copies).step()
+        pairs = zip(copies, (values[name] for name in names), names, strict=True)
+        ratios = {name: _ratio(copy.detach() - old, old) for copy, old, name in pairs}
+        return {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio)}
+
+
+def _ratio(step: Tensor, weight: Tensor) -> float:
+    norm = float(weight.detach().double().norm())
+    return float(step.double().norm()) / norm if norm > 0 else math.inf
+
+
+def _clip_adaptively(parameters: Sequence[Tensor], limit: float) -> None:
+    """Clip each unit's gradient to `limit` times its weight's norm (AGC, Brock et al. 2021, section 4.1)."""
+    for parameter in parameters:
+        if parameter.grad is None:
+            continue
+        axes = tuple(range(1, parameter.dim())) or (0,)
+        largest = limit * torch.linalg.vector_norm(parameter, dim=axes, keepdim=True).clamp_min(_SMALLEST_NORM)
+        norm = torch.linalg.vector_norm(parameter.grad, dim=axes, keepdim=True)
+        parameter.grad.mul_((largest / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_max(1))

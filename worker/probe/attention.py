@@ -1,0 +1,23 @@
+"""Attention: how evenly each softmax over positions spreads its weight."""
+
+import math
+
+import torch
+
+from worker.probe.sweep import Sweep
+
+
+def attention_entropy(sweep: Sweep) -> dict[str, float]:
+    """Return, per softmax whose output a MatMul reads, the mean row entropy by ln of the positions it can see."""
+    readers = {value for node in sweep.subject.graph.nodes if node.op == "MatMul" for value in node.inputs}
+    found = {}
+    for node in sweep.path.nodes:
+        if node.op != "Softmax" or node.outputs[0] not in readers:
+            continue
+        weights = sweep.values[node.outputs[0]].detach().double()
+        visible = (weights > 0).sum(-1).double()
+        rows = visible > 1
+        if weights.dim() > 2 and bool(rows.any()):  # noqa: PLR2004  a head of a classifier has two axes
+            entropy = torch.special.entr(weights).sum(-1)
+            found[node.name] = float((entropy[rows] / visible[rows].log()).mean())
+    return {name: value for name, value in found.items() if math.isfinite(value)}

@@ -1,0 +1,44 @@
+"""The probe: a subject in, evidence out."""
+
+from service.contract.problem import BatchMismatch, UnsupportedModel
+from worker.probe.attention import attention_entropy
+from worker.probe.evidence import Evidence
+from worker.probe.facts import measure_inputs, measure_loss
+from worker.probe.gain import measure_gain, measure_recurrent
+from worker.probe.nonfinite import find_nonfinite
+from worker.probe.places import measure_places
+from worker.probe.sweep import Sweep, sweep
+from worker.probe.training import usual_optimizer
+from worker.probe.weights import measure_parameters
+from worker.subject import Subject
+
+
+def probe(subject: Subject) -> Evidence:
+    """Measure the subject under its seed: some three forward and five backward passes, no training."""
+    run = _run(subject)
+    nonfinite = find_nonfinite(run)
+    return Evidence(
+        places=measure_places(run),
+        parameters=measure_parameters(run, usual_optimizer(subject)),
+        loss=measure_loss(run, declared=subject.declared_loss),
+        inputs=measure_inputs(run),
+        samples=subject.batch.size,
+        gain=None if nonfinite else measure_gain(run),
+        recurrent=() if nonfinite else measure_recurrent(run),
+        nonfinite=nonfinite,
+        attention=attention_entropy(run),
+    )
+
+
+def _run(subject: Subject) -> Sweep:
+    """Sweep once.  What torch refuses here is the batch not fitting the model."""
+    try:
+        return sweep(subject)
+    except (RuntimeError, IndexError, ValueError) as error:
+        if "memory" in str(error):
+            raise
+        line = str(error).splitlines()[0]
+        msg = f"The model does not run on this batch: {line}"
+        raise BatchMismatch(msg) from error
+    except NotImplementedError as error:
+        raise UnsupportedModel(str(error)) from error

@@ -1,0 +1,151 @@
+"""The path: values that carry the batch's signal to the loss, and where on it the graph can be cut.
+
+Depth is not an index in a list.  A cut is a value that no edge of the differentiable graph jumps over (a dominator
+of the loss); one sweep over the nodes finds them all.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from torch import Tensor
+
+from worker.network.graph import Graph, Node
+
+WEIGHTED: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "RNN", "LSTM", "GRU", "FusedMatMul"})
+"""Operators that mix features by a weight."""
+RECURRENT: Final = frozenset({"RNN", "LSTM", "GRU"})
+CHANNELS_SECOND: Final = frozenset(
+    {
+        "Conv",
+        "ConvTranspose",
+        "BatchNormalization",
+        "InstanceNormalization",
+        "GroupNormalization",
+        "MaxPool",
+        "AveragePool",
+    }
+)
+"""Operators whose features lie on the axis after the batch's."""
+_SHAPE_ONLY: Final = frozenset({"Shape", "Size", "ConstantOfShape", "EyeLike", "RandomNormalLike", "RandomUniformLike"})
+"""Operators whose output does not depend on their input's values."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """The differentiable values between the batch and one output, in forward order."""
+
+    graph: Graph
+    values: tuple[str, ...]
+    output: str
+
+    @cached_property
+    def members(self) -> frozenset[str]:
+        """The values, as a set."""
+        return frozenset(self.values)
+
+    @cached_property
+    def producers(self) -> Mapping[str, Node]:
+        """The node that writes each value of the graph."""
+        return self.graph.producers()
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes that write a value of the path, in forward order."""
+        return tuple(node for node in self.graph.nodes if self.members.intersection(node.outputs))
+
+    @cached_property
+    def position(self) -> Mapping[str, int]:
+        """The place of each value in forward order."""
+        return {value: index for index, value in enumerate(self.values)}
+
+    @cached_property
+    def weights(self) -> Mapping[str, tuple[str, ...]]:
+        """The parameters that each node of the path reads, directly or through operators off the path."""
+        return {node.name: tuple(name for value in node.inputs for name in self.behind(value)) for node in self.nodes}
+
+    @cached_property
+    def depth(self) -> Mapping[str, int]:
+        """Weight layers between the batch and each value, on the longest path."""
+        depth = dict.fromkeys(self.values, 0)
+        for node in self.nodes:
+            below = max((depth[value] for value in node.inputs if value in self.members), default=0)
+            for value in self.members.intersection(node.outputs):
+                depth[value] = below + self.is_layer(node)
+        return depth
+
+    def is_layer(self, node: Node) -> bool:
+        """Whether the node mixes features of the signal by a weight."""
+        return node.op in WEIGHTED and bool(self.weights[node.name])
+
+    def cuts(self) -> tuple[str, ...]:
+        """Return the values that no edge jumps over, in forward order."""
+        reach = dict.fromkeys(range(len(self.values)), 0)
+        for node in self.nodes:
+            ends = [self.position[value] for value in node.outputs if value in self.members]
+            for value in node.inputs:
+                if value in self.members:
+                    reach[self.position[value]] = max(reach[self.position[value]], *ends)
+        found, furthest = [], 0
+        for index, value in enumerate(self.values):
+            if index >= furthest:
+                found.append(value)
+            furthest = max(furthest, reach[index])
+        return tuple(found)
+
+    def layer_cuts(self) -> tuple[str, ...]:
+        """Return, of the cuts, those that close a stretch with at least one weight layer; the head's own is left out.
+
+        Between two of them lies one layer of a plain network, one block of a residual one.
+        """
+        chosen: list[str] = []
+        before = 0
+        for value in self.cuts():
+            if self.depth[value] > before:
+                chosen.append(value)
+                before = self.depth[value]
+        headless = [value for value in chosen if self.depth[value] < self.depth[self.output]]
+        return tuple(headless)
+
+    def feature_axis(self, value: str, rank: int) -> int:
+        """Return the axis of `value` that counts features: the last, or the second after a convolution."""
+        node = self.producers.get(value)
+        while node is not None and node.op not in WEIGHTED | CHANNELS_SECOND | {"LayerNormalization"}:
+            earlier = next((name for name in node.inputs if name in self.members), None)
+            node = self.producers.get(earlier) if earlier else None
+        second = node is not None and node.op in CHANNELS_SECOND
+        return 1 if second and rank > 1 else rank - 1
+
+    def behind(self, value: str) -> tuple[str, ...]:
+        """Return the parameters that `value` is made of: itself, or those behind it off the path."""
+        if value in self.graph.parameters:
+            return (value,)
+        node = None if value in self.members else self.producers.get(value)
+        return () if node is None else tuple(dict.fromkeys(name for each in node.inputs for name in self.behind(each)))
+
+
+def trace_path(graph: Graph, values: Mapping[str, Tensor], output: str) -> Path:
+    """Return the path to `output`, given every value of one differentiable run."""
+    signal = _downstream(graph)
+    carrying = {
+        name for name in signal if (value := values.get(name)) is not None and getattr(value, "requires_grad", False)
+    }
+    needed = {output}
+    order: list[str] = []
+    for node in reversed(graph.nodes):
+        written = [name for name in node.outputs if name in needed and name in carrying]
+        if written:
+            order.extend(reversed(written))
+            needed.update(node.inputs)
+    order.extend(given.name for given in graph.inputs if given.name in needed and given.name in carrying)
+    return Path(graph, tuple(reversed(order)), output)
+
+
+def _downstream(graph: Graph) -> set[str]:
+    """Return the values that depend on the batch's values."""
+    found = {given.name for given in graph.inputs}
+    for node in graph.nodes:
+        if node.op not in _SHAPE_ONLY and found.intersection(node.inputs):
+            found.update(name for name in node.outputs if name)
+    return found

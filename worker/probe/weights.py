@@ -1,0 +1,126 @@
+"""Every parameter: its scale, the gradient that reaches it, and, where none does, why.
+
+A gradient of exactly zero is not yet a fault.  A float64 sweep tells what float32 only could not hold; a sweep in
+which the all-zero parameters are jittered opens the branches that are shut by design (Fixup, ReZero, zero gamma).
+"""
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from worker.network.graph import Node
+from worker.network.layers import KERNELS
+from worker.optimizers import Optimizer
+from worker.probe.evidence import ParameterEvidence
+from worker.probe.path import Path
+from worker.probe.sweep import Sweep, sweep_double
+
+JITTER: Final = 1e-3
+_SAME: Final = 1e-6
+"""Relative difference under which two float32 numbers count as equal."""
+
+
+def measure_parameters(sweep: Sweep, optimizer: Optimizer) -> tuple[ParameterEvidence, ...]:
+    """Return the evidence of every trainable parameter, in the order of the file."""
+    path, graph = sweep.path, sweep.subject.graph
+    trainable = [name for name, parameter in graph.parameters.items() if parameter.trainable]
+    gradients = sweep.gradients(trainable)
+    readers = _readers(path)
+    silent = [name for name in trainable if name not in gradients or not bool(gradients[name].any())]
+    states = _states(sweep, [name for name in silent if name in readers])
+    ratios = optimizer.first_update_ratios({name: graph.parameters[name].value for name in trainable}, gradients)
+    found = []
+    for name in trainable:
+        node = readers.get(name)
+        state = "unused" if node is None else states.get(name, "live")
+        units, identical, symmetric = _sameness(sweep, name, node)
+        found.append(
+            ParameterEvidence(
+                name=name,
+                node=node.name if node else "",
+                op=node.op if node else "",
+                count=graph.parameters[name].value.numel(),
+                rms=_rms(graph.parameters[name].value),
+                gradient_rms=_rms(gradients.get(name)),
+                nonfinite=_nonfinite(gradients.get(name)),
+                state=state,
+                update_ratio=ratios.get(name),
+                units=units,
+                identical=identical,
+                symmetric=symmetric,
+                blocked_at=_blocked_at(sweep, node) if state == "dead" and node else None,
+                origin=graph.parameters[name].origin or (node.origin if node else None),
+            )
+        )
+    return tuple(found)
+
+
+def _readers(path: Path) -> dict[str, Node]:
+    """Return the first node of the path that each parameter reaches."""
+    found: dict[str, Node] = {}
+    for node in path.nodes:
+        for name in path.weights[node.name]:
+            found.setdefault(name, node)
+    return found
+
+
+def _states(sweep: Sweep, silent: list[str]) -> dict[str, str]:
+    """Tell the parameters without gradient apart: `faint`, `gated` or `dead`."""
+    states = dict.fromkeys(silent, "dead")
+    for state, jitter in (("gated", JITTER), ("faint", 0.0)):
+        again = sweep_double(sweep.subject, jitter) if silent else None
+        reached = again.gradients(silent) if again else {}
+        states |= {name: state for name, gradient in reached.items() if bool(gradient.any())}
+    return states
+
+
+def _sameness(sweep: Sweep, name: str, node: Node | None) -> tuple[int, bool, bool]:
+    """Return a kernel's number of units, whether all compute the same, and whether they learn the same too."""
+    if node is None or node.op not in KERNELS or name not in sweep.path.behind(node.inputs[1]):
+        return 0, False, False
+    output, kernel = sweep.values[node.outputs[0]].detach(), sweep.values[node.inputs[1]]
+    units = output.shape[1 if node.op in {"Conv", "ConvTranspose"} else -1]
+    axis = _unit_axis(node, kernel)
+    copies = units > 1 and kernel.shape[axis] == units and bool(kernel.any())
+    if not copies or not _alike(output, 1 if node.op == "Conv" else output.dim() - 1) or not _alike(kernel, axis):
+        return units, False, False
+    gradient = sweep.gradients([node.inputs[1]]).get(node.inputs[1])
+    return units, True, gradient is None or _alike(gradient, axis)
+
+
+def _unit_axis(node: Node, weight: Tensor) -> int:
+    """Return the axis of a weight that counts output units."""
+    if node.op == "Conv":
+        return 0
+    if node.op == "Gemm":
+        return 0 if node.attributes.get("transB", 0) else 1
+    return 1 if node.op == "ConvTranspose" else weight.dim() - 1
+
+
+def _alike(value: Tensor, axis: int) -> bool:
+    """Whether all slices along `axis` are equal, to float32's precision."""
+    value = value.detach().double()
+    scale = float(value.abs().max())
+    low, high = torch.aminmax(value, dim=axis)
+    return bool(scale == 0 or float((high - low).max()) <= _SAME * scale)
+
+
+def _blocked_at(sweep: Sweep, node: Node) -> str | None:
+    """Return the first operator after `node`, in forward order, from which the gradient does come back."""
+    path = sweep.path
+    after = [later for later in path.nodes if later.outputs and later.outputs[0] in path.position]
+    start = path.position.get(node.outputs[0], 0)
+    names = [later.outputs[0] for later in after if path.position[later.outputs[0]] >= start]
+    gradients = sweep.gradients(names)
+    reached = (name for name in names if name in gradients and bool(gradients[name].any()))
+    first = next(reached, None)
+    return path.producers[first].name if first else None
+
+
+def _rms(value: Tensor | None) -> float:
+    return float(value.detach().double().square().mean().sqrt()) if value is not None and value.numel() else 0.0
+
+
+def _nonfinite(value: Tensor | None) -> float:
+    return float((~value.isfinite()).double().mean()) if value is not None and value.numel() else 0.0

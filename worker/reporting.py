@@ -1,0 +1,174 @@
+"""The report's sections, from what was loaded and measured."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+
+import torch
+from torch import Tensor as Array
+
+from service import __version__
+from service.contract.options import Clipping
+from service.contract.report import (
+    ActivationProfile,
+    BatchSection,
+    Engine,
+    Finding,
+    GradientProfile,
+    LossSection,
+    ModelSection,
+    ParameterProfile,
+    Prescription,
+    ProfileRow,
+    Suggested,
+    Tensor,
+    TrainingSection,
+)
+from service.contract.words import OptimizerName, Severity, Verdict
+from worker.load.subject import Loaded
+from worker.probe.evidence import Evidence, ParameterEvidence, PlaceEvidence
+from worker.treatments import treatments
+
+
+def engine(device: torch.device) -> Engine:
+    """Say what made the report."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    return Engine(version=__version__, torch=version("torch"), device=name)
+
+
+def model_section(loaded: Loaded) -> ModelSection:
+    """Say what the model is."""
+    graph = loaded.graph
+    counts = [(each.value.numel(), each.trainable) for each in graph.parameters.values()]
+    return ModelSection(
+        format=loaded.format,
+        sha256=loaded.sha256,
+        nodes=len(graph.nodes),
+        parameters=sum(count for count, _ in counts),
+        trainable_parameters=sum(count for count, trainable in counts if trainable),
+        inputs=tuple(Tensor(name=each.name, dtype=_dtype(each.dtype), shape=each.shape) for each in graph.inputs),
+        outputs=tuple(_tensor(name, value) for name, value in loaded.outputs.items()),
+        notes=loaded.notes,
+    )
+
+
+def batch_section(loaded: Loaded) -> BatchSection:
+    """Say what the batch is."""
+    batch = loaded.subject.batch
+    return BatchSection(
+        sha256=batch.sha256,
+        size=batch.size,
+        inputs=tuple(_tensor(name, value) for name, value in batch.inputs.items()),
+        synthetic=batch.synthetic,
+        notes=batch.notes,
+    )
+
+
+def loss_section(loaded: Loaded, evidence: Evidence) -> LossSection:
+    """Say what the loss is, and what a constant would cost."""
+    loss = loaded.subject.loss
+    return LossSection(name=loss.name, value=evidence.loss.value, chance=evidence.loss.chance, notes=loss.notes)
+
+
+def profile(evidence: Evidence) -> tuple[ProfileRow, ...]:
+    """Return one row per place, in forward order."""
+    parameters = {parameter.name: parameter for parameter in evidence.parameters}
+    return tuple(_row(place, parameters) for place in evidence.places)
+
+
+def training_section(evidences: Sequence[Evidence]) -> TrainingSection | None:
+    """Tell the training trial by its best run under the first seed; None where nothing was run."""
+    training = evidences[0].training
+    best = training.best if training else None
+    if training is None or best is None:
+        return None
+    runs = [f"{run.optimizer} at {run.learning_rate:g}: {_outcome(run.beaten, run.diverged)}" for run in training.runs]
+    clip = training.suggested_clip
+    return TrainingSection(
+        steps=len(best.losses),
+        seeds=len(evidences),
+        optimizer=OptimizerName(best.optimizer),
+        learning_rate=best.learning_rate,
+        loss=best.losses,
+        gradient_norm=best.gradient_norms,
+        max_stable_learning_rate=training.stable_learning_rate,
+        suggested=Suggested(
+            learning_rate=training.suggested_learning_rate,
+            clipping=Clipping(kind="norm", limit=clip) if clip else None,
+        ),
+        notes=(*runs, *(() if training.complete else ("The time box ended the trial before its last step.",))),
+    )
+
+
+def summary(
+    verdict: Verdict, findings: Sequence[Finding], prescription: Prescription | None, evidence: Evidence
+) -> str:
+    """Say in a sentence or two what a person would say."""
+    telling = [finding for finding in findings if finding.severity is not Severity.INFO]
+    if not telling:
+        return _healthy(evidence)
+    word = {Verdict.FAIL: "will not train as it stands", Verdict.WARN: "trains, with a risk"}[verdict]
+    others = f" (and {len(telling) - 1} more finding{'s' if len(telling) > 2 else ''})" if telling[1:] else ""  # noqa: PLR2004
+    cure = ""
+    if prescription is not None:
+        names = " and ".join(
+            treatments[name].title[0].lower() + treatments[name].title[1:] for name in prescription.remedies
+        )
+        cure = f" Tried and found to cure it: {names}."
+    return f"This model {word}: {telling[0].title[0].lower()}{telling[0].title[1:].rstrip('.')}{others}.{cure}"
+
+
+def _healthy(evidence: Evidence) -> str:
+    training = evidence.training
+    best = training.best if training else None
+    if training is not None and training.converged:
+        return "This model comes trained, and nothing speaks against training it on."
+    if best is None:
+        return "Nothing speaks against training this model; the batch did not allow a training trial."
+    return (
+        f"This model trains: {best.optimizer} took the loss from {best.losses[0]:.3g} to {best.final:.3g} in "
+        f"{len(best.losses)} steps, where the best constant prediction costs {evidence.loss.chance:.3g}."
+    )
+
+
+def _outcome(beaten: bool, diverged: bool) -> str:  # noqa: FBT001
+    if beaten:
+        return "beat the best constant prediction"
+    return "diverged" if diverged else "did not beat the best constant prediction"
+
+
+def _row(place: PlaceEvidence, parameters: Mapping[str, ParameterEvidence]) -> ProfileRow:
+    parameter = parameters.get(place.parameter or "")
+    activation, gradient = place.activation, place.gradient
+    return ProfileRow(
+        node=place.node,
+        op=place.op,
+        origin=place.origin,
+        depth=place.depth,
+        shape=place.shape,
+        activation=ActivationProfile(
+            mean=activation.mean,
+            std=activation.std,
+            rms=activation.rms,
+            zero=activation.zero,
+            saturated=activation.saturated,
+            nonfinite=activation.nonfinite,
+        ),
+        gradient=gradient
+        and GradientProfile(rms=gradient.rms, relative=gradient.relative, nonfinite=gradient.nonfinite),
+        parameter=parameter
+        and ParameterProfile(
+            name=parameter.name,
+            count=parameter.count,
+            rms=parameter.rms,
+            gradient_rms=parameter.gradient_rms,
+            update_ratio=parameter.update_ratio,
+        ),
+    )
+
+
+def _tensor(name: str, value: Array) -> Tensor:
+    return Tensor(name=name, dtype=_dtype(value.dtype), shape=tuple(value.shape))
+
+
+def _dtype(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,110 @@
+"""Rules read evidence and speak: one function per module, pure, and its docstring is its page.
+
+To add one: a module here with a function decorated by `@rule`, and a pair `tests/cases/<CODE>/{sick,healthy}.json`.
+The docstring's first line is the finding's title; then come the four headings of a page.  Thresholds are keyword
+defaults. A rule returns an `Observation` where it fires and a `Silence` where it does not, so that the report can
+say which rules were clear, which did not apply and which could not judge.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from service.contract.report import Place
+from service.contract.words import Severity, Symptom
+from service.registry import Registry
+from worker.probe.evidence import Evidence
+
+SHOWN_PLACES: Final = 5
+HEADINGS: Final = ("What it measures", "Why it matters", "When it is wrong", "References")
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a rule saw."""
+
+    explanation: str
+    """One or two sentences that a person would say, with the number, the limit and the unit."""
+    severity: Severity
+    places: tuple[Place, ...] = ()
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Why a rule did not fire."""
+
+    status: Literal["clear", "not_applicable", "could_not_judge"]
+    reason: str = ""
+
+
+Answer: TypeAlias = Observation | Silence
+CLEAR: Final = Silence("clear")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A registered rule."""
+
+    code: str
+    symptom: Symptom
+    order: int
+    """Causes come before what they cause; findings are listed by it."""
+    aliases: tuple[str, ...]
+    """What other tools call it."""
+    judge: Callable[[Evidence], Answer]
+
+    @property
+    def title(self) -> str:
+        """The first line of the page."""
+        return self._page.splitlines()[0]
+
+    @property
+    def _page(self) -> str:
+        return inspect.getdoc(self.judge) or ""
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """The page's text under each of its headings."""
+        return sections(self._page)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The rule's limits by name."""
+        parameters = inspect.signature(self.judge).parameters.values()
+        return {given.name: given.default for given in parameters if isinstance(given.default, int | float)}
+
+
+rules: Registry[Rule] = Registry(__name__)
+
+
+def rule(
+    code: str, symptom: Symptom, *, order: int, aliases: Iterable[str] = ()
+) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Register the decorated function under `code`."""
+
+    def register(judge: Callable[..., Answer]) -> Callable[..., Answer]:
+        rules.add(code, Rule(code, symptom, order, tuple(aliases), judge))
+        return judge
+
+    return register
+
+
+def sections(page: str) -> dict[str, str]:
+    """Split a docstring at its unindented headings."""
+    found: dict[str, list[str]] = {}
+    heading = ""
+    for line in page.splitlines()[1:]:
+        if line and not line.startswith(" "):
+            heading = line.strip()
+        elif heading:
+            found.setdefault(heading, []).append(line.strip())
+    return {name: " ".join(filter(None, lines)) for name, lines in found.items()}
+
+
+def weigh(evidence: Evidence, *, certain: bool = False) -> Severity:
+    """Return how much a finding weighs: evidence warns; certainty, or a training trial that failed, rejects."""
+    failed = evidence.training is not None and evidence.training.failed
+    return Severity.ERROR if certain or failed else Severity.WARNING

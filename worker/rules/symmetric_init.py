@@ -1,0 +1,42 @@
+"""Finds layers whose units are copies of one another."""
+
+from service.contract.report import Place
+from service.contract.words import Symptom
+from worker.probe.evidence import Evidence
+from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
+
+
+@rule("INI01", Symptom.SYMMETRIC_INIT, order=10, aliases=["PoorWeightInitialization", "UnchangedTensor"])
+def symmetric_init(evidence: Evidence) -> Answer:
+    """All units of a layer are copies of one another.
+
+    What it measures
+        Weight layers with two units or more whose weights are not zero, equal from unit to unit, and whose outputs are
+        equal for every sample; and whether the units receive the same gradient, so that no step can part them.
+
+    Why it matters
+        Copies learn the same thing: however wide, the layer counts for one unit.
+
+    When it is wrong
+        Weights that are all zero are left alone: branches start so by design.  A layer of fixed filters that a file
+        declares trainable (a blur) looks like this only if its input channels are equal too.
+
+    References
+        Goodfellow et al. 2016, Deep Learning, section 8.4: breaking symmetry.
+    """
+    layers = [parameter for parameter in evidence.parameters if parameter.units > 1]
+    if not layers:
+        return Silence("not_applicable", "no weight layer has two units")
+    found = [parameter for parameter in layers if parameter.identical]
+    if not found:
+        return CLEAR
+    kept = [parameter for parameter in found if parameter.symmetric]
+    how = "and the gradient is the same for each, so training cannot part them" if kept else "and start as one"
+    first = found[0]
+    return Observation(
+        f"In {len(found)} of {len(layers)} weight layers all units compute the same: the {first.units} units of "
+        f"{first.node} are copies {how}.",
+        weigh(evidence, certain=True),
+        tuple(Place(node=p.node, origin=p.origin, parameter=p.name, measured=0, limit=0) for p in found[:SHOWN_PLACES]),
+        {"layers": len(found), "share": len(found) / len(layers)},
+    )

@@ -1,0 +1,150 @@
+"""One training run of a subject on its batch, seeded: same seed, same draws, same order of samples."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from service.contract.words import Mode
+from worker.network.graph import stream
+from worker.network.run import Program
+from worker.optimizers import Optimizer
+from worker.probe.evidence import Run
+from worker.subject import Subject
+
+LARGEST_STEP: Final = 64
+"""Samples per step; a smaller batch is taken whole."""
+BEATEN: Final = 0.999
+"""Share of the best constant prediction's loss that a run must get below."""
+TAIL: Final = 0.1
+"""Share of the steps, at the end, whose mean loss counts as the run's result."""
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When to stop; `left` is told in seconds."""
+
+    clock: Callable[[], float]
+    at: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether no time is left."""
+        return self.clock() >= self.at
+
+    @property
+    def left(self) -> float:
+        """Seconds left, never negative."""
+        return max(self.at - self.clock(), 0.0)
+
+    def share(self, part: float) -> "Deadline":
+        """Return a deadline that takes this part of the time left."""
+        return replace(self, at=self.clock() + part * self.left)
+
+
+class Trainer:
+    """A subject's program, ready to be trained from its own weights any number of times."""
+
+    def __init__(self, subject: Subject) -> None:
+        """Compile the subject's graph once."""
+        self._subject = subject
+        self._program = Program(subject.graph, subject.device)
+        self._chance = subject.loss.chance(subject.target)
+
+    def run(
+        self,
+        optimizer: Optimizer,
+        steps: int,
+        seed: int,
+        deadline: Deadline,
+        *,
+        declared: bool = False,
+        goal: float = 0.0,
+    ) -> Run:
+        """Train a copy of the weights for `steps` steps, or until something is not finite or the deadline passes.
+
+        A run whose recent losses average less than `goal` times the best constant prediction's has shown enough and
+        ends. The order of samples and the dropout masks follow `seed` alone, so that runs with one seed can be
+        compared.
+        """
+        subject = self._subject
+        leaves = {name: p.value.detach().float().clone() for name, p in subject.graph.parameters.items()}
+        trained = [leaves[n].requires_grad_() for n, p in subject.graph.parameters.items() if p.trainable]
+        stepper = optimizer.build(trained) if trained else None
+        generator = torch.Generator(subject.device).manual_seed(seed)
+        losses: list[float] = []
+        norms: list[float] = []
+        for rows in self._rows(steps, seed):
+            loss = self._loss(leaves, rows, generator)
+            losses.append(float(loss.detach()))
+            if stepper is None or not loss.requires_grad or not math.isfinite(losses[-1]):
+                break
+            stepper.zero_grad()
+            torch.autograd.backward(loss)
+            norms.append(_norm(trained))
+            if not math.isfinite(norms[-1]):
+                break
+            optimizer.clip(trained)
+            stepper.step()
+            if deadline.passed or self._reached(losses, steps, goal):
+                break
+        return self._summary(optimizer, losses, norms, declared=declared)
+
+    def _summary(self, optimizer: Optimizer, losses: list[float], norms: list[float], *, declared: bool) -> Run:
+        tail = losses[-max(1, round(TAIL * len(losses))) :]
+        final = sum(tail) / len(tail)
+        finite = math.isfinite(final) and all(map(math.isfinite, norms))
+        return Run(
+            optimizer=optimizer.name,
+            learning_rate=optimizer.learning_rate,
+            declared=declared,
+            losses=tuple(losses),
+            final=final,
+            gradient_norms=tuple(norms),
+            beaten=finite and final < BEATEN * self._chance,
+            diverged=not finite or final > max(losses[0], self._chance) * (2 - BEATEN),
+        )
+
+    def _reached(self, losses: list[float], steps: int, goal: float) -> bool:
+        tail = max(1, round(TAIL * steps))
+        return len(losses) >= tail and sum(losses[-tail:]) / tail < goal * self._chance
+
+    def _rows(self, steps: int, seed: int) -> Iterator[Tensor | None]:
+        """Yield the samples of each step: all of them, or a reshuffled part (without replacement within a pass)."""
+        size = self._subject.batch.size
+        if size <= LARGEST_STEP or not self._splits():
+            yield from [None] * steps
+            return
+        generator = stream(seed, "order")
+        order: list[int] = []
+        for _ in range(steps):
+            if len(order) < LARGEST_STEP:
+                order = torch.randperm(size, generator=generator).tolist()
+            yield torch.tensor(order[:LARGEST_STEP], device=self._subject.device)
+            order = order[LARGEST_STEP:]
+
+    def _splits(self) -> bool:
+        """Whether the network takes fewer samples than the whole batch: no input has a fixed first axis."""
+        return all(given.shape and isinstance(given.shape[0], str) for given in self._subject.graph.inputs)
+
+    def _loss(self, leaves: dict[str, Tensor], rows: Tensor | None, generator: torch.Generator) -> Tensor:
+        subject = self._subject
+        inputs, target = dict(subject.batch.inputs), subject.target
+        if rows is not None:
+            inputs = {name: value[rows] for name, value in inputs.items()}
+            target = target[rows]
+        training = subject.mode is Mode.TRAIN
+        outputs = self._program.run(inputs, leaves, training=training, generator=generator)
+        return subject.loss(outputs[subject.output].float(), target)
+
+
+def _norm(parameters: list[Tensor]) -> float:
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return (
+        float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients])))
+        if gradients
+        else 0.0
+    )

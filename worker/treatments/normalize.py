@@ -1,0 +1,127 @@
+"""Norms inserted, or exchanged."""
+
+import torch
+
+from service.contract.words import Symptom, TreatmentKind
+from worker.network.edit import insert_behind
+from worker.network.graph import Graph, Node, Parameter
+from worker.network.layers import Layer, weight_layers
+from worker.probe.evidence import Evidence
+from worker.subject import Subject
+from worker.treatments import Change, treatment
+
+_SMALLEST_BATCH = 16
+_SYMPTOMS = {
+    Symptom.VANISHING_GRADIENT,
+    Symptom.EXPLODING_GRADIENT,
+    Symptom.SATURATED_UNITS,
+    Symptom.DEAD_UNITS,
+    Symptom.STALLED_TRAINING,
+    Symptom.NON_FINITE,
+}
+
+
+@treatment("layer-norm", TreatmentKind.NORMALIZATION, _SYMPTOMS, cost=4, retrains=False)
+def layer_norm(subject: Subject, evidence: Evidence) -> Change | None:
+    """Normalize each sample before the activations
+
+    What it changes
+        Between each hidden weight layer and its activation stands a layer norm (over all features of a sample, with
+        a gain and a bias per feature), unless a norm stands there already.
+
+    Why it helps
+        Pre-activations keep unit scale whatever the weights' scale; behind it ReLU has χ₁ = 1 exactly.
+
+    When it is wrong
+        A sigmoid behind a layer norm still vanishes (χ₁ = .15).  It does not restore information that is lost.
+
+    References
+        Ba et al. 2016 (arXiv 1607.06450).
+    """
+    return _inserted(subject, "layer norm")
+
+
+@treatment("batch-norm", TreatmentKind.NORMALIZATION, _SYMPTOMS, cost=4, retrains=False)
+def batch_norm(subject: Subject, evidence: Evidence) -> Change | None:
+    """Normalize each feature over the batch before the activations
+
+    What it changes
+        Between each hidden weight layer and its activation stands a batch norm, unless a norm stands there already.
+
+    Why it helps
+        Units can neither die nor saturate over a whole batch, and larger learning rates are borne.
+
+    When it is wrong
+        Without skip connections it explodes, whatever the weights: ReLU by 1.21 per layer.  It needs 16 samples or
+        more that are alike, and not in recurrent networks.
+
+    References
+        Ioffe and Szegedy 2015; Yang et al. 2019 (arXiv 1902.08129).
+    """
+    if subject.batch.size < _SMALLEST_BATCH:
+        return None
+    return _inserted(subject, "batch norm")
+
+
+def _inserted(subject: Subject, kind: str) -> Change | None:
+    graph = subject.graph
+    layers = [layer for layer in weight_layers(graph) if layer.after is not None and layer.norm is None]
+    done = []
+    for layer in layers:
+        features = _features(graph, layer)
+        if features is None:
+            continue
+        graph = _with_norm(graph, layer, features, kind)
+        done.append(layer.node.name)
+    if not done:
+        return None
+    return Change(
+        subject.replace(graph=graph), (f"Insert a {kind} behind {len(done)} weight layers (first: {done[0]}).",)
+    )
+
+
+def _features(graph: Graph, layer: Layer) -> int | None:
+    """Return the layer's number of output features."""
+    shape = graph.parameters[layer.kernel].value.shape
+    if layer.node.op == "Conv":
+        return shape[0]
+    if layer.node.op == "ConvTranspose":
+        group = layer.node.attributes.get("group", 1)
+        return shape[1] * group if isinstance(group, int) else None
+    return shape[0] if layer.transposed else shape[-1]
+
+
+def _with_norm(graph: Graph, layer: Layer, features: int, kind: str) -> Graph:
+    stem = graph.fresh(f"{layer.node.name}.{kind.replace(' ', '_')}")
+    convolution = layer.node.op in {"Conv", "ConvTranspose"}
+    axes = graph.parameters[layer.kernel].value.dim() if convolution else 2
+    device = graph.parameters[layer.kernel].value.device
+    batch = kind == "batch norm"
+    shape = (features,) if batch or not convolution else (features,) + (1,) * (axes - 2)
+    gain, bias = f"{stem}.gain", f"{stem}.bias"
+    parameters = {
+        **graph.parameters,
+        gain: Parameter(torch.ones(shape, device=device), origin=layer.node.origin),
+        bias: Parameter(torch.zeros(shape, device=device), origin=layer.node.origin),
+    }
+    constants = dict(graph.constants)
+    if batch:
+        constants |= {
+            f"{stem}.mean": torch.zeros(features, device=device),
+            f"{stem}.variance": torch.ones(features, device=device),
+        }
+
+    def make(value: str, fresh: str) -> tuple[Node, ...]:
+        if batch:
+            inputs = (value, gain, bias, f"{stem}.mean", f"{stem}.variance")
+            return (Node("BatchNormalization", inputs, (fresh,), stem, {"epsilon": 1e-5}, origin=layer.node.origin),)
+        over: tuple[int, ...] = tuple(range(1, axes)) if convolution else (-1,)
+        return (
+            Node(
+                "MeanVarianceNormalization", (value,), (f"{stem}.unit",), stem, {"axes": over}, origin=layer.node.origin
+            ),
+            Node("Mul", (f"{stem}.unit", gain), (f"{stem}.scaled",), f"{stem}.scale", origin=layer.node.origin),
+            Node("Add", (f"{stem}.scaled", bias), (fresh,), f"{stem}.shift", origin=layer.node.origin),
+        )
+
+    return insert_behind(graph.replace(parameters=parameters, constants=constants), layer.output, make)
