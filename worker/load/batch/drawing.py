@@ -37,11 +37,15 @@ def drawn(graph: Graph, *, seed: int, size: int | None = None) -> Batch:
 
 
 def _inner(graph: Graph) -> Iterator[tuple[str, int]]:
-    """Yield the sizes of free axes behind the first."""
-    first = {each.shape[0] for each in graph.inputs if each.shape}
+    """Yield the sizes of free axes that do not count samples: those that stand behind the first somewhere.
+
+    The first input's first axis counts samples wherever its name stands.
+    """
+    shapes = [each.shape for each in graph.inputs if each.shape]
+    samples = shapes[0][0] if shapes else "?"
     for each in graph.inputs:
         for size in each.shape[1:]:
-            if isinstance(size, str) and (size == "?" or size not in first):
+            if isinstance(size, str) and (size == "?" or size != samples):
                 yield _key(size, each), PIXELS if len(each.shape) == IMAGE else STEPS
 
 
@@ -51,8 +55,9 @@ def _key(size: str, given: Input) -> str:
 
 
 def _shape(given: Input, free: dict[str, int], samples: int) -> tuple[int, ...]:
-    first = tuple(samples if isinstance(size, str) else size for size in given.shape[:1])
-    rest = (free.get(_key(size, given), samples) if isinstance(size, str) else size for size in given.shape[1:])
+    known = {"?": samples, **free}
+    first = tuple(known.get(size, samples) if isinstance(size, str) else size for size in given.shape[:1])
+    rest = (known.get(_key(size, given), samples) if isinstance(size, str) else size for size in given.shape[1:])
     return (*first, *rest)
 
 
