@@ -49,5 +49,5 @@ def dead_units(evidence: Evidence, *, excess: float = 0.2, adequate: int = 32) -
 def _sentence(found: int, layers: int, worst: PlaceEvidence, units: Units) -> str:
     return (
         f"In {found} of {layers} rectifying layers more units are off for all {units.samples} samples than chance "
-        f"explains; in {worst.node} it is {units.dead:.0%} of {units.count} units, where chance makes {units.expected:.0%}."
+        f"explains; in {worst.node} it is {units.dead:.0%} of {units.count} units, and {units.expected:.0%} by chance."
     )

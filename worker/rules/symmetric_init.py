@@ -6,7 +6,7 @@ from worker.probe.evidence import Evidence
 from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
 
 
-@rule("INI01", Symptom.SYMMETRIC_INIT, order=10, aliases=["PoorWeightInitialization", "UnchangedTensor"])
+@rule("INI01", Symptom.SYMMETRIC_INIT, order=10, aliases=["PoorWeightInitialization"])
 def symmetric_init(evidence: Evidence) -> Answer:
     """All units of a layer are copies of one another.
 

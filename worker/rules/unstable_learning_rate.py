@@ -6,7 +6,7 @@ from worker.probe.evidence import Evidence
 from worker.rules import CLEAR, Answer, Observation, Silence, rule, weigh
 
 
-@rule("TRN01", Symptom.UNSTABLE_LEARNING_RATE, order=50, aliases=["LossNotDecreasing", "divergence"])
+@rule("TRN01", Symptom.UNSTABLE_LEARNING_RATE, order=50, aliases=["divergence"])
 def unstable_learning_rate(evidence: Evidence) -> Answer:
     """Training diverges at the learning rate that is meant to be used.
 
