@@ -1,15 +1,19 @@
 """Examinations that tests have a worker run in place of the real one: the model's bytes say what happens."""
 
 import ctypes
+import importlib
 import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+import onnx
 import torch
 
 from service.contract.options import Options
@@ -145,17 +149,44 @@ def try_(argument: str) -> str:
     return "escaped"
 
 
-def _libc() -> int:
-    return ctypes.CDLL(None).system(b"true") and _refused()
+def _system() -> None:
+    if ctypes.CDLL(None).system(b"true"):
+        raise PermissionError
 
 
-def _refused() -> int:
-    raise PermissionError
+def _own() -> None:
+    """Write and read where a child may."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"x")
+    Path("folder").mkdir()
+    Path("folder/file").write_text("x")
+    Path("folder/file").rename("other")
+    with Path("/dev/null").open("w") as void:
+        void.write("x")
+    importlib.import_module("xmlrpc.client")
+
+
+def onnxruntime(_: str) -> str:
+    """Run a model in a fork, as an examination does."""
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9)
+    reading, writing = os.pipe()
+    if not os.fork():
+        runtime = importlib.import_module("onnxruntime")
+        session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        (answer,) = session.run(None, {"x": np.array([-1, 1], "float32")})
+        os.write(writing, str(answer.tolist()).encode())
+        os._exit(0)
+    os.wait()
+    return os.read(reading, 100).decode()
 
 
 ESCAPES: dict[str, Callable[[], object]] = {
     "exec": lambda: subprocess.run(["/bin/true"], check=True),
-    "system": _libc,
+    "leader": os.setsid,
+    "own": _own,
+    "system": _system,
     "inet": lambda: socket.socket(socket.AF_INET),
     "unix": lambda: socket.socket(socket.AF_UNIX),
     "read": lambda: Path("/etc/passwd").read_text(),
@@ -179,6 +210,7 @@ ACTS: dict[str, Callable[[str], str | None]] = {
     "kill_parent": kill_parent,
     "fork": fork,
     "shout": shout,
+    "onnxruntime": onnxruntime,
     "try": try_,
     "limits": lambda _: Path("/proc/self/limits").read_text(),
     "status": lambda _: Path("/proc/self/status").read_text(),

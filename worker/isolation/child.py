@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import tempfile
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -15,6 +16,7 @@ import torch
 from service.contract.problem import Crashed, Trouble
 from service.contract.report import Report
 from service.contract.words import Stage
+from worker.isolation.jail import confine
 from worker.isolation.limits import limit
 from worker.isolation.memory import out_of_memory
 from worker.isolation.order import REPORT, Order, say
@@ -42,8 +44,9 @@ def live(order: Order, link: socket.socket) -> None:
 
 def _examine(order: Order, link: socket.socket) -> Report:
     os.chdir(order.folder)
-    os.environ["TMPDIR"] = str(order.folder)
+    tempfile.tempdir = os.environ["TMPDIR"] = str(order.folder)
     limit(order.memory_limit_bytes if order.device == "cpu" else None)
+    confine(order)
     torch.set_num_threads(order.threads)
     module, _, name = order.entry.partition(":")
     examine = cast("Callable[..., Report]", getattr(import_module(module), name))

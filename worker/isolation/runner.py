@@ -18,6 +18,8 @@ from worker.isolation.memory import kills_for_memory, out_of_memory
 from worker.isolation.order import REPORT, Lines, Order
 
 _LARGEST_REPORT: Final = 256 * 2**20
+_BIRTH_S: Final = 60.0
+"""Seconds that the zygote has for starting a child; a new zygote may have to load everything first."""
 _BURIAL_S: Final = 10.0
 """Seconds that the zygote has for killing a child."""
 _GLANCE_S: Final = 0.25
@@ -55,6 +57,8 @@ class Runner:
     _told_at: float = 0.0
     _problem: Problem | None = None
     _done: bool = False
+    _asked: float = field(default_factory=time.monotonic)
+    _started: float | None = None
 
     def run(self) -> tuple[Report, bytes]:
         """Return the report and its bytes.
@@ -80,8 +84,7 @@ class Runner:
 
     def _watch(self, link: socket.socket) -> int:
         """Relay messages until the child has ended, and return its exit status."""
-        end = time.monotonic() + self.limit_s
-        while (left := end - time.monotonic()) > 0:
+        while (left := self._left()) > 0:
             self._pass_on()
             link.settimeout(min(left, self.period_s / 2))
             try:
@@ -92,8 +95,16 @@ class Runner:
                 raise ZygoteLost(self.order.job_id)
             if (status := self._heed(received)) is not None:
                 return status
+        if self._started is None:
+            raise ZygoteLost(self.order.job_id)
         msg = f"The examination was ended after {self.limit_s:g} s, the most that this job may take."
         raise TimedOut(msg)
+
+    def _left(self) -> float:
+        """Return the seconds that the zygote has left to start the child, or the child to end."""
+        if self._started is None:
+            return self._asked + _BIRTH_S - time.monotonic()
+        return self._started + self.limit_s - time.monotonic()
 
     def _heed(self, received: bytes) -> int | None:
         """Take in what came; the exit status where it is among it."""
@@ -110,6 +121,8 @@ class Runner:
     def _note(self, message: dict[str, Any]) -> None:
         if "problem" in message:
             self._problem = Problem.model_validate(message["problem"])
+        elif "started" in message:
+            self._started = time.monotonic()
         elif "done" in message:
             self._done = True
         else:

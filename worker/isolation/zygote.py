@@ -3,7 +3,7 @@
     python -m worker.isolation.zygote FD PARENT [MODULE …]
 
 FD is a listening Unix socket; the zygote ends with the process PARENT.  When all is loaded, one line on
-standard output says what it found: `{"gpus": 0, "threads": 1}`.
+standard output says what it found: `{"gpus": 0, "threads": 1, "landlock": 7, "seccomp": true}`.
 """
 
 import gc
@@ -25,6 +25,7 @@ import structlog
 
 from service import logs
 from service.kin import die_with_parent
+from worker.isolation.jail import walls
 from worker.isolation.order import Order, say
 
 LOADED: Final = ("torch", "onnx", "worker.isolation.child")
@@ -79,6 +80,8 @@ class Zygote:
             self._become(order, link)
         with suppress(OSError):  # the child does the same; whoever comes second is late
             os.setpgid(child, child)
+        with suppress(OSError):  # the slot may have gone: then its end is heard of below
+            say(link, started=True)
         self._links[child] = link
         self._selector.register(link, selectors.EVENT_READ, child)
 
@@ -169,7 +172,7 @@ def main(descriptor: str, parent: str, *modules: str) -> NoReturn:
     load((*LOADED, *modules))
     gc.collect()
     gc.freeze()
-    print(json.dumps({"gpus": gpus(), "threads": threads()}), flush=True)  # noqa: T201  whoever started it waits for this
+    print(json.dumps({"gpus": gpus(), "threads": threads(), **walls()}), flush=True)  # noqa: T201  whoever started it waits for this
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     Zygote(socket.socket(fileno=int(descriptor))).serve()
 
