@@ -25,7 +25,7 @@ def parse(text: bytes) -> Architecture:
     document = read(text)
     _ours(document)
     try:
-        architecture = Architecture.model_validate_json(json.dumps(document))
+        architecture = Architecture.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         raise _first(error, document) from None
     return architecture.checked()
