@@ -96,7 +96,7 @@ def leave(argument: str) -> None:
 
 def hog(_: str) -> str:
     """Take 4 GiB, by Python and by torch."""
-    taken = [bytearray(2**28) for _ in range(16)]
+    taken = [bytearray(2**30) for _ in range(4)]
     return f"{len(taken)}"
 
 
