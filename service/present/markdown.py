@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from service.contract.gate import GateResult, Outcome
+from service.contract.gate import GateResult
 from service.contract.report import Finding, Report
 from service.present import Format, add, words
 from service.present.words import number, plain
@@ -44,13 +44,12 @@ def _head(report: Report, gate: GateResult | None) -> Iterator[str]:
 
 
 def _gate(report: Report, gate: GateResult | None) -> Iterator[str]:
-    if gate is None:
+    if gate is None or not words.decides(gate):
         return
     yield prose(gate.summary)
     yield ""
-    for finding in gate.findings:
-        if finding.outcome in {Outcome.WAIVED, Outcome.OFF}:
-            yield f"- {code(finding.code)} is {finding.outcome}: {prose(finding.reason)}"
+    for finding in words.excused(gate):
+        yield f"- {code(finding.code)} is {finding.outcome}: {prose(finding.reason)}"
     yield from (f"- {_ICONS['warn']} {prose(warning)}" for warning in gate.warnings)
     yield ""
 
@@ -110,6 +109,8 @@ def _tried(report: Report, gate: GateResult | None) -> Iterator[str]:
         for remedy in words.tried(report)
     )
     yield from _table(("remedy", "what it did", "findings", "before → after"), rows)
+    yield from (f"- {reason}: {prose(titles)}" for reason, titles in words.untried(report))
+    yield ""
 
 
 def _gradients(report: Report, gate: GateResult | None) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
-from service.contract.gate import GateResult, Outcome
+from service.contract.gate import GateResult
 from service.contract.report import Finding, Remedy, Report
 from service.present import Format, add, words
 from service.present.words import number, plain
@@ -28,15 +28,14 @@ def _head(report: Report, gate: GateResult | None) -> Iterator[str]:
 
 
 def _gate(report: Report, gate: GateResult | None) -> Iterator[str]:
-    if gate is None:
+    if gate is None or not words.decides(gate):
         return
     yield from _titled("GATE")
     yield from _wrapped(gate.summary, "  ")
     if gate.verdict is not gate.report_verdict:
         yield f"  The report itself says {gate.report_verdict}; the policy decides."
-    for finding in gate.findings:
-        if finding.outcome in {Outcome.WAIVED, Outcome.OFF}:
-            yield from _wrapped(f"{plain(finding.code)} is {finding.outcome}: {finding.reason}", "  ")
+    for finding in words.excused(gate):
+        yield from _wrapped(f"{finding.code} is {finding.outcome}: {finding.reason}", "  ")
     for warning in gate.warnings:
         yield from _wrapped(f"! {warning}", "  ", "    ")
     yield ""
@@ -89,17 +88,20 @@ def _tried(report: Report, gate: GateResult | None) -> Iterator[str]:
     yield from _titled("WHAT WAS TRIED")
     for remedy in words.tried(report):
         yield from _remedy(remedy)
+    for reason, titles in words.untried(report):
+        yield from _wrapped(f"{reason}: {titles}", "  ", "    ")
     yield ""
 
 
 def _remedy(remedy: Remedy) -> Iterator[str]:
-    effect = plain(words.effect(remedy), 30)
-    yield f"  {words.DID[remedy.status]:<14} {plain(remedy.title, 44):<44} {effect}".rstrip()
+    yield f"  {words.DID[remedy.status]:<14} {plain(remedy.title, WIDTH - 17)}"
+    if remedy.cures or remedy.leaves or remedy.causes:
+        yield f"  {'':<14} {plain(words.effect(remedy), WIDTH - 17)}"
     moved = " · ".join(
         f"{plain(name, 30)} {before} → {after}" for name, before, after in words.changes(remedy.trial, 2)
     )
     if moved:
-        yield f"  {'':<14} {moved}"
+        yield f"  {'':<14} {plain(moved, WIDTH - 17)}"
 
 
 def _gradients(report: Report, gate: GateResult | None) -> Iterator[str]:

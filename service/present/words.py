@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
+from service.contract.gate import GateResult, Judged, Outcome
 from service.contract.report import Finding, Place, ProfileRow, Remedy, Report, Trial
 from service.contract.words import RemedyStatus, Severity, Verdict
 
@@ -18,6 +19,7 @@ DID = {
     RemedyStatus.NOT_APPLICABLE: "does not apply",
     RemedyStatus.UNTESTED: "not tried",
 }
+_UNTRIED = (RemedyStatus.NOT_APPLICABLE, RemedyStatus.UNTESTED)
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _BARS = " ▏▎▍▌▋▊▉█"
 _DECADES = 8
@@ -79,10 +81,19 @@ def effect(remedy: Remedy) -> str:
     return ", ".join(f"{word} {' '.join(codes)}" for codes, word in said if codes)
 
 
-def tried(report: Report) -> Iterator[Remedy]:
-    """Yield the remedies, those that help first."""
+def tried(report: Report) -> Sequence[Remedy]:
+    """Return the remedies that were tried, those that help first."""
     order = tuple(RemedyStatus)
-    yield from sorted(report.remedies, key=lambda remedy: (order.index(remedy.status), remedy.id))
+    found = [remedy for remedy in report.remedies if remedy.status not in _UNTRIED]
+    return sorted(found, key=lambda remedy: (order.index(remedy.status), remedy.id))
+
+
+def untried(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield why remedies were not tried, and which."""
+    for status in _UNTRIED:
+        titles = [remedy.title for remedy in report.remedies if remedy.status is status]
+        if titles:
+            yield DID[status], "; ".join(titles)
 
 
 def prescribed(report: Report) -> Iterator[Remedy]:
@@ -118,6 +129,21 @@ def notes(report: Report) -> Iterator[str]:
     yield from report.fidelity.notes
     if report.training:
         yield from report.training.notes
+
+
+def decides(gate: GateResult | None) -> bool:
+    """Say whether a policy had anything to say beyond the report's own verdict."""
+    excused = {Outcome.WAIVED, Outcome.OFF}
+    return gate is not None and (
+        gate.verdict is not gate.report_verdict
+        or bool(gate.warnings)
+        or any(finding.outcome in excused for finding in gate.findings)
+    )
+
+
+def excused(gate: GateResult) -> Iterator[Judged]:
+    """Yield the findings that the policy waives or leaves out."""
+    yield from (finding for finding in gate.findings if finding.outcome in {Outcome.WAIVED, Outcome.OFF})
 
 
 def subject(report: Report) -> str:

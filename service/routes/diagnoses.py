@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -11,9 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.backing import Backing, Use
 from service.contract.job import Job, JobPage, Status
+from service.contract.options import Options
+from service.contract.policy import Policy
 from service.contract.problem import Invalid, NoReport, NotAcceptable, NotFinished, NotFound
 from service.contract.report import Report
 from service.contract.words import Verdict
+from service.gate import judge
 from service.present import choose, formats
 from service.problems import refusals
 from service.routes.submitting import BODY, REFUSALS, IdempotencyKey, Prefer, accept, wait_s
@@ -104,7 +108,7 @@ async def job(
     job = await finished(use.jobs, job, seconds)
     content = job.model_dump_json()
     headers = progress_headers(job) | (applied(seconds) if seconds else {})
-    headers["ETag"] = f'W/"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
+    headers["ETag"] = f'"{fingerprint(content)}"'
     return unless_known(Response(content, 200, headers, "application/json"), if_none_match)
 
 
@@ -152,8 +156,8 @@ def report(
     """Return the report in the format that `format` or `Accept` asks for; JSON by default."""
     chosen = choose(format, accept)
     found = read_report(use, job)
-    headers = {"ETag": f'"{found.digest[:32]}-{chosen.name}"', "Vary": "Accept", "Cache-Control": "private, no-cache"}
-    content = chosen.render(found, None)
+    content = chosen.render(found, judge(found, own_policy(use, job), today()))
+    headers = {"ETag": f'"{fingerprint(content)}"', "Vary": "Accept", "Cache-Control": "private, no-cache"}
     return unless_known(Response(content, 200, headers | dict(chosen.headers), chosen.media_type), if_none_match)
 
 
@@ -198,6 +202,21 @@ def read_report(use: Backing, job: Job) -> Report:
     """Return the job's report; NotFinished or NoReport where there is none."""
     ended_well(job)
     return Report.model_validate_json(use.storage.read(f"{job.id}/report.json"))
+
+
+def own_policy(use: Backing, job: Job) -> Policy:
+    """Return the policy in the job's options."""
+    return Options.model_validate_json(use.storage.read(f"{job.id}/options.json")).policy
+
+
+def today() -> date:
+    """Return the day that waivers are held to."""
+    return datetime.now(UTC).date()
+
+
+def fingerprint(content: str) -> str:
+    """Return what tells one content from another."""
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
 def unless_known(response: Response, if_none_match: str | None) -> Response:

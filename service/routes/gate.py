@@ -1,6 +1,5 @@
 """The gate over HTTP: 200 lets through, 409 does not."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -11,7 +10,6 @@ from service import strict
 from service.backing import Backing, Use
 from service.contract.gate import GateResult
 from service.contract.job import Job
-from service.contract.options import Options
 from service.contract.policy import Policy
 from service.contract.problem import Invalid, Malformed, NoReport, NotFinished, NotFound, TooLarge
 from service.contract.report import Report
@@ -19,7 +17,7 @@ from service.contract.words import Verdict
 from service.gate import judge
 from service.intake import body
 from service.problems import MEDIA_TYPE, refusals
-from service.routes.diagnoses import existing, progress_headers, read_report
+from service.routes.diagnoses import existing, own_policy, progress_headers, read_report, today
 from service.routes.submitting import BODY, REFUSALS, IdempotencyKey, Prefer, accept
 from service.settings import MIB
 from service.waiting import applied, wished
@@ -55,7 +53,7 @@ def verdict(use: Use, job: Annotated[Job, Depends(existing)]) -> Response:
     A failed or cancelled job has no verdict: that is a 422 problem, with the job's own problem as `cause`.
     """
     report = read_report(use, job)
-    return judged(use, report, _own_policy(use, job))
+    return judged(use, report, own_policy(use, job))
 
 
 @router.post(
@@ -102,11 +100,7 @@ async def submit_and_judge(
 
 def judged(use: Backing, report: Report, policy: Policy) -> Response:
     """Return the verdict as an answer; its status shuts a `curl --fail`."""
-    result = judge(report, policy, datetime.now(UTC).date())
+    result = judge(report, policy, today())
     use.metrics.judged.labels(result.verdict).inc()
     status = 409 if result.verdict is Verdict.FAIL else 200
     return Response(result.model_dump_json(), status, {"Cache-Control": "no-store"}, "application/json")
-
-
-def _own_policy(use: Backing, job: Job) -> Policy:
-    return Options.model_validate_json(use.storage.read(f"{job.id}/options.json")).policy

@@ -1,0 +1,139 @@
+"""A check: a model goes in, a written report and a verdict come out, examined here or by a server."""
+
+import math
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from service import sniff, strict
+from service.client import Client
+from service.contract import architecture
+from service.contract.options import Options
+from service.contract.problem import Crashed, Invalid, TooLarge, Trouble
+from service.contract.words import Stage, Verdict
+from service.gate import judge
+from service.present import formats
+from service.settings import Settings
+
+NO_WORKER = "Examining takes torch: pip install 'gradgate[worker]', or name a server with --server URL."
+
+
+class Check(NamedTuple):
+    """What is to be examined, and how the report is wanted."""
+
+    model: Path
+    batch: Path | None
+    data: tuple[Path, ...]
+    format: str
+    server: str | None
+    timeout_s: float
+
+
+class Answer(NamedTuple):
+    """What a check has to say."""
+
+    verdict: Verdict
+    summary: str
+    report: str
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the gate is shut."""
+        return self.verdict is Verdict.FAIL
+
+
+class NoWorker(ImportError):
+    """An examination without the packages that it takes."""
+
+
+def read_options(options: Path | None, policy: Path | None, flags: Mapping[str, object]) -> Options:
+    """Return the options of a file, with the policy of another and the flags of the command line over them."""
+    document: Any = {} if options is None else strict.read(options.read_bytes(), str(options))
+    if not isinstance(document, dict):
+        document = {"": document}
+    for name, value in flags.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            msg = f"{name} is {value}; a finite number is needed."
+            raise Invalid(msg, pointer=f"/{name}")
+    document |= {name: value for name, value in flags.items() if value is not None}
+    if policy is not None:
+        document["policy"] = strict.read(policy.read_bytes(), str(policy))
+    return strict.fit(Options, orjson.loads(orjson.dumps(document)), "The options")
+
+
+def run(check: Check, options: Options, settings: Settings) -> Answer:
+    """Examine and judge; Trouble of any kind where that cannot be done."""
+    for path in check.data:
+        sniff.flat(path.name)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        task = bar.add_task(Stage.QUEUED, total=1.0)
+
+        def tell(stage: Stage, done: float) -> None:
+            bar.update(task, description=stage, completed=done)
+
+        if check.server is not None:
+            return _there(check, options, tell)
+        return _here(check, options, settings, tell)
+
+
+def _there(check: Check, options: Options, tell: Any) -> Answer:  # noqa: ANN401  what `run` made
+    with Client(check.server or "", check.timeout_s) as client:
+        job_id = client.submit(check.model, check.batch, check.data, options)
+        client.follow(job_id, tell)
+        gate = client.gate(job_id)
+        return Answer(Verdict(gate["verdict"]), str(gate["summary"]), client.report(job_id, check.format))
+
+
+def _here(check: Check, options: Options, settings: Settings, tell: Any) -> Answer:  # noqa: ANN401  what `run` made
+    _look(check, settings)
+    try:
+        examine = import_module("worker.examine").examine
+        plan, torch = import_module("worker.plan").plan, import_module("torch")
+    except ImportError:
+        raise NoWorker(NO_WORKER) from None
+    device = plan(settings.device, gpus=torch.cuda.device_count(), cores=1, slots=1).devices[0]
+    try:
+        report = examine(
+            check.model,
+            check.batch,
+            options,
+            job_id="0" * 32,
+            created_at=datetime.now(UTC),
+            external={path.name: path for path in check.data},
+            device=device,
+            progress=tell,
+        )
+    except (Trouble, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        msg = f"The examination ended in {type(error).__name__}: {error}"
+        raise Crashed(msg) from error
+    gate = judge(report, options.policy, datetime.now(UTC).date())
+    return Answer(gate.verdict, gate.summary, formats[check.format].render(report, gate))
+
+
+def _look(check: Check, settings: Settings) -> None:
+    """Refuse what the service would refuse at its door."""
+    sizes = ((check.model, settings.max_model_bytes), (check.batch, settings.max_batch_bytes))
+    for path, limit in sizes:
+        if path is not None and (size := path.stat().st_size) > limit:
+            msg = f"{path.name} is {size} bytes; the limit is {limit}."
+            raise TooLarge(msg)
+    if sniff.model(check.model, check.model.name) == "json":
+        architecture.parse(check.model.read_bytes())
+    if check.batch is not None:
+        sniff.batch(check.batch)
