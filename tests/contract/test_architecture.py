@@ -207,6 +207,14 @@ def test_what_is_no_description_is_refused_by_name(text: bytes, kind: type[Troub
         parse(text)
 
 
+def found(document: Any, pointer: str) -> bool:  # noqa: ANN401  whatever a file may hold
+    """Whether a JSON pointer leads to a value, or to a field that is missing in an object."""
+    steps = pointer.split("/")[1:]
+    for step in steps[:-1]:
+        document = document[int(step)] if isinstance(document, list) else document[step]
+    return isinstance(document, dict) or (steps[-1:] != [] and int(steps[-1]) < len(document))
+
+
 LEAVES = st.sampled_from(
     [None, True, 0, 1, 2, 3, -1, 10**9, 0.5, "", "same", "he_normal", [], [1, 2], {}, {"law": "ones"}]
 )
@@ -220,10 +228,18 @@ FIELDS = st.sampled_from(["units", "filters", "kernel", "layers", "times", "init
     st.lists(st.integers(1, 9), min_size=1, max_size=3),
 )
 def test_any_json_is_an_architecture_or_a_trouble(layers: list[Any], shape: list[int]) -> None:
+    text = described(layers, tuple(shape))
     try:
-        assert parse(described(layers, tuple(shape))).weights() >= 0
+        assert parse(text).weights() >= 0
     except Trouble as trouble:
-        assert trouble.detail  # noqa: PT017  the claim is that nothing else is raised
+        assert trouble.pointer is not None  # noqa: PT017  the claim is that nothing else is raised
+        assert found(json.loads(text), trouble.pointer)  # noqa: PT017
+
+
+def test_a_refusal_names_the_kinds_that_there_are() -> None:
+    trouble = refused([{"kind": "denze"}])
+    assert "no kind 'denze'" in trouble.detail
+    assert "'dense'" in trouble.detail
 
 
 def test_glorot_and_kaiming_are_xavier_and_he() -> None:

@@ -100,7 +100,7 @@ def test_an_input_named_like_a_target_is_an_input(tmp_path: Path) -> None:
     assert batch.target is None
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float64", ">f4", "uint8", "int64", "bool"])
+@pytest.mark.parametrize("dtype", ["float16", "float64", ">f4", "uint8", ">u2", "uint32", "uint64", "int64", "bool"])
 def test_numbers_of_any_type_become_the_inputs(tmp_path: Path, dtype: str) -> None:
     values = (IMAGES > 0).astype(dtype)
     np.savez(tmp_path / "a.npz", x=values)
@@ -250,6 +250,26 @@ def test_a_bomb_is_refused_before_it_inflates(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", x=np.zeros(1000), y=np.zeros(1000))
     with pytest.raises(UnreadableBatch, match="the limit is 10000"):
         npz(tmp_path / "b.npz", most_bytes=10_000)
+
+
+def test_an_endless_directory_is_refused_unread(tmp_path: Path) -> None:
+    content = archive(x=np.zeros(3)) + b"PK\x01\x02" * 10_000
+    with pytest.raises(UnreadableBatch, match="10000"):
+        read(saved(tmp_path / "a.npz", content), graph(), seed=0)
+
+
+def test_numbers_beyond_int64_and_complex_ones_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableBatch, match="18446744073709551615"):
+        read(saved(tmp_path / "a.npz", archive(x=np.array([2**64 - 1]))), graph(), seed=0)
+    complex_numbers = safetensors.torch.save({"x": torch.zeros(2, dtype=torch.complex64)})
+    with pytest.raises(UnreadableBatch, match="complex64"):
+        read(saved(tmp_path / "a", complex_numbers), graph(), seed=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.int8, torch.float8_e4m3fn, torch.bfloat16])
+def test_safetensors_own_types_serve_as_tokens(tmp_path: Path, dtype: torch.dtype) -> None:
+    content = safetensors.torch.save({"x": torch.full((2, 4), 3).to(dtype)})
+    assert read(saved(tmp_path / "a", content), graph(TOKENS), seed=0).inputs["tokens"].eq(3).all()
 
 
 def test_a_directory_that_lies_about_sizes_is_refused(tmp_path: Path) -> None:

@@ -113,11 +113,22 @@ def _ours(document: Any) -> None:  # noqa: ANN401  a JSON document can be anythi
 
 def _first(error: ValidationError, document: Any) -> Trouble:  # noqa: ANN401  a JSON document can be anything
     details = error.errors(include_url=False)[0]
-    given = details.get("input")
-    shown = "" if isinstance(given, dict | list) else f" (it is {given!r:.80})"
-    if details["type"] in {"missing", "extra_forbidden"}:
-        shown = ""
-    return Invalid(f"{details['msg']}{shown}.", pointer=_pointer(details, document))
+    return Invalid(_said(details), pointer=_pointer(details, document))
+
+
+def _said(details: ErrorDetails) -> str:
+    context, given = details.get("ctx", {}), details.get("input")
+    if details["type"] == "union_tag_invalid":
+        key, tag = context["discriminator"].strip("'"), context["tag"]
+        return f"There is no {key} {tag!r:.80}; there are {context['expected_tags']}."
+    if details["type"] == "union_tag_not_found":
+        return f"The object does not say its {context['discriminator']}."
+    if details["type"] == "missing":
+        return f"The field {str(details['loc'][-1])!r} is missing."
+    if details["type"] == "extra_forbidden":
+        return f"The field {str(details['loc'][-1])!r:.80} is not known here."
+    shown = "" if isinstance(given, dict | list) else f"; it is {given!r:.80}"
+    return f"{details['msg']}{shown}."
 
 
 def _pointer(details: ErrorDetails, document: Any) -> str:  # noqa: ANN401  a JSON document can be anything

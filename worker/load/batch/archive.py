@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from math import prod
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -21,6 +22,10 @@ MOST_RATIO = 200
 """Most bytes that one compressed byte may inflate to, in members over `SMALL`."""
 SMALL = 16 * 2**20
 MOST_AXES = 16
+MOST_ENTRIES = 10_000
+"""Entries of a directory that is looked at; numbers may hold an entry's signature by chance, but not this often."""
+
+_ENTRY = b"PK\x01\x02"
 
 _BROKEN = (
     ValueError,
@@ -40,12 +45,25 @@ _BROKEN = (
 
 def npz(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Tensor]:
     """Return the arrays of an archive that inflates to at most `most_bytes`; UnreadableBatch for anything odd."""
+    _short(path)
     try:
         with ZipFile(path) as archive:
             return dict(_members(archive, most_bytes))
     except _BROKEN as error:
         detail = f"The batch is not a whole npz file: {error}."
         raise UnreadableBatch(detail) from None
+
+
+def _short(path: Path) -> None:
+    """Pass an archive whose directory cannot be endless: each entry takes a signature, and those are counted."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        at = -1
+        for _ in range(MOST_ENTRIES):
+            at = data.find(_ENTRY, at + 1)
+            if at < 0:
+                return
+    detail = f"The npz file's directory has more than {MOST_ENTRIES} entries; it may have {MOST_MEMBERS}."
+    raise UnreadableBatch(detail)
 
 
 def _members(archive: ZipFile, most_bytes: int) -> Iterator[tuple[str, Tensor]]:
@@ -107,9 +125,14 @@ def numeric(dtype: np.dtype[np.generic], name: str) -> None:
 
 
 def tensor(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], name: str) -> Tensor:
-    """Return a tensor that owns its numbers."""
+    """Return a tensor that owns its numbers; unsigned ones wider than a byte become int64."""
     numeric(array.dtype, name)
     if array.ndim > MOST_AXES:
         detail = f"{name} has {array.ndim} axes; the limit is {MOST_AXES}."
         raise UnreadableBatch(detail)
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        if array.max(initial=0) > np.iinfo(np.int64).max:
+            detail = f"{name} holds {array.max()}; the largest whole number read is {np.iinfo(np.int64).max}."
+            raise UnreadableBatch(detail)
+        array = array.astype(np.int64)
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C", copy=True))

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from service.contract.problem import UnreadableBatch
-from worker.load.batch.archive import npy, npz
+from worker.load.batch.archive import npy, npz, tensor
 from worker.load.batch.document import document
 
 UNNAMED = ""
@@ -36,7 +37,22 @@ def arrays(path: Path) -> Mapping[str, Tensor]:
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        return {name: value.clone() for name, value in safetensors.torch.load_file(path).items()}
+        return {name: _plain(value, name) for name, value in safetensors.torch.load_file(path).items()}
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         detail = f"The batch is not a whole safetensors file: {error}."
         raise UnreadableBatch(detail) from None
+
+
+def _plain(value: Tensor, name: str) -> Tensor:
+    """Return a tensor of a type that torch computes with everywhere, in memory of its own."""
+    if value.is_complex():
+        detail = f"{name!r} holds {value.dtype}; real numbers are read."
+        raise UnreadableBatch(detail)
+    if value.dtype.is_floating_point:
+        return value.to(torch.float64 if value.dtype == torch.float64 else torch.float32, copy=True)
+    if value.dtype in _UNSIGNED:
+        return tensor(value.numpy(), repr(name))
+    return value.clone()
+
+
+_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
