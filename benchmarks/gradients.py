@@ -191,7 +191,7 @@ def measure(name: str, exporter: str, opset: int | None = None) -> Errors:
 
 
 def export(network: nn.Module, x: Tensor, exporter: str, opset: int) -> onnx.ModelProto:
-    """Return a network in train mode as a file holds it, exported so that batch normalization stays."""
+    """Return a network as a file holds it; in train mode it is exported so that batch normalization stays."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -199,7 +199,8 @@ def export(network: nn.Module, x: Tensor, exporter: str, opset: int) -> onnx.Mod
             kept = {"optimize": False, "verbose": False}
             torch.onnx.export(network, (x,), buffer, dynamo=True, opset_version=opset, **kept)
         else:
-            kept = {"training": torch.onnx.TrainingMode.TRAINING, "do_constant_folding": False}
+            training = torch.onnx.TrainingMode.TRAINING if network.training else torch.onnx.TrainingMode.EVAL
+            kept = {"training": training, "do_constant_folding": not network.training}
             torch.onnx.export(network, (x,), buffer, dynamo=False, opset_version=opset, **kept)
     return onnx.load_from_string(buffer.getvalue())
 

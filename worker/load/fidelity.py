@@ -77,7 +77,9 @@ def _trains(node: Node) -> bool:
     """Whether the file asks for training at a node, whatever the mode of the run."""
     if node.op == "Dropout":
         return len(names(node.inputs)) > 2  # noqa: PLR2004  the third input is training_mode
-    return node.op == "BatchNormalization" and bool(node.attributes.get("training_mode"))
+    if node.op != "BatchNormalization":
+        return False
+    return bool(node.attributes.get("training_mode")) or len(names(node.outputs)) > 1
 
 
 def _evaluating(node: Node) -> Node:
@@ -91,7 +93,10 @@ def _evaluating(node: Node) -> Node:
 
 
 def error(ours: Array, theirs: Array) -> float:
-    """Return the largest difference, relative to the largest magnitude; inf where shapes or non-finite places differ."""
+    """Return the largest difference, relative to the largest magnitude.
+
+    It is infinite where shapes differ, or where one is finite and the other is not.
+    """
     if ours.shape != theirs.shape:
         return float("inf")
     mine, other = ours.astype(np.float64), theirs.astype(np.float64)
@@ -102,7 +107,7 @@ def error(ours: Array, theirs: Array) -> float:
         return float("inf")
     if not finite.any():
         return 0.0
-    return float(np.abs(mine - other)[finite].max() / max(np.abs(other[finite]).max(), TINY))
+    return float(np.abs(mine[finite] - other[finite]).max() / max(np.abs(other[finite]).max(), TINY))
 
 
 def _float(value: Array | None) -> bool:

@@ -1,6 +1,7 @@
 """An ONNX file as a graph."""
 
 import mmap
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,6 +24,7 @@ from worker.network.graph import Graph, Input, Node, Parameter, names
 from worker.network.ops.generate import constant
 
 MAX_NODES = 50_000
+LARGEST_VERSION = 2**31
 OLDEST = 7
 """The oldest version of ai.onnx whose operators broadcast as today's do."""
 NOTHING: Mapping[str, Path] = MappingProxyType({})
@@ -31,6 +33,8 @@ CARRIES = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Trans
 HELD = frozenset({"value", "value_float", "value_floats", "value_int", "value_ints"})
 """The attributes of `Constant` that hold numbers."""
 FEW_CONVOLUTIONS = 3
+FOLDED = re.compile(r"^onnx::Conv_\d+$|weight_bias$|fused_bn")
+"""Names of folded biases: torch's older exporter's, its newer one's, and tf2onnx's."""
 
 
 def read(model: Path, external: Mapping[str, Path] = NOTHING, max_nodes: int = MAX_NODES) -> Graph:
@@ -38,7 +42,12 @@ def read(model: Path, external: Mapping[str, Path] = NOTHING, max_nodes: int = M
 
     Raises UnreadableModel, UnsupportedModel or TooComplex.
     """
-    return interpret(_parsed(model, max_nodes), external)
+    parsed = _parsed(model, max_nodes)
+    try:
+        return interpret(parsed, external)
+    except (TypeError, ValueError, LookupError, RuntimeError) as error:  # such as a name that is no text
+        msg = f"The file is damaged: {error}"
+        raise UnreadableModel(msg) from error
 
 
 def interpret(model: ModelProto, external: Mapping[str, Path] = NOTHING) -> Graph:
@@ -79,6 +88,10 @@ def _opsets(model: ModelProto) -> dict[str, int]:
     if not OLDEST <= version <= newest:
         msg = f"The model uses version {version} of ONNX's operators; {OLDEST} to {newest} are supported."
         raise UnsupportedModel(msg)
+    absurd = [name for name, each in opsets.items() if not 0 < each < LARGEST_VERSION]
+    if absurd:
+        msg = f"The model uses version {opsets[absurd[0]]} of the domain {absurd[0]!r}; no such version is possible."
+        raise UnreadableModel(msg)
     return opsets
 
 
@@ -169,9 +182,10 @@ def _check_node(node: Node, seen: set[str]) -> None:
 
 def _with_parameters(graph: Graph) -> Graph:
     """Return the graph with its parameters told apart from its other tensors."""
-    chosen = parameters(graph)
-    nodes = tuple(node for node in graph.nodes if not (node.outputs and node.outputs[0] in chosen))
-    constants = {name: value for name, value in graph.constants.items() if name not in chosen}
+    chosen, filled = parameters(graph)
+    held = chosen.keys() | filled.keys()
+    nodes = tuple(node for node in graph.nodes if not (node.outputs and node.outputs[0] in held))
+    constants = {name: value for name, value in (graph.constants | filled).items() if name not in chosen}
     split = graph.replace(
         nodes=nodes,
         parameters={name: Parameter(value) for name, value in chosen.items()},
@@ -218,6 +232,6 @@ def _folds_normalization(graph: Graph) -> bool:
 
 
 def _strange_bias(node: Node) -> bool:
-    """Whether a convolution has a bias that is not named for the module that its weight is named for."""
-    _, weight, *bias = names(node.inputs)
-    return bool(bias) and bias[0] != weight.removesuffix("weight") + "bias"
+    """Whether a convolution has a bias with a name that exporters give to what they folded."""
+    _, _, *bias = names(node.inputs)
+    return bool(bias) and FOLDED.search(bias[0]) is not None

@@ -9,9 +9,9 @@ parameter where it sits in a weight slot, or reaches one through operators that 
   which is a value that depends on a weight of the kinds above (so constants that prepare the input are none).
   A bias with a single element counts where it is added to a product of matrices.
 
-Not parameters: running statistics; tensors without an axis; masks (a value that is not finite, or is -10 000 or less); zeros that are
-joined on; the unit scale and zero shift of an InstanceNormalization between reshapes, which is how GroupNormalization
-is written; and whatever feeds only shapes, Where, Clip, Pow, Resize and the like.
+Not parameters: running statistics; tensors without an axis; masks (a value that is not finite, or is -10 000 or less);
+zeros that are joined on; the unit scale and zero shift of an InstanceNormalization after a reshape, which is how
+GroupNormalization is written; and whatever feeds only shapes, Where, Clip, Pow, Resize and the like.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,6 +58,7 @@ PASSES: Mapping[str, Sequence[int]] = {
 READS: Mapping[str, int] = {"CastLike": 1, "ConstantOfShape": 0, "Expand": 1, "Shape": 0, "Size": 0}
 """How many inputs an operator takes numbers from, where that is not all: the others give it a type or a shape."""
 MASK = -1e4
+SMALL = 2**20
 LARGEST = 2**31
 """Most elements that a ConstantOfShape may write out to."""
 
@@ -108,15 +109,23 @@ class _File:
         return self.constants[name] if filled is None else filled
 
 
-def parameters(graph: Graph) -> dict[str, Tensor]:
-    """Return the parameters of a graph whose tensors are all constants yet, by the rule above."""
+def parameters(graph: Graph) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the parameters of a graph whose tensors are all constants yet, by the rule above.
+
+    Beside them, what its nodes fill with one float and is no parameter: running statistics, mostly.
+    """
     nodes = list(_nodes(graph.nodes))
     file = _File(graph.constants, graph.producers(), _reached(nodes, {each.name for each in graph.inputs}))
     strong = {leaf for node in nodes for name in _slots(node, file) for leaf in file.leaves(name)}
     first = strong or {each.name for each in graph.inputs}
     active = _reached(nodes, first) & file.dynamic if strong else file.dynamic
     weak = {leaf for node in nodes if node.op in MEETS for leaf in _met(node, active, file)}
-    return {name: _written(file.value(name)) for name in sorted(strong | weak, key=_order(graph, nodes))}
+    chosen = sorted(strong | weak, key=_order(graph, nodes))
+    written = {name: value for node in graph.nodes for name in node.outputs if (value := file.filled(name)) is not None}
+    others = {name: value for name, value in written.items() if name not in strong | weak and value.numel() < SMALL}
+    return {name: _written(file.value(name)) for name in chosen}, {
+        name: _written(each) for name, each in others.items()
+    }
 
 
 def _order(graph: Graph, nodes: Sequence[Node]) -> Callable[[str], int]:

@@ -12,14 +12,39 @@ from worker.network.dtypes import ONNX
 from worker.network.graph import Attribute, Graph, Input, Node
 
 PRODUCER = "gradgate"
+OLDEST_IR = 4
+"""The oldest version in which an initialiser need not be an input too."""
+SMALL = 1024
+"""Bytes of a tensor that may be a shape, which onnx reads to infer others."""
+FLOAT = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
 
 
 def to_onnx(graph: Graph) -> onnx.ModelProto:
     """Return the graph as a model that onnx.checker and onnxruntime accept; names are kept."""
     opsets = [helper.make_opsetid(domain, version) for domain, version in graph.opsets.items()]
     model = helper.make_model(graph_proto(graph, "network"), opset_imports=opsets, producer_name=PRODUCER)
-    model.ir_version = helper.find_min_ir_version_for(opsets, ignore_unknown=True)
+    model.ir_version = max(OLDEST_IR, helper.find_min_ir_version_for(opsets, ignore_unknown=True))
+    types = _types(graph, model)
+    for output in model.graph.output:
+        output.type.CopyFrom(types.get(output.name, FLOAT))
     return model
+
+
+def _types(graph: Graph, model: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
+    """Return the types that onnx infers, from a copy of the model that holds no numbers but small whole ones."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import))
+    held = [value for value in model.graph.initializer if len(value.raw_data) <= SMALL]
+    large = {name: each.value for name, each in graph.parameters.items()} | dict(graph.constants)
+    kept = {value.name for value in held}
+    given = [helper.make_tensor_value_info(name, ONNX[value.dtype], value.shape) for name, value in large.items()]
+    inputs = [*model.graph.input, *(value for value in given if value.name not in kept)]
+    bare.graph.CopyFrom(helper.make_graph(model.graph.node, "types", inputs, model.graph.output, held))
+    try:
+        inferred = onnx.shape_inference.infer_shapes(bare).graph
+    except (onnx.shape_inference.InferenceError, RuntimeError):
+        return {}
+    return {value.name: value.type for value in (*inferred.output, *inferred.input) if value.HasField("type")}
 
 
 def graph_proto(graph: Graph, name: str) -> onnx.GraphProto:

@@ -23,6 +23,10 @@ Body: TypeAlias = Callable[..., tuple[Tensor, ...]]
 Some = TypeVar("Some", bound=Callable[..., Result])
 
 
+NEWEST = 100
+"""A version above every one that a function here is written for."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What an operator may ask beside its inputs and attributes."""
@@ -66,7 +70,7 @@ def op(name: str, since: int = 1, domain: str = "") -> Callable[[Some], Some]:
 
 def find(domain: str, name: str, opset: int) -> Operator | None:
     """Return the newest function for `name` that version `opset` of `domain` allows; None where there is none."""
-    for since in range(opset, 0, -1):
+    for since in range(min(opset, NEWEST), 0, -1):
         if (found := operators.get(_key(domain, name, since))) is not None:
             return found
     return None
