@@ -90,7 +90,7 @@ class Station:
         command = [sys.executable, "-m", "worker.isolation.zygote", str(self._listener.fileno()), str(os.getpid())]
         started = time.monotonic()
         zygote = subprocess.Popen(  # noqa: S603  our own program
-            [*command, self._entry.partition(":")[0]],
+            [*command, self._entry],
             stdout=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             pass_fds=[self._listener.fileno()],

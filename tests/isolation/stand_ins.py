@@ -9,8 +9,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -29,18 +30,22 @@ def examine(
     batch: Path | None,
     options: Options,
     *,
-    job_id: str,
-    created_at: datetime,
-    external: Mapping[str, Path],
-    device: str,
-    progress: Progress,
+    job_id: str = "",
+    created_at: datetime | None = None,
+    external: Mapping[str, Path] = MappingProxyType({}),
+    device: str = "cpu",
+    progress: Progress = lambda *_: None,
 ) -> Report:
     """Do what the model says: `word argument`."""
     word, _, argument = model.read_text().partition(" ")
+    if word not in ACTS:
+        raise UnreadableModel(word)
     progress(Stage.PROBING, 0.25)
     said = ACTS[word](argument)
     progress(Stage.REPORTING, 0.9)
-    return report(job_id, created_at, said or f"{batch and batch.read_text()} {sorted(external)} {device}")
+    return report(
+        job_id, created_at or datetime.now(UTC), said or f"{batch and batch.read_text()} {sorted(external)} {device}"
+    )
 
 
 def report(job_id: str, created_at: datetime, summary: str) -> Report:

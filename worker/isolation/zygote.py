@@ -1,6 +1,6 @@
 """The zygote: a process with everything loaded and one thread, which forks a child per order.
 
-    python -m worker.isolation.zygote FD PARENT [MODULE …]
+    python -m worker.isolation.zygote FD PARENT MODULE:FUNCTION
 
 FD is a listening Unix socket; the zygote ends with the process PARENT.  When all is loaded, one line on
 standard output says what it found: `{"gpus": 0, "threads": 1, "landlock": 7, "seccomp": true}`.
@@ -164,12 +164,13 @@ def threads() -> int:
     return len(list(tasks.iterdir())) if tasks.exists() else 1
 
 
-def main(descriptor: str, parent: str, *modules: str) -> NoReturn:
+def main(descriptor: str, parent: str, entry: str) -> NoReturn:
     """Serve the listening socket `descriptor` for as long as the process `parent` lives."""
     die_with_parent(int(parent))
     logs.configure()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    load((*LOADED, *modules))
+    load((*LOADED, entry.partition(":")[0]))
+    import_module("worker.isolation.rehearsal").rehearse(entry)
     gc.collect()
     gc.freeze()
     print(json.dumps({"gpus": gpus(), "threads": threads(), **walls()}), flush=True)  # noqa: T201  whoever started it waits for this
