@@ -374,3 +374,68 @@ def test_gradients_are_torchs() -> None:
         given = weights[values[name]].grad
         assert given is not None
         torch.testing.assert_close(given.T if given.dim() > 1 else given, parameter.grad)
+
+
+def test_a_relu_rnn_is_torchs() -> None:
+    graph = build([{"kind": "rnn", "units": 5, "activation": "relu", "name": "r"}], SEQUENCE)
+    module = fill(nn.RNN(8, 5, nonlinearity="relu", batch_first=True), torchs_weights("rnn", graph, 1))
+    torch.testing.assert_close(compute(graph, draw(SEQUENCE)), module(draw(SEQUENCE))[1][0], rtol=1e-5, atol=1e-5)
+
+
+def test_the_forget_gates_bias_starts_where_the_file_says() -> None:
+    """ONNX's gates stand in the order i, o, f, c, and then once more for the recurrent bias."""
+    graph = build([{"kind": "lstm", "units": 3, "forget_bias": 1, "init": "xavier_uniform", "name": "r"}], SEQUENCE)
+    expected = torch.zeros(1, 8, 3)
+    expected[0, 2] = 1
+    assert torch.equal(graph.parameters["r.bias"].value.reshape(1, 8, 3), expected)
+
+
+def test_each_gates_recurrent_kernel_is_orthogonal_on_its_own() -> None:
+    form = {"kind": "gru", "units": 4, "bidirectional": True, "init": {"recurrent": "orthogonal"}, "name": "r"}
+    gates = build([form], SEQUENCE).parameters["r.recurrent"].value.reshape(6, 4, 4)
+    torch.testing.assert_close(gates @ gates.transpose(1, 2), torch.eye(4).expand(6, 4, 4), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "make"),
+    [
+        ({"kind": "dense", "units": 300}, (200,), lambda: nn.Linear(200, 300)),
+        ({"kind": "conv2d", "filters": 512, "kernel": 3}, (8, 9, 9), lambda: nn.Conv2d(8, 512, 3)),
+        ({"kind": "lstm", "units": 64}, (5, 32), lambda: nn.LSTM(32, 64)),
+        ({"kind": "self_attention", "heads": 4}, (5, 64), lambda: nn.MultiheadAttention(64, 4)),
+    ],
+    ids=["dense", "conv2d", "lstm", "self_attention"],
+)
+def test_the_default_laws_are_pytorchs(
+    layer: dict[str, Any], shape: tuple[int, ...], make: Callable[[], nn.Module]
+) -> None:
+    """The spread of all weights, and of all biases, is that of the module that PyTorch draws."""
+    graph = build([layer], shape)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = make()
+    for biases in (False, True):
+        ours = torch.cat([w.value.flatten() for name, w in graph.parameters.items() if ("bias" in name) == biases])
+        theirs = torch.cat(
+            [w.detach().flatten() for name, w in module.named_parameters() if ("bias" in name) == biases]
+        )
+        assert ours.numel() == theirs.numel()
+        assert ours.std().item() == pytest.approx(theirs.std().item(), rel=0.15)
+
+
+def test_a_deep_relu_chain_keeps_the_signal_under_he_and_loses_it_under_the_default() -> None:
+    """He et al. (2015): the second moment stays; PyTorch's law takes it down by six per layer, but for the biases."""
+
+    def moments(init: str) -> list[float]:
+        chain = {
+            "kind": "repeat",
+            "times": 20,
+            "layers": [{"kind": "dense", "units": 256, "init": init}, {"kind": "relu"}],
+        }
+        graph = build([chain], (256,))
+        program = Program(graph.replace(outputs=tuple(node.outputs[0] for node in graph.nodes if node.op == "Gemm")))
+        return [value.square().mean().item() for value in program.run({"input": draw((256,), 64)}).values()]
+
+    kept, lost = moments("he_normal"), moments("torch_default")
+    assert 0.2 < kept[-1] / kept[0] < 5
+    assert lost[4] / lost[0] == pytest.approx(0.0, abs=0.02)
