@@ -3,6 +3,7 @@
 Usage: python examples/demo.py
 """
 
+import json
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGINT
+from signal import SIGINT, SIGTERM, signal
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -19,31 +20,39 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+Json = dict[str, Any]
+Show = Callable[[str, str, float], None]
+
 HERE = Path(__file__).parent
 MODELS = Path("build/demo/models")
 LOG = Path("build/demo/service.log")
 REPORTS = Path("demo-reports")
-NAMES = ("vanishing_sigmoid", "exploding", "resnet", "light_resnet50")
+OPTIONS: dict[str, Json] = {
+    "vanishing_sigmoid": {},
+    "exploding": {},
+    "resnet": {},
+    "light_resnet50": {"depth": "quick", "time_limit_s": 20},
+}
+TELLING = ("final_loss", "gain", "initial_loss")
+WIDTH = 150
 PATIENCE_S = 60
 FINAL = {"succeeded", "failed", "cancelled"}
-
-Json = dict[str, Any]
-Show = Callable[[str, str, float], None]
 
 
 def main() -> int:
     """Write the models, examine them, and return the exit status: 0 when every examination succeeded."""
-    console = Console()
+    signal(SIGTERM, lambda *_: sys.exit(128 + SIGTERM))  # so that the service ends with the demo
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     python(str(HERE / "models.py"), str(MODELS))
     with service() as client:
         console.print(f"Gradgate is up at {client.base_url}")
-        ids = {name: submit(client, name) for name in NAMES}
+        ids = {name: submit(client, name) for name in OPTIONS}
         with progress(console, list(ids)) as show:
             jobs = follow(client, ids, show)
         reports = {name: keep(client, name, ids[name]) for name, job in jobs.items() if job["status"] == "succeeded"}
         for name in reports:
             console.rule(name)
-            console.print(fetch(client, ids[name], "text").text, markup=False, highlight=False)
+            console.out(fetch(client, ids[name], "text").text, highlight=False)
     console.print(summary(reports))
     for name, job in jobs.items():
         if name not in reports:
@@ -105,7 +114,7 @@ def submit(client: httpx.Client, name: str) -> str:
     """Upload a model, with its batch where it has one, and return the job's id."""
     paths = {"model": MODELS / f"{name}.onnx", "batch": MODELS / f"{name}.npz"}
     files = {part: (path.name, path.read_bytes()) for part, path in paths.items() if path.exists()}
-    answer = client.post("/v1/diagnoses", files=files)
+    answer = client.post("/v1/diagnoses", files=files, data={"options": json.dumps(OPTIONS[name])})
     if answer.is_error:
         sys.exit(f"{name}: {answer.text}")
     return str(answer.json()["id"])
@@ -174,11 +183,12 @@ def summary(reports: dict[str, Json]) -> Table:
 
 
 def measured(trial: Json | None) -> str:
-    """Say what a trial changed: each measure before and after."""
-    if trial is None:
-        return "-"
-    shared = [name for name in trial["before"] if name in trial["after"]]
-    return "\n".join(f"{name} {brief(trial['before'][name])} → {brief(trial['after'][name])}" for name in shared)
+    """Say what a trial changed, by the measure that tells most of those it has."""
+    before, after = (trial["before"], trial["after"]) if trial else ({}, {})
+    for name in TELLING:
+        if name in before and name in after:
+            return f"{name.replace('_', ' ')} {brief(before[name])} → {brief(after[name])}"
+    return "-"
 
 
 def brief(number: float | str) -> str:
