@@ -439,3 +439,17 @@ def test_a_deep_relu_chain_keeps_the_signal_under_he_and_loses_it_under_the_defa
     kept, lost = moments("he_normal"), moments("torch_default")
     assert 0.2 < kept[-1] / kept[0] < 5
     assert lost[4] / lost[0] == pytest.approx(0.0, abs=0.02)
+
+
+@pytest.mark.parametrize(("kind", "layer"), examples())
+def test_a_gradient_reaches_every_weight_of_each_kind(kind: str, layer: dict[str, Any]) -> None:
+    """But a key's bias: it shifts all logits of a row alike, and softmax does not see that."""
+    form: dict[str, str] = {"dtype": "int64"} if kind == "embedding" else {}
+    graph = build([layer], (7,) if form else shape_of(kind), **form)
+    value = torch.ones(5, 7, dtype=torch.int64) if form else draw(shape_of(kind))
+    weights = {name: each.value.clone().requires_grad_() for name, each in graph.parameters.items()}
+    output = Program(graph).run({"input": value}, weights, training=True)["output"]
+    if weights:
+        (output * draw(tuple(output.shape[1:]))).sum().backward()
+    reached = {name for name, weight in weights.items() if weight.grad is not None and weight.grad.any()}
+    assert not [name for name in weights.keys() - reached if not name.endswith("key.bias")]
