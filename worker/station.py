@@ -32,6 +32,8 @@ _GLANCE_S: Final = 0.2
 _ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
+_NO_SPINNING: Final = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}
+"""Threads that wait for each other sleep: where other processes want the cores, spinning costs seconds per step."""
 _KEPT: Final = ("PATH", "HOME", "LANG", "LC_", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHON", "CUDA_", "NVIDIA_")
 """How the variables begin that a zygote may know: nothing that holds a password."""
 
@@ -94,7 +96,7 @@ class Station:
             stdout=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             pass_fds=[self._listener.fileno()],
-            env=_sparse(os.environ) | _ONE_THREAD | {"PYTHONHASHSEED": "0"},
+            env=_sparse(os.environ) | _ONE_THREAD | _NO_SPINNING | {"PYTHONHASHSEED": "0"},
             start_new_session=True,
         )
         self._processes["zygote"] = zygote
