@@ -95,7 +95,9 @@ def _there(check: Check, options: Options, tell: Any) -> Answer:  # noqa: ANN401
         job_id = client.submit(check.model, check.batch, check.data, options)
         client.follow(job_id, tell)
         gate = client.gate(job_id)
-        return Answer(Verdict(gate["verdict"]), str(gate["summary"]), client.report(job_id, check.format))
+        return Answer(
+            Verdict(gate["verdict"]), str(gate["summary"]), client.report(job_id, check.format, check.model.as_posix())
+        )
 
 
 def _here(check: Check, options: Options, settings: Settings, tell: Any) -> Answer:  # noqa: ANN401  what `run` made
@@ -123,7 +125,7 @@ def _here(check: Check, options: Options, settings: Settings, tell: Any) -> Answ
         msg = f"The examination ended in {type(error).__name__}: {error}"
         raise Crashed(msg) from error
     gate = judge(report, options.policy, datetime.now(UTC).date())
-    return Answer(gate.verdict, gate.summary, formats[check.format].render(report, gate))
+    return Answer(gate.verdict, gate.summary, formats[check.format].render(report, gate, check.model.as_posix()))
 
 
 def _look(check: Check, settings: Settings) -> None:

@@ -83,9 +83,9 @@ class Client:
         answer: dict[str, Any] = self._send("GET", f"/v1/diagnoses/{job_id}/gate", verdict=True).json()
         return answer
 
-    def report(self, job_id: str, form: str) -> str:
-        """Return the report in a format."""
-        return self._send("GET", f"/v1/diagnoses/{job_id}/report", params={"format": form}).text
+    def report(self, job_id: str, form: str, source: str) -> str:
+        """Return the report in a format; `source` is the model's path here."""
+        return self._send("GET", f"/v1/diagnoses/{job_id}/report", params={"format": form, "source": source[:500]}).text
 
     def _send(self, method: str, url: str, *, verdict: bool = False, **arguments: Any) -> httpx.Response:  # noqa: ANN401  httpx's own
         try:

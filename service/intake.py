@@ -57,6 +57,7 @@ class Intake:
     async def _read(self, request: Request) -> None:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "multipart/form-data":
+            self._announced(request)
             async for part in parts(request):
                 await self._part(part)
         elif kind == "application/json":
@@ -64,6 +65,14 @@ class Intake:
         else:
             msg = f"The body is {kind[:80] or 'of no kind'}; send multipart/form-data or application/json."
             raise Unsupported(msg)
+
+    def _announced(self, request: Request) -> None:
+        """Refuse a body that says itself that it is too large, before it is sent."""
+        limit = self._settings.max_model_bytes + self._settings.max_batch_bytes + 2 * _OPTIONS_BYTES
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length) > limit:
+            msg = f"The body is {int(length) / MIB:.1f} MiB; the limit is {limit / MIB:.1f} MiB for all parts together."
+            raise TooLarge(msg)
 
     async def _part(self, part: Part) -> None:
         match part.name:

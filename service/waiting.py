@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from service.contract.job import Job
 from service.jobs import Jobs
 
-_FIRST_S, _LAST_S, _GROWTH = 0.02, 0.25, 1.4
+_FIRST_S, _LAST_S, _GROWTH = 0.02, 0.25, 1.15
 _WAIT = re.compile(r"""(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])""", re.IGNORECASE)
 
 

@@ -18,6 +18,15 @@ def entries(kind: Kind) -> tuple[dict[str, Any], ...]:
     return tuple(json.loads(text))
 
 
+def rule(code: str) -> dict[str, Any] | None:
+    """Return the rule with this code or alias, in any case; None where there is none."""
+    wanted = code.lower()
+    for entry in entries("rules"):
+        if wanted in {name.lower() for name in (entry["code"], *entry.get("aliases", ()))}:
+            return entry
+    return None
+
+
 @cache
 def layers() -> tuple[dict[str, Any], ...]:
     """Return the layers of the architecture language, by kind: what each does, its schema and an example."""

@@ -4,16 +4,22 @@ A new format is one module here that registers a `Format`.  Every string in a re
 module escapes what its format escapes, and `service.present.words.plain` takes control characters away.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from service.contract.gate import GateResult
 from service.contract.problem import NotAcceptable
 from service.contract.report import Report
 from service.registry import Registry
 
-Render = Callable[[Report, GateResult | None], str]
+
+class Render(Protocol):
+    """Writes a report."""
+
+    def __call__(self, report: Report, gate: GateResult | None, source: str = "") -> str:
+        """Write `report` and, where there is one, the gate's verdict over it; `source` is the model's path at home."""
+        ...
 
 
 class Format(NamedTuple):
@@ -22,7 +28,6 @@ class Format(NamedTuple):
     name: str
     media_type: str
     render: Render
-    """Writes a report and, where there is one, the gate's verdict over it."""
     headers: Mapping[str, str] = MappingProxyType({})
     """What goes with it over HTTP."""
 

@@ -21,7 +21,7 @@ def _template() -> Template:
     return environment.from_string(resources.files("service.present").joinpath("report.html").read_text("utf-8"))
 
 
-def render(report: Report, gate: GateResult | None) -> str:
+def render(report: Report, gate: GateResult | None, source: str = "") -> str:
     """Return the report as a page; everything that came from a model is escaped by the template."""
     training = report.training
     return _template().render(

@@ -14,7 +14,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|~]|^[#+-]|^\d+(?=[.)]))")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", "://": "&#58;//", "www.": "www&#46;"}
 
 
-def render(report: Report, gate: GateResult | None) -> str:
+def render(report: Report, gate: GateResult | None, source: str = "") -> str:
     """Return the report as Markdown, the verdict first, the long tables folded."""
     sections = (_head, _gate, _findings, _prescription, _tried, _gradients, _training, _footing)
     return "\n".join(line for section in sections for line in section(report, gate)).strip() + "\n"

@@ -13,7 +13,7 @@ _ROWS = 24
 _NAME = 34
 
 
-def render(report: Report, gate: GateResult | None) -> str:
+def render(report: Report, gate: GateResult | None, source: str = "") -> str:
     """Return the report as lines of text, the verdict first."""
     sections = (_head, _gate, _findings, _prescription, _tried, _gradients, _training, _footing)
     return "\n".join(line.rstrip() for section in sections for line in section(report, gate)).strip() + "\n"

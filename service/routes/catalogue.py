@@ -27,9 +27,8 @@ def rules() -> Entries:
 @router.get("/v1/rules/{code}", responses=refusals(NotFound))
 def rule(code: str) -> dict[str, Any]:
     """Return one rule, by its code or by one of its aliases."""
-    for entry in catalogue.entries("rules"):
-        if code.lower() in {name.lower() for name in (entry["code"], *entry.get("aliases", ()))}:
-            return entry
+    if entry := catalogue.rule(code):
+        return entry
     msg = f"There is no rule {code[:80]!r}; /v1/rules lists them."
     raise NotFound(msg)
 

@@ -48,6 +48,17 @@ class Wish(BaseModel):
     verdict: Verdict | None = None
 
 
+class Form(BaseModel):
+    """How a report is wanted."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    format: str | None = Field(default=None, max_length=40, examples=list(formats))
+    """The format's name; wins over `Accept`."""
+    source: str = Field(default="", max_length=500)
+    """The model's path in the caller's repository, for SARIF and JUnit."""
+
+
 def existing(job_id: str, use: Use) -> Job:
     """Return the job in the path; NotFound where there is none."""
     return use.jobs.get(job_id)
@@ -147,16 +158,14 @@ async def events(
 def report(
     use: Use,
     job: Annotated[Job, Depends(existing)],
-    format: Annotated[  # noqa: A002  the query parameter's name is part of the contract
-        str | None, Query(max_length=40, description="Wins over `Accept`.", examples=list(formats))
-    ] = None,
+    form: Annotated[Form, Query()],
     accept: Annotated[str | None, Header(max_length=1000)] = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Return the report in the format that `format` or `Accept` asks for; JSON by default."""
-    chosen = choose(format, accept)
+    chosen = choose(form.format, accept)
     found = read_report(use, job)
-    content = chosen.render(found, judge(found, own_policy(use, job), today()))
+    content = chosen.render(found, judge(found, own_policy(use, job), today()), form.source)
     headers = {"ETag": f'"{fingerprint(content)}"', "Vary": "Accept", "Cache-Control": "private, no-cache"}
     return unless_known(Response(content, 200, headers | dict(chosen.headers), chosen.media_type), if_none_match)
 

@@ -77,7 +77,11 @@ BODY: dict[str, Any] = {
 
 
 async def accept(request: Request, use: Backing, key: str | None, wait_s: float) -> Job:
-    """Store the upload, record the job, queue it, and return it once it is final or `wait_s` seconds are over."""
+    """Store the upload, record the job, queue it, and return it once it is final or `wait_s` seconds are over.
+
+    The queue's server is asked first: an upload that it could not record is not taken in.
+    """
+    await run_in_threadpool(use.jobs.ping)
     upload = await Intake(use.storage, use.settings).take(request)
     try:
         job = await run_in_threadpool(_record, use, upload, key)

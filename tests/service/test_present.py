@@ -1,10 +1,13 @@
 """What a report says to people, and that a hostile name in a model stays a name."""
 
+import json
 import math
 import re
 import unicodedata
 import xml.etree.ElementTree as ET
+from datetime import date
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -108,7 +111,8 @@ def test_an_empty_report_can_be_written(name: str) -> None:
     empty = report(verdict=Verdict.PASS).model_copy(
         update={"findings": (), "remedies": (), "prescription": None, "profile": (), "training": None, "coverage": ()}
     )
-    assert "pass" in formats[name].render(empty, None).lower()
+    written = formats[name].render(empty, judge(empty, Policy(), report().created_at.date()))
+    assert "pass" in written.lower() if name in PEOPLE else written
 
 
 @pytest.mark.parametrize("name", PEOPLE)
@@ -231,3 +235,72 @@ def test_accept_headers_are_weighed() -> None:
     assert choose(None, "application/*").name == "json"
     assert choose(None, "text/plain;q=nonsense, */*").name == "json"
     assert choose("markdown", "text/html").name == "markdown"
+
+
+def sarif(one: Report, policy: Policy, source: str = "models/my net.onnx") -> dict[str, Any]:
+    """The only run of the report as SARIF."""
+    gate = judge(one, policy, date(2026, 11, 21))
+    log: dict[str, Any] = json.loads(formats["sarif"].render(one, gate, source))
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    found: dict[str, Any] = run
+    return found
+
+
+def test_sarif_has_a_result_per_finding_at_a_file_and_its_layers() -> None:
+    run = sarif(report(finding(), finding("DEA01", Severity.WARNING, places=0)), Policy())
+    first, second = run["results"]
+    assert (first["ruleId"], first["level"]) == ("GRD01", "error")
+    assert (second["ruleId"], second["level"]) == ("DEA01", "warning")
+    for result in run["results"]:
+        assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+    (location,) = first["locations"]
+    assert location["physicalLocation"]["artifactLocation"]["uri"] == "models/my%20net.onnx"
+    assert location["physicalLocation"]["region"] == {"startLine": 1}
+    assert [one["fullyQualifiedName"] for one in location["logicalLocations"]] == [f"layers/{i}" for i in range(5)]
+
+
+def test_a_waiver_is_a_suppression_of_the_places_that_it_covers() -> None:
+    waiver = {"rule": "GRD01", "target": "layers/[0-2]", "reason": "known", "owner": "me", "until": "2026-11-30"}
+    live, excused = sarif(report(), Policy.model_validate({"waivers": [waiver]}))["results"]
+    assert "suppressions" not in live
+    assert len(live["locations"][0]["logicalLocations"]) == 2
+    assert excused["suppressions"][0]["status"] == "accepted"
+    assert len(excused["locations"][0]["logicalLocations"]) == 3
+
+
+def test_a_finding_keeps_its_fingerprint_when_its_numbers_change() -> None:
+    prints = {
+        sarif(report(finding(places=places)), Policy())["results"][0]["partialFingerprints"]["gradgate/v1"]
+        for places in (1, 5)
+    }
+    assert len(prints) == 1
+
+
+@pytest.mark.parametrize(
+    ("severity", "policy", "failures", "skipped"),
+    [
+        (Severity.ERROR, {}, 1, 1),
+        (Severity.WARNING, {}, 0, 1),
+        (Severity.WARNING, {"fail_on": "warning"}, 1, 1),
+        (Severity.ERROR, {"rules": {"GRD01": {"level": "off"}}}, 0, 2),
+    ],
+)
+def test_junit_fails_what_shuts_the_gate(
+    severity: Severity, policy: dict[str, object], failures: int, skipped: int
+) -> None:
+    one = report(finding(severity=severity))
+    gate = judge(one, Policy.model_validate(policy), date(2026, 11, 21))
+    suite = ET.fromstring(formats["junit"].render(one, gate, "m.onnx").encode()).find("testsuite")  # noqa: S314  ours
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", str(failures), str(skipped))
+    assert len(suite.findall("testcase/failure")) == failures
+    assert len(suite.findall("testcase/skipped")) == skipped
+
+
+def test_machine_formats_take_hostile_names() -> None:
+    gate = judge(hostile(), Policy(), date(2026, 11, 21))
+    cases = ET.fromstring(formats["junit"].render(hostile(), gate, HOSTILE).encode())  # noqa: S314  ours
+    assert [case.tag for case in cases.iter()].count("script") == 0
+    assert json.loads(formats["sarif"].render(hostile(), gate, HOSTILE))["runs"][0]["results"]
+    assert json.loads(formats["json"].render(hostile(), gate))["findings"][0]["title"] == HOSTILE
