@@ -143,7 +143,7 @@ def test_an_unknown_operator_is_named_with_its_domain_version_and_node() -> None
 
 
 def test_an_unknown_attribute_is_named() -> None:
-    with pytest.raises(UnsupportedOperator, match="Relu.*'slope'"):
+    with pytest.raises(UnsupportedOperator, match=r"Relu.*'slope'"):
         Program(graph(Node("Relu", ("x",), ("y",), attributes={"slope": 1.0})))
 
 

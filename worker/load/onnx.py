@@ -185,7 +185,7 @@ def _with_parameters(graph: Graph) -> Graph:
     chosen, filled = parameters(graph)
     held = chosen.keys() | filled.keys()
     nodes = tuple(node for node in graph.nodes if not (node.outputs and node.outputs[0] in held))
-    constants = {name: value for name, value in (graph.constants | filled).items() if name not in chosen}
+    constants = {name: value for name, value in {**graph.constants, **filled}.items() if name not in chosen}
     split = graph.replace(
         nodes=nodes,
         parameters={name: Parameter(value) for name, value in chosen.items()},

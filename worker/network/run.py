@@ -128,7 +128,7 @@ class Program:
 
     def _call(self, step: _Step, inputs: list[Any], values: Values, context: Context) -> Any:  # noqa: ANN401
         if step.operator is None:
-            return self._expanded(step, inputs).call(inputs, {}, context)
+            return self._expanded(step, inputs).call(inputs, values if step.bodies else {}, context)
         given = dict(step.node.attributes)
         for name, program in step.bodies.items():
             given[name] = partial(_enter, program, values, context)  # type: ignore[assignment]

@@ -70,3 +70,26 @@ def scan(
 def _slices(value: Tensor, axis: int, back: int) -> Sequence[Tensor]:
     parts = value.unbind(axis)
     return parts[::-1] if back else parts
+
+
+@op("Scan", since=8)
+def scan_batches(
+    lengths: Tensor | None,
+    *values: Tensor,
+    body: Body,
+    num_scan_inputs: int,
+    directions: Sequence[int] | None = None,
+    context: Context,
+) -> tuple[Tensor, ...]:
+    """A scan of each sample on its own, stacked."""
+    samples = [
+        scan(
+            *(value[at] for value in values),
+            body=body,
+            num_scan_inputs=num_scan_inputs,
+            scan_input_directions=directions,
+            context=context,
+        )
+        for at in range(len(values[0]))
+    ]
+    return tuple(torch.stack(column) for column in zip(*samples, strict=True))

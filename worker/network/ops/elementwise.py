@@ -190,3 +190,9 @@ def bit_shift(a: Tensor, b: Tensor, *, direction: str) -> Tensor:
     left, right = a.to(torch.int64), b.to(torch.int64)
     moved = left << right if direction == "LEFT" else left >> right
     return (moved & (2 ** (8 * a.element_size()) - 1) if a.element_size() < right.element_size() else moved).to(a.dtype)
+
+
+@op("BitCast", since=26)
+def bit_cast(x: Tensor, *, to: int) -> Tensor:
+    """The bits of x read as another type of the same size."""
+    return x.contiguous().view(dtype(to))

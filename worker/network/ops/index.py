@@ -154,3 +154,18 @@ def center_crop_pad(x: Tensor, target: Tensor, *, axes: Sequence[int] | None = N
             room[axis] = size
             x = x.new_zeros(room).slice_scatter(x, axis, missing // 2, missing // 2 + x.shape[axis])
     return x
+
+
+@op("Unique", since=11)
+def unique(x: Tensor, *, axis: int | None = None, sorted: int = 1) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: A002  the specification's name
+    """The distinct elements or slices; where each is first, which of them every one is, and how often they occur."""
+    rows = x.reshape(-1, 1) if axis is None else x.movedim(axis, 0).reshape(x.shape[axis], -1)
+    _, inverse, counts = torch.unique(rows.detach(), dim=0, return_inverse=True, return_counts=True)
+    first = torch.full_like(counts, len(rows)).scatter_reduce(
+        0, inverse, torch.arange(len(rows), device=x.device), "amin"
+    )
+    if not sorted:
+        order = first.argsort()
+        first, counts, inverse = first[order], counts[order], order.argsort()[inverse]
+    picked = x.reshape(-1)[first] if axis is None else x.index_select(axis, first)
+    return picked, first, inverse, counts
