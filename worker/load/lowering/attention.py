@@ -24,22 +24,26 @@ def self_attention(layer: SelfAttention, build: Builder, value: str, shape: Shap
     """MatMul, Softmax and MatMul per head, between four kernels of the shape (features, features)."""
     time, features = shape
     split = build.constant("split", torch.tensor([0, 0, layer.heads, features // layer.heads]))
-    heads = {}
-    for part, perm in (("query", (0, 2, 1, 3)), ("key", (0, 2, 3, 1)), ("value", (0, 2, 1, 3))):
-        made = _square(layer, build, value, features, part)
-        cut = build.node("Reshape", made, split, role=f"{part}.split")
-        heads[part] = build.node("Transpose", cut, role=f"{part}.heads", perm=perm)
-    product = build.node("MatMul", heads["query"], heads["key"], role="product")
-    factor = build.constant("factor", torch.tensor(1 / sqrt(features // layer.heads)))
-    logits = build.node("Mul", product, factor, role="logits")
-    if layer.causal:
-        seen = build.constant("seen", torch.ones(time, time, dtype=torch.bool).tril())
-        logits = build.node("Where", seen, logits, build.constant("masked", torch.tensor(MASKED)), role="mask")
-    weights = build.node("Softmax", logits, role="softmax", axis=-1)
-    mixed = build.node("MatMul", weights, heads["value"], role="mixed")
+
+    def heads(part: str, *perm: int) -> str:
+        cut = build.node("Reshape", _square(layer, build, value, features, part), split, role=f"{part}.split")
+        return build.node("Transpose", cut, role=f"{part}.heads", perm=perm)
+
+    logits = build.node("MatMul", heads("query", 0, 2, 1, 3), heads("key", 0, 2, 3, 1), role="product")
+    weights = _weights(layer, build, logits, time, features // layer.heads)
+    mixed = build.node("MatMul", weights, heads("value", 0, 2, 1, 3), role="mixed")
     turned = build.node("Transpose", mixed, role="turned", perm=(0, 2, 1, 3))
     joined = build.node("Reshape", turned, build.constant("join", torch.tensor([0, 0, -1])), role="joined")
     return _square(layer, build, joined, features, "output")
+
+
+def _weights(layer: SelfAttention, build: Builder, product: str, time: int, width: int) -> str:
+    """Put down the softmax of the products over √width, later steps masked where the layer is causal."""
+    logits = build.node("Mul", product, build.constant("factor", torch.tensor(1 / sqrt(width))), role="logits")
+    if layer.causal:
+        seen = build.constant("seen", torch.ones(time, time, dtype=torch.bool).tril())
+        logits = build.node("Where", seen, logits, build.constant("masked", torch.tensor(MASKED)), role="mask")
+    return build.node("Softmax", logits, role="softmax", axis=-1)
 
 
 def _square(layer: SelfAttention, build: Builder, value: str, features: int, part: str) -> str:
