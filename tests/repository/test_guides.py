@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from service.cli import app
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from service.cli import app
 from service.contract.architecture import parse
 from service.contract.options import Options
 from service.contract.policy import Policy
@@ -74,10 +74,16 @@ def test_every_variable_is_a_setting_or_one_of_compose(guide: str) -> None:
     assert set(re.findall(r"GRADGATE_[A-Z_]+[A-Z]", read(guide))) <= known
 
 
-def test_the_policy_in_the_readme_is_one() -> None:
+def test_the_policy_in_the_readme_is_one_over_rules_that_exist() -> None:
     (text,) = re.findall(r"```json\n(.*?)```", read("README.md"), re.DOTALL)
     policy = Policy.model_validate_json(text)
-    assert policy.waivers
+    codes = {rule["code"] for rule in json.loads(read("service/catalogue/rules.json"))}
+    assert policy.rules.keys() | {waiver.rule for waiver in policy.waivers} <= codes
+
+
+def test_every_benchmark_is_described() -> None:
+    described = set(re.findall(r"^\| `(\w+\.py)", read("benchmarks/README.md"), re.MULTILINE))
+    assert described == {path.name for path in (ROOT / "benchmarks").glob("*.py")}
 
 
 def test_the_examples_are_what_the_service_takes() -> None:
