@@ -1,4 +1,4 @@
-"""Each request's id, log line and numbers."""
+"""Each request's id, log line and numbers; and the last answer, where no other was found."""
 
 import re
 import time
@@ -6,8 +6,10 @@ from uuid import uuid4
 
 import structlog
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import problems
 from service.metrics import Metrics
 
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
@@ -29,7 +31,7 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name, start, status = _request_id(scope), time.perf_counter(), 500
+        name, start, status = _request_id(scope), time.perf_counter(), 0
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -43,8 +45,13 @@ class Access:
         with structlog.contextvars.bound_contextvars(request_id=name):
             try:
                 await self._app(scope, receive, sending)
+            except Exception as error:
+                if status:
+                    log.exception("cut off", path=scope["path"])
+                    raise
+                await problems.unforeseen(Request(scope), error)(scope, receive, sending)
             finally:
-                self._note(scope, status, time.perf_counter() - start)
+                self._note(scope, status or 499, time.perf_counter() - start)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "(none)")

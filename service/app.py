@@ -48,6 +48,7 @@ def create_app(settings: Settings, wake: Callable[[str], object] | None = None) 
         title="Gradgate",
         version=__version__,
         description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         responses=problems.EVERYWHERE,
         generate_unique_id_function=_operation,
         redirect_slashes=False,
@@ -78,7 +79,13 @@ def _operation(route: APIRoute) -> str:
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document, with the models that only bodies read by hand refer to."""
     if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            license_info=app.license_info,
+        )
         wanted = [(model, "validation") for model in (Options, Policy, Problem)]
         _, extra = models_json_schema(wanted, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
         components = document.setdefault("components", {}).setdefault("schemas", {})

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from service import checking, logs
+from service import __version__, checking, logs
 from service.checking import NO_WORKER
 from service.contract.problem import Trouble
 from service.contract.words import Depth, LossName, Mode, OptimizerName, Precision
@@ -29,6 +29,19 @@ app = typer.Typer(
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
+
+
+def _version(wanted: bool | None) -> None:  # noqa: FBT001  typer hands the flag over
+    if wanted:
+        typer.echo(f"gradgate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Say it.")] = None,
+) -> None:
+    pass
 
 
 def main() -> None:

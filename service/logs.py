@@ -30,6 +30,7 @@ def configure(*, level: str = "INFO", stream: Any = None) -> None:  # noqa: ANN4
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a malformed body is the caller's, and refused
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),

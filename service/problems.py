@@ -54,6 +54,11 @@ def refusals(*kinds: type[Trouble]) -> dict[int | str, dict[str, Any]]:
     return {status: _entry(same) for status, same in sorted(by_status.items())}
 
 
+def headers(*names: str) -> dict[str, Any]:
+    """Return the OpenAPI entry of an answer's headers."""
+    return {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in names}
+
+
 def pointer(location: Iterable[int | str]) -> str:
     """Return a place in a document as an RFC 6901 JSON pointer."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
@@ -70,7 +75,6 @@ def install(app: FastAPI) -> None:
         Trouble: _trouble,
         HTTPException: _http,
         RequestValidationError: _parameters,
-        Exception: _unforeseen,
     }
     handlers |= dict.fromkeys((RedisError, BrokerError, QueueError, OSError), _away)
     for kind, handler in handlers.items():
@@ -95,11 +99,19 @@ async def _away(request: Request, error: Exception) -> Response:
     return answer(request, Unavailable("The queue or the storage does not answer; nothing was accepted. Try again."))
 
 
-async def _unforeseen(request: Request, error: Exception) -> Response:
+def unforeseen(request: Request, error: Exception) -> Response:
+    """Log a fault of the service with its trace, and return an answer without it."""
     log.error("unforeseen", path=request.url.path, exc_info=error)
     return answer(request, Trouble("This is a fault of the service; the log has it under this request's id."))
 
 
+_HEADERS = {
+    "Location": "Where the job is.",
+    "Retry-After": "Seconds after which to look again; while the job is unfinished.",
+    "Preference-Applied": "The wait that was granted.",
+    "ETag": "For `If-None-Match`: what tells this content from another.",
+    "Link": "The next page, `rel=next`, where there is one.",
+}
 _SENTENCES: dict[type[Trouble], str] = {
     NotFound: "Nothing is served under this path.",
     NotAllowed: "The path exists; the header Allow names its methods.",

@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
+from service import problems
 from service.backing import Backing, Use
 from service.contract.job import Job, JobPage, Status
 from service.contract.options import Options
@@ -27,7 +28,16 @@ router = APIRouter(prefix="/v1/diagnoses", tags=["diagnoses"])
 
 RETRY_AFTER_S = "1"
 Answers = dict[int | str, dict[str, Any]]
-WITHIN_THE_WAIT: Answers = {200: {"model": Job, "description": "The job is final, within the wait that was asked for."}}
+WITHIN_THE_WAIT: Answers = {
+    200: {
+        "model": Job,
+        "description": "The job is final, within the wait that was asked for.",
+        "headers": problems.headers("Location", "Preference-Applied"),
+    },
+    202: {"headers": problems.headers("Location", "Retry-After", "Preference-Applied")},
+}
+LISTED: Answers = {200: {"headers": problems.headers("Link")}}
+LOOKED: Answers = {200: {"headers": problems.headers("ETag", "Retry-After", "Preference-Applied")}}
 UNCHANGED: Answers = {304: {"description": "Nothing changed since `If-None-Match`."}}
 OTHER_FORMATS: Answers = {
     200: {"content": {one.media_type: {"schema": {"type": "string"}} for one in formats.values() if one.name != "json"}}
@@ -91,7 +101,7 @@ async def submit(
     return job
 
 
-@router.get("", responses=refusals(Invalid))
+@router.get("", responses=LISTED | refusals(Invalid))
 def newest(
     request: Request,
     response: Response,
@@ -109,7 +119,7 @@ def newest(
 @router.get(
     "/{job_id}",
     response_model=Job,
-    responses=UNCHANGED | refusals(NotFound),
+    responses=LOOKED | UNCHANGED | refusals(NotFound),
 )
 async def job(
     use: Use, job: Annotated[Job, Depends(existing)], prefer: Prefer = None, if_none_match: IfNoneMatch = None

@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 from typer.testing import CliRunner
 
+from service import __version__
 from service.cli import app
 from service.contract.options import Options
 from service.contract.problem import OutOfMemory, Problem, UnsupportedOperator
@@ -181,6 +182,7 @@ def test_without_torch_it_says_what_to_install(model: Path, monkeypatch: pytest.
     assert "pip install 'gradgate[worker]'" in complaints
 
 
+@pytest.mark.slow
 def test_it_examines_in_this_process_where_no_server_is_named(model: Path) -> None:
     words = [sys.executable, "-m", "service", "check", str(model), "--depth", "quick", "--steps", "3", "--no-treat"]
     done = subprocess.run([*words, "--format", "json"], capture_output=True, text=True, check=False)  # noqa: S603  ours
@@ -202,6 +204,10 @@ def test_an_interrupt_is_130_and_takes_the_job_back(settings: Settings, model: P
         assert service.backing.jobs.page(limit=9, cursor=None, status=None, verdict=None).items == ()
     assert process.returncode == 130
     assert b"interrupted" in complaints
+
+
+def test_the_version_is_the_packages() -> None:
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"gradgate {__version__}\n"
 
 
 def test_help_names_every_command() -> None:
