@@ -27,7 +27,9 @@ from worker.trial import Bench, Examined, measured
 
 STEPS: Final = {Depth.QUICK: 50, Depth.STANDARD: 200, Depth.DEEP: 200}
 """Steps of the training trial."""
-_TRAINING_SHARE: Final = 0.4
+LEARNT: Final = 0.05
+"""Share of the best constant's loss at which the batch is learnt and no more steps are needed."""
+_TRAINING_SHARE: Final = 0.5
 """Share of the time limit that measuring the untreated subject may take."""
 
 
@@ -79,11 +81,12 @@ def examine(
 def _measure(loaded: Loaded, steps: int, deadline: Deadline, watch: Stopwatch) -> tuple[Examined, tuple[Coverage, ...]]:
     """Measure the subject under each of its seeds."""
     first = loaded.subject
+    ask = Ask(steps, both=True, goal=LEARNT)
     subjects = (first, *(first.redrawn(first.seed + redraw) for redraw in range(1, loaded.seeds)))
     evidences = []
     for index, subject in enumerate(subjects):
         watch.tell(Stage.TRAINING, 0.1 + 0.3 * index / len(subjects))
-        evidences.append(measured(subject, Ask(steps, both=True), deadline.share(1 / (len(subjects) - index))))
+        evidences.append(measured(subject, ask, deadline.share(1 / (len(subjects) - index))))
     findings, coverage = diagnose(evidences)
     return Examined(subjects, tuple(evidences), findings), coverage
 

@@ -125,7 +125,7 @@ def _healthy(evidence: Evidence) -> str:
     if best is None:
         return "Nothing speaks against training this model; the batch did not allow a training trial."
     return (
-        f"This model trains: {best.optimizer} took the loss from {best.losses[0]:.3g} to {best.final:.3g} in "
+        f"This model trains: {best.optimizer} took the loss from {best.losses[0]:.3g} to {best.lowest:.3g} within "
         f"{len(best.losses)} steps, where the best constant prediction costs {evidence.loss.chance:.3g}."
     )
 

@@ -53,6 +53,7 @@ class Trainer:
         self._subject = subject
         self._program = Program(subject.graph, subject.device)
         self._chance = subject.loss.chance(subject.target)
+        self._partial = subject.batch.size > LARGEST_STEP and _splits(subject)
 
     def run(
         self,
@@ -103,10 +104,28 @@ class Trainer:
             declared=declared,
             losses=tuple(losses),
             final=final,
+            lowest=self._lowest(losses),
             gradient_norms=tuple(norms),
-            beaten=finite and final < BEATEN * self._chance,
+            beaten=self._lowest(losses) < BEATEN * self._chance,
             diverged=not finite or final > max(losses[0], self._chance) * (2 - BEATEN),
         )
+
+    def _lowest(self, losses: list[float]) -> float:
+        """Return the lowest mean of a window of the run's tail length.
+
+        Where steps take part of the batch, three standard errors are added, so that a lucky window does not count.  The
+        noise is read off neighbouring differences, which a trend leaves alone.
+        """
+        width = max(1, round(TAIL * len(losses)))
+        values = torch.tensor(losses, dtype=torch.float64)
+        if len(losses) < 2 * width or not bool(values.isfinite().any()):
+            return math.inf
+        values = values.nan_to_num(math.inf, math.inf)
+        windows = values.unfold(0, width, 1)
+        noise = torch.zeros(())
+        if self._partial and width > 1:
+            noise = 3 * windows.diff(dim=1).std(1) / math.sqrt(2 * width)
+        return float((windows.mean(1) + noise).nan_to_num(math.inf).min())
 
     def _reached(self, losses: list[float], steps: int, goal: float) -> bool:
         tail = max(1, round(TAIL * steps))
@@ -115,7 +134,7 @@ class Trainer:
     def _rows(self, steps: int, seed: int) -> Iterator[Tensor | None]:
         """Yield the samples of each step: all of them, or a reshuffled part (without replacement within a pass)."""
         size = self._subject.batch.size
-        if size <= LARGEST_STEP or not self._splits():
+        if not self._partial:
             yield from [None] * steps
             return
         generator = stream(seed, "order")
@@ -126,10 +145,6 @@ class Trainer:
             yield torch.tensor(order[:LARGEST_STEP], device=self._subject.device)
             order = order[LARGEST_STEP:]
 
-    def _splits(self) -> bool:
-        """Whether the network takes fewer samples than the whole batch: no input has a fixed first axis."""
-        return all(given.shape and isinstance(given.shape[0], str) for given in self._subject.graph.inputs)
-
     def _loss(self, leaves: dict[str, Tensor], rows: Tensor | None, generator: torch.Generator) -> Tensor:
         subject = self._subject
         inputs, target = dict(subject.batch.inputs), subject.target
@@ -139,6 +154,11 @@ class Trainer:
         training = subject.mode is Mode.TRAIN
         outputs = self._program.run(inputs, leaves, training=training, generator=generator)
         return subject.loss(outputs[subject.output].float(), target)
+
+
+def _splits(subject: Subject) -> bool:
+    """Whether the network takes fewer samples than the whole batch: no input has a fixed first axis."""
+    return all(given.shape and isinstance(given.shape[0], str) for given in subject.graph.inputs)
 
 
 def _norm(parameters: list[Tensor]) -> float:

@@ -209,7 +209,7 @@ def _figures(evidence: Evidence) -> dict[str, float]:
         found["gain"] = evidence.gain.total
     best = evidence.training.best if evidence.training else None
     if best is not None:
-        found["final_loss"] = best.final
+        found["lowest_loss"] = best.lowest
     dead = [place.units.dead for place in evidence.places if place.units is not None]
     saturated = [place.activation.saturated for place in evidence.places if place.activation.saturated is not None]
     if dead:

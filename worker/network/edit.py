@@ -18,7 +18,7 @@ def insert_behind(graph: Graph, value: str, make: Callable[[str, str], Sequence[
     """
     fresh = graph.fresh(f"{value}.treated")
     added = tuple(make(value, fresh))
-    nodes: list[Node] = []
+    nodes = list(added) if any(given.name == value for given in graph.inputs) else []
     for node in graph.nodes:
         nodes.append(replace(node, inputs=tuple(fresh if name == value else name for name in node.inputs)))
         if value in node.outputs:

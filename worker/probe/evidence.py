@@ -5,7 +5,6 @@ for decades.
 """
 
 from dataclasses import dataclass, field
-from math import isnan
 
 
 @dataclass(frozen=True)
@@ -125,6 +124,8 @@ class Gain:
     """F: ln of the last cut's second moment by the first's."""
     collapse: float
     """C: change of ln of the share of variance that is between samples; negative where samples become alike."""
+    token_collapse: float
+    """The same between the positions of one sequence; 0 where the cuts are no sequences."""
 
     @property
     def rate(self) -> float:
@@ -201,10 +202,12 @@ class Run:
     losses: tuple[float, ...]
     """At every step, before the update."""
     final: float
-    """On the whole batch, after the last step."""
+    """Mean of the last tenth."""
+    lowest: float
+    """Lowest mean over a window as long, with three standard errors added where steps take part of the batch."""
     gradient_norms: tuple[float, ...]
     beaten: bool
-    """Whether `final` is below .999 of the best constant prediction's loss."""
+    """Whether `lowest` is below .999 of the best constant prediction's loss."""
     diverged: bool
     """Whether something became non-finite, or the loss ended above where it began."""
 
@@ -240,9 +243,8 @@ class Training:
 
     @property
     def best(self) -> Run | None:
-        """The run that ended lowest."""
-        finite = [run for run in self.runs if not isnan(run.final)]
-        return min(finite or self.runs, key=lambda run: run.final, default=None)
+        """The run that came lowest."""
+        return min(self.runs, key=lambda run: run.lowest, default=None)
 
 
 @dataclass(frozen=True)

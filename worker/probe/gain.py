@@ -21,6 +21,7 @@ from worker.probe.path import RECURRENT, Path
 from worker.probe.sweep import Sweep
 
 COTANGENTS: Final = 3
+_SEQUENCE: Final = 3
 _KURTOSIS: Final = 5.0
 """κ of a rectifier (Hanin & Nica 2018): the variance of G over redraws is κ·L/n."""
 
@@ -45,7 +46,8 @@ def measure_gain(sweep: Sweep) -> Gain | None:
         standard_error=stdev(totals) / math.sqrt(len(totals)) if finite else 0.0,
         sampling=math.sqrt(_KURTOSIS * sum(1 / max(_width(path, sweep, cut), 1) for cut in cuts)),
         forward=_log_ratio(_power(last), _power(first)),
-        collapse=_log_ratio(_between(last), _between(first)),
+        collapse=_log_ratio(_between(last, 0), _between(first, 0)),
+        token_collapse=_token_collapse(first, last),
     )
 
 
@@ -118,11 +120,17 @@ def _power(value: Tensor) -> float:
     return float(value.double().square().mean())
 
 
-def _between(value: Tensor) -> float:
-    """Return the share of the second moment that is variance between samples."""
+def _token_collapse(first: Tensor, last: Tensor) -> float:
+    """Return C between positions, where both cuts are [batch, positions, features] of the same length."""
+    sequences = first.dim() == last.dim() == _SEQUENCE and first.shape[1] == last.shape[1] > 1
+    return _log_ratio(_between(last, 1), _between(first, 1)) if sequences else 0.0
+
+
+def _between(value: Tensor, axis: int) -> float:
+    """Return the share of the second moment that is variance along an axis."""
     value = value.double()
     power = float(value.square().mean())
-    return float((value - value.mean(0, keepdim=True)).square().mean()) / power if power > 0 else 0.0
+    return float((value - value.mean(axis, keepdim=True)).square().mean()) / power if power > 0 else 0.0
 
 
 def _log_ratio(after: float, before: float) -> float:

@@ -80,12 +80,16 @@ class Path:
         return node.op in WEIGHTED and bool(self.weights[node.name])
 
     def cuts(self) -> tuple[str, ...]:
-        """Return the values that no edge jumps over, in forward order."""
+        """Return the values that no edge jumps over, in forward order.
+
+        Edges from values before the first weight layer do not count: the batch itself may be read late (an input at
+        every time step, a skip from the image) without anything bypassing what was learnt.
+        """
         reach = dict.fromkeys(range(len(self.values)), 0)
         for node in self.nodes:
             ends = [self.position[value] for value in node.outputs if value in self.members]
             for value in node.inputs:
-                if value in self.members:
+                if value in self.members and self.depth[value]:
                     reach[self.position[value]] = max(reach[self.position[value]], *ends)
         found, furthest = [], 0
         for index, value in enumerate(self.values):

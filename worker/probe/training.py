@@ -72,7 +72,7 @@ def _runs(subject: Subject, trainer: Trainer, ask: Ask, deadline: Deadline) -> I
         yield _at_best_rate(subject, trainer, settings.optimizer, ask, deadline)
     plain = subject.replace(settings=replace(subject.settings, clipping=None, momentum=None))
     adam = declared_optimizer(plain, OptimizerName.ADAM, USUAL_RATE)
-    yield trainer.run(adam, ask.steps, seed, deadline.share(0.5), goal=ask.goal)
+    yield trainer.run(adam, ask.steps, seed, deadline.share(0.6), goal=ask.goal)
     yield _at_best_rate(plain, trainer, OptimizerName.SGD, ask, deadline)
 
 

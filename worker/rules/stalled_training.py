@@ -11,7 +11,7 @@ def stalled_training(evidence: Evidence, *, share: float = 0.999) -> Answer:
     """The network does not learn even the batch at hand.
 
     What it measures
-        The training trial: the mean loss of the last tenth of the steps against .999 of the loss of the best
+        The training trial: the lowest mean loss over a tenth of the steps against .999 of the loss of the best
         prediction that is the same for every sample.  It fails only if no way of training that was tried beats
         that.
 
@@ -36,9 +36,9 @@ def stalled_training(evidence: Evidence, *, share: float = 0.999) -> Answer:
     limit = share * evidence.loss.chance
     return Observation(
         f"Neither {names} got the loss below {limit:.4g}, which is what the best constant prediction costs; after "
-        f"{len(best.losses)} steps it stood at {best.final:.4g}.",
+        f"{len(best.losses)} steps it had come to {best.lowest:.4g}.",
         Severity.ERROR if training.failed else Severity.WARNING,
-        (Place(node="loss", measured=best.final, limit=limit),),
-        {"final_loss": best.final, "chance": evidence.loss.chance, "steps": len(best.losses)},
+        (Place(node="loss", measured=best.lowest, limit=limit),),
+        {"lowest_loss": best.lowest, "chance": evidence.loss.chance, "steps": len(best.losses)},
         1.0 if training.complete else 0.5,
     )

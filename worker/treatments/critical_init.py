@@ -16,6 +16,9 @@ SYMPTOMS = {
     Symptom.NO_GRADIENT,
     Symptom.STALLED_TRAINING,
     Symptom.NON_FINITE,
+    Symptom.POOR_INIT_SCALE,
+    Symptom.ATTENTION_COLLAPSE,
+    Symptom.RANK_COLLAPSE,
 }
 
 

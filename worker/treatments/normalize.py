@@ -18,6 +18,8 @@ _SYMPTOMS = {
     Symptom.DEAD_UNITS,
     Symptom.STALLED_TRAINING,
     Symptom.NON_FINITE,
+    Symptom.INPUT_SCALE,
+    Symptom.RANK_COLLAPSE,
 }
 
 

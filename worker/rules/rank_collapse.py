@@ -1,0 +1,42 @@
+"""Finds networks whose output hardly depends on the sample."""
+
+from service.contract.report import Place
+from service.contract.words import Symptom
+from worker.probe.evidence import Evidence
+from worker.rules import CLEAR, Answer, Observation, Silence, rule, weigh
+
+
+@rule("RNK01", Symptom.RANK_COLLAPSE, order=35, aliases=["TensorVariance", "input-independent output"])
+def rank_collapse(evidence: Evidence, *, limit: float = 6.0) -> Answer:
+    """Samples become indistinguishable on their way through.
+
+    What it measures
+        C: how the share of variance that is between samples (or, where that is worse, between the positions of one
+        sequence) changes from the first to the last hidden cut, as ln; below -6 it counts.
+
+    Why it matters
+        What the last layers cannot tell apart they cannot learn to answer differently.
+
+    When it is wrong
+        Deep rectifier networks make samples alike by nature: He's initialization reaches -5.6 after a hundred layers.
+        Where the gradient vanishes as well, that finding says the same and this one stays silent.
+
+    References
+        Schoenholz et al. 2017; Noci et al. 2022 (arXiv 2206.03126) for tokens.
+    """
+    gain = evidence.gain
+    if gain is None:
+        return Silence("not_applicable", "fewer than two hidden layers stand in a row, or the run was not finite")
+    worst = min(gain.collapse, gain.token_collapse)
+    if worst > -limit:
+        return CLEAR
+    if gain.rate < -limit:
+        return Silence("clear", "GRD01 says it")
+    what = "positions of a sequence" if gain.token_collapse < gain.collapse else "samples"
+    return Observation(
+        f"Between the first and the last hidden layer the share of variance between {what} falls by e^{-worst:.1f} "
+        f"(e^{limit:g} is the limit).",
+        weigh(evidence),
+        (Place(node=gain.segments[-1].end, measured=worst, limit=-limit),),
+        {"collapse": gain.collapse, "token_collapse": gain.token_collapse, "forward_gain": gain.forward},
+    )
