@@ -127,6 +127,16 @@ def jacobian(after: Tensor, before: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
+@pytest.mark.parametrize(("op", "attributes"), [("RNN", {}), ("GRU", {"linear_before_reset": 1}), ("LSTM", {})])
+def test_a_run_and_a_trace_of_a_recurrent_layer_give_the_same_numbers(op: str, attributes: dict[str, int]) -> None:
+    gates = {"RNN": 1, "GRU": 3, "LSTM": 4}[op]
+    weights = {"w": torch.randn(2, gates * 5, 3), "r": torch.randn(2, gates * 5, 5), "b": torch.randn(2, gates * 10)}
+    node = Node(op, ("x", "w", "r", "b"), ("y", "h"), attributes={"direction": "bidirectional", **attributes})
+    program = Program(graph(node, parameters=weights, inputs=(Input("x", torch.float32, (6, "batch", 3)),)))
+    x = {"x": torch.randn(6, 4, 3)}
+    torch.testing.assert_close(program.run(x)["y"], program.trace(x).values["y"])
+
+
 def test_a_bidirectional_layer_has_states_both_ways() -> None:
     weights = {"w": torch.randn(2, 5, 3), "r": torch.randn(2, 5, 5)}
     node = Node("RNN", ("x", "w", "r"), ("y",), name="loop", attributes={"direction": "bidirectional"})

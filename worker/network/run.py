@@ -57,6 +57,7 @@ class Program:
         """Find a function for every node; UnsupportedOperator where there is none."""
         self.graph = graph
         self.device = device
+        self._parameters = {name: each.value.to(device) for name, each in graph.parameters.items()}
         self._constants = {name: _placed(value, device) for name, value in graph.constants.items()}
         self._steps = _freeing([self._step(node) for node in graph.nodes], graph.outputs)
 
@@ -104,8 +105,7 @@ class Program:
             msg = f"The batch lacks the model's input {missing[0]!r}; it has {sorted(inputs)}."
             raise BatchMismatch(msg)
         given = {each.name: inputs[each.name] for each in self.graph.inputs}
-        own = {name: each.value.to(self.device) for name, each in self.graph.parameters.items()}
-        return {**self._constants, **own, **(parameters or {}), **given}
+        return {**self._constants, **self._parameters, **(parameters or {}), **given}
 
     def _execute(self, values: Values, context: Context, *, keep: bool = False) -> Values:
         for step in self._steps:

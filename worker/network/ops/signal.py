@@ -31,11 +31,13 @@ def _transformed(x: Tensor, length: Tensor | None, axis: int, *, inverse: bool, 
     along, count = axis % x.dim(), None if length is None else int(length)
     values = _complex(x)
     if inverse and onesided:
-        return torch.fft.irfft(values, count or 2 * (values.shape[along] - 1), along).unsqueeze(-1)
+        real: Tensor = torch.fft.irfft(values, count or 2 * (values.shape[along] - 1), along)
+        return real.unsqueeze(-1)
     spectrum = (torch.fft.ifft if inverse else torch.fft.fft)(values.to(torch.complex128), count, along)
     if onesided:
         spectrum = spectrum.narrow(along, 0, spectrum.shape[along] // 2 + 1)
-    return torch.view_as_real(spectrum.to(values.dtype).resolve_conj())
+    pairs: Tensor = torch.view_as_real(spectrum.to(values.dtype).resolve_conj())
+    return pairs
 
 
 @op("STFT", since=17)
