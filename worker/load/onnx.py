@@ -17,6 +17,7 @@ from service.contract.problem import UnreadableModel, UnsupportedModel
 from worker.load import external as kept_apart
 from worker.load.functions import Functions, functions, written_out
 from worker.load.parameters import parameters
+from worker.load.precision import widened
 from worker.load.wire import count
 from worker.network import proto
 from worker.network.dtypes import dtype
@@ -44,7 +45,7 @@ def read(model: Path, external: Mapping[str, Path] = NOTHING, max_nodes: int = M
     """
     parsed = _parsed(model, max_nodes)
     try:
-        return interpret(parsed, external)
+        return widened(interpret(parsed, external))
     except (TypeError, ValueError, LookupError, RuntimeError) as error:  # such as a name that is no text
         msg = f"The file is damaged: {error}"
         raise UnreadableModel(msg) from error
