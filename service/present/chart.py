@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from service.contract.report import ProfileRow, Report
-from service.present.words import number, plain
+from service.present.numbers import number
+from service.present.words import plain
 
 _DECADES = 10
 _LABEL, _PLOT, _TOP = 250, 520, 40

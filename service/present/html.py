@@ -9,9 +9,10 @@ from markupsafe import Markup
 
 from service.contract.gate import GateResult
 from service.contract.report import Report
-from service.present import Format, add, chart, words
+from service.present import Format, add, chart, numbers, words
+from service.present.numbers import number
 from service.present.page import SECURITY, STYLE
-from service.present.words import number, plain
+from service.present.words import plain
 
 
 @cache
@@ -29,6 +30,7 @@ def render(report: Report, gate: GateResult | None, source: str = "") -> str:
         gate=gate,
         verdict=gate.verdict if gate else report.verdict,
         words=words,
+        numbers=numbers,
         style=Markup(STYLE + chart.STYLE),  # noqa: S704  our own constants
         picture=Markup(chart.gradients(report)),  # noqa: S704  chart escapes the names
         loss=Markup(chart.curve(training.loss, "Loss") if training else ""),  # noqa: S704  numbers only

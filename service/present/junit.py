@@ -8,7 +8,8 @@ from service.contract.gate import GateResult, Judged, Outcome
 from service.contract.report import Finding, Report
 from service.contract.words import Severity
 from service.present import Format, add, words
-from service.present.words import number, plain
+from service.present.numbers import number
+from service.present.words import plain
 
 
 def render(report: Report, gate: GateResult | None, source: str = "") -> str:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 
 from service.contract.gate import GateResult
 from service.contract.report import Finding, Report
-from service.present import Format, add, words
-from service.present.words import number, plain
+from service.present import Format, add, numbers, words
+from service.present.numbers import number
+from service.present.words import plain
 
 _ICONS = {"pass": "✅", "warn": "⚠️", "fail": "❌", "error": "❌", "warning": "⚠️", "info": "ℹ️"}  # noqa: RUF001  an emoji
 _ROWS = 40
@@ -73,7 +74,7 @@ def _finding(finding: Finding) -> Iterator[str]:
         rows = ((code(words.where(one)), number(one.measured), number(one.limit)) for one in words.worst(finding))
         yield from _table(("at", "measured", "limit"), rows)
     if (left := len(finding.places) - 3) > 0:
-        yield f"and at {words.several(left, 'more place')}"
+        yield f"and at {numbers.several(left, 'more place')}"
         yield ""
 
 
@@ -119,7 +120,7 @@ def _gradients(report: Report, gate: GateResult | None) -> Iterator[str]:
         return
     yield "<details><summary>Gradient, from input to output</summary>"
     yield ""
-    rows = ((code(row.origin or row.node), f"`{words.bar(share, 20)}`", number(share)) for row, share in found)
+    rows = ((code(row.origin or row.node), f"`{numbers.bar(share, 20)}`", number(share)) for row, share in found)
     yield from _table(("place", "1e-8 … 1", "share of the largest"), rows)
     yield "</details>"
     yield ""
@@ -129,8 +130,8 @@ def _training(report: Report, gate: GateResult | None) -> Iterator[str]:
     trial = report.training
     if trial is None or not trial.loss:
         return
-    setting = f"{trial.optimizer} at {number(trial.learning_rate)}, {words.several(trial.steps, 'step')}"
-    line = f"{number(trial.loss[0])} `{words.sparkline(trial.loss)}` {number(trial.loss[-1])}"
+    setting = f"{trial.optimizer} at {number(trial.learning_rate)}, {numbers.several(trial.steps, 'step')}"
+    line = f"{number(trial.loss[0])} `{numbers.sparkline(trial.loss)}` {number(trial.loss[-1])}"
     yield f"Training trial ({setting}): loss {line}"
     yield ""
 

@@ -11,7 +11,8 @@ from service.contract.gate import GateResult, Judged, Outcome
 from service.contract.report import Finding, Place, Report
 from service.contract.words import Severity
 from service.present import Format, add, words
-from service.present.words import number, plain
+from service.present.numbers import number
+from service.present.words import plain
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from service.contract.gate import GateResult
 from service.contract.report import Finding, Remedy, Report
-from service.present import Format, add, words
-from service.present.words import number, plain
+from service.present import Format, add, numbers, words
+from service.present.numbers import number
+from service.present.words import plain
 
 WIDTH = 92
 _ROWS = 24
@@ -59,7 +60,7 @@ def _finding(finding: Finding) -> Iterator[str]:
         name = plain(words.where(place), 44)
         yield f"      at {name:<44} {number(place.measured):>10}  limit {number(place.limit)}"
     if (left := len(finding.places) - 3) > 0:
-        yield f"      and at {words.several(left, 'more place')}"
+        yield f"      and at {numbers.several(left, 'more place')}"
     yield ""
 
 
@@ -72,7 +73,7 @@ def _prescription(report: Report, gate: GateResult | None) -> Iterator[str]:
         for change in remedy.changes[:8]:
             yield from _wrapped(f"· {change}", "    ", "      ")
         if (left := len(remedy.changes) - 8) > 0:
-            yield f"    · and {words.several(left, 'more change')}"
+            yield f"    · and {numbers.several(left, 'more change')}"
     for name, before, after in words.changes(report.prescription.trial):
         yield f"    {plain(name, 40):<28} {before:>12} → {after}"
     if any(remedy.retrains for remedy in words.prescribed(report)):
@@ -111,10 +112,10 @@ def _gradients(report: Report, gate: GateResult | None) -> Iterator[str]:
     yield from _titled("GRADIENT, FROM INPUT TO OUTPUT")
     yield f"  {'':<{_NAME}} 1e-8{'share of the largest':^27}1"
     for row, share in rows:
-        yield f"  {plain(row.origin or row.node, _NAME):<{_NAME}} {words.bar(share)} {number(share)}"
+        yield f"  {plain(row.origin or row.node, _NAME):<{_NAME}} {numbers.bar(share)} {number(share)}"
     total = sum(row.gradient is not None for row in report.profile)
     if total > len(rows):
-        yield f"  {len(rows)} of {words.count(total)} places: each the weakest of its neighbourhood."
+        yield f"  {len(rows)} of {numbers.count(total)} places: each the weakest of its neighbourhood."
     yield ""
 
 
@@ -123,11 +124,11 @@ def _training(report: Report, gate: GateResult | None) -> Iterator[str]:
     if trial is None:
         return
     yield from _titled("TRAINING TRIAL")
-    seeds = words.several(trial.seeds, "seed")
-    yield f"  {trial.optimizer} at {number(trial.learning_rate)}, {words.several(trial.steps, 'step')}, {seeds}"
+    seeds = numbers.several(trial.seeds, "seed")
+    yield f"  {trial.optimizer} at {number(trial.learning_rate)}, {numbers.several(trial.steps, 'step')}, {seeds}"
     for name, curve in (("loss", trial.loss), ("gradient norm", trial.gradient_norm)):
         if curve:
-            yield f"  {name:<14} {number(curve[0]):>9} {words.sparkline(curve)} {number(curve[-1])}"
+            yield f"  {name:<14} {number(curve[0]):>9} {numbers.sparkline(curve)} {number(curve[-1])}"
     if trial.max_stable_learning_rate is not None:
         yield f"  largest stable learning rate: {number(trial.max_stable_learning_rate)}"
     if trial.suggested.learning_rate is not None:

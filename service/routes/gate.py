@@ -17,7 +17,8 @@ from service.contract.words import Verdict
 from service.gate import judge
 from service.intake import body
 from service.problems import MEDIA_TYPE, refusals
-from service.routes.diagnoses import existing, own_policy, progress_headers, read_report, today
+from service.routes.answers import existing, progress_headers
+from service.routes.reports import own_policy, read_report, today
 from service.routes.submitting import BODY, REFUSALS, IdempotencyKey, Prefer, accept
 from service.settings import MIB
 from service.waiting import applied, wished

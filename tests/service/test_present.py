@@ -15,7 +15,7 @@ from service.contract.policy import Policy
 from service.contract.report import Finding, GradientProfile, Place, Report
 from service.contract.words import Severity, Symptom, Verdict
 from service.gate import judge
-from service.present import chart, choose, formats, words
+from service.present import chart, choose, formats, numbers, words
 from tests.service.samples import finding, report, row
 
 PEOPLE = ("text", "markdown", "html")
@@ -213,21 +213,21 @@ def test_among_many_places_the_weakest_of_each_neighbourhood_is_shown() -> None:
     ],
 )
 def test_numbers_read_well(value: float | None, said: str) -> None:
-    assert words.number(value) == said
+    assert numbers.number(value) == said
 
 
 def test_a_sparkline_shows_rise_fall_and_what_is_not_finite() -> None:
-    assert words.sparkline([0, 1, 0]) == "▁█▁"
-    assert words.sparkline([math.nan, 2, 2, math.inf]) == "×▁▁×"
-    assert words.sparkline([]) == ""
-    assert len(words.sparkline(list(range(1000)))) == 48
+    assert numbers.sparkline([0, 1, 0]) == "▁█▁"
+    assert numbers.sparkline([math.nan, 2, 2, math.inf]) == "×▁▁×"
+    assert numbers.sparkline([]) == ""
+    assert len(numbers.sparkline(list(range(1000)))) == 48
 
 
 def test_a_bar_is_full_at_one_and_empty_at_1e_8() -> None:
-    assert words.bar(1.0, 4) == "████"
-    assert words.bar(1e-4, 4) == "██  "
-    assert words.bar(1e-8, 4) == words.bar(0.0, 4) == "    "
-    assert words.bar(math.nan, 4) == "××××"
+    assert numbers.bar(1.0, 4) == "████"
+    assert numbers.bar(1e-4, 4) == "██  "
+    assert numbers.bar(1e-8, 4) == numbers.bar(0.0, 4) == "    "
+    assert numbers.bar(math.nan, 4) == "××××"
 
 
 def test_accept_headers_are_weighed() -> None:
