@@ -1,0 +1,61 @@
+"""Case files: a model, a batch and options in one JSON document, examined as a caller's upload would be.
+
+`tests/cases/<CODE>/{sick,healthy}.json` hold one document each:
+
+    {"model": {…}, "batch": {…}, "options": {…}}
+
+`model` is a description of the project's own.  `batch` gives each array as nested lists, or as a law to draw it by:
+`{"law": "normal", "std": 1000}`, `{"law": "classes", "of": 4}`, `{"law": "uniform", "low": 0, "high": 1}`; `samples`
+says how many (64), and `poison` puts a number that JSON cannot hold, `"nan"` or `"inf"`, into one sample.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from service.contract.options import Options
+from service.contract.report import Report
+from worker.examine import examine
+
+CASES = Path(__file__).parent / "cases"
+
+
+def read(code: str, kind: str) -> dict[str, Any]:
+    """Return a case's document; FileNotFoundError names the file that a rule lacks."""
+    document: dict[str, Any] = json.loads((CASES / code / f"{kind}.json").read_text(encoding="utf-8"))
+    return document
+
+
+def examined(case: dict[str, Any], folder: Path, **options: Any) -> Report:  # noqa: ANN401
+    """Return the report of a case, its files written to `folder`; nothing is treated unless `options` say so."""
+    model = folder / "model.json"
+    model.write_text(json.dumps(case["model"]), encoding="utf-8")
+    batch = None
+    if "batch" in case:
+        batch = folder / "batch.npz"
+        np.savez(batch, **arrays(case["batch"], case["model"]["input"]))  # type: ignore[arg-type]
+    chosen = Options.model_validate({"treat": False, **case.get("options", {}), **options})
+    return examine(model, batch, chosen)
+
+
+def arrays(batch: dict[str, Any], given: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return the arrays that a case's batch stands for."""
+    generator = np.random.default_rng(0)
+    samples = batch.get("samples", 64)
+    shapes = {"input": (samples, *given["shape"]), "target": (samples, *batch.get("target_shape", ()))}
+    drawn = {name: _array(batch.get(name, {"law": "normal"}), shapes[name], generator) for name in ("input", "target")}
+    if "poison" in batch:
+        drawn["input"].reshape(samples, -1)[batch["poison"]["sample"], 0] = float(batch["poison"]["value"])
+    return drawn if "target" in batch else {"input": drawn["input"]}
+
+
+def _array(spec: Any, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:  # noqa: ANN401
+    if isinstance(spec, list):
+        return np.asarray(spec)
+    if spec["law"] == "classes":
+        return generator.integers(spec["of"], size=shape)
+    if spec["law"] == "uniform":
+        return generator.uniform(spec["low"], spec["high"], shape).astype(np.float32)
+    return (spec.get("mean", 0) + spec.get("std", 1) * generator.standard_normal(shape)).astype(np.float32)
