@@ -22,6 +22,7 @@ DID = {
 }
 _UNTRIED = (RemedyStatus.NOT_APPLICABLE, RemedyStatus.UNTESTED)
 _PLACES = 3
+_GOAL = "lowest_loss"
 
 
 def plain(text: str, most: int = 400) -> str:
@@ -43,11 +44,14 @@ def worst(finding: Finding, most: int = _PLACES) -> Sequence[Place]:
 
 
 def changes(trial: Trial | None, most: int = 3) -> Iterator[tuple[str, str, str]]:
-    """Yield what a trial measured: its name, before, after; what moved most comes first."""
+    """Yield what a trial changed: a measure's name, before, after; the goal comes first, then what moved most."""
     if trial is None:
         return
-    names = sorted(trial.before.keys() & trial.after.keys(), key=lambda name: -_moved(trial, name))
-    for name in names[:most]:
+    both = sorted(trial.before.keys() & trial.after.keys())
+    moved = sorted(
+        (name for name in both if _moved(trial, name)), key=lambda name: (name != _GOAL, -_moved(trial, name))
+    )
+    for name in (moved or both[:1])[:most]:
         yield name.replace("_", " "), number(trial.before[name]), number(trial.after[name])
 
 
@@ -166,6 +170,8 @@ def _moved(trial: Trial, name: str) -> float:
     before, after = trial.before[name], trial.after[name]
     if before == after:
         return 0.0
-    if not (math.isfinite(before) and math.isfinite(after)) or before == 0 or after == 0:
-        return 1e9
+    if not (math.isfinite(before) and math.isfinite(after)):
+        return math.inf
+    if before == 0 or after == 0:
+        return abs(before - after)
     return abs(math.log(abs(after / before)))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from service.contract.policy import Policy
-from service.contract.report import Finding, GradientProfile, Place, Report
+from service.contract.report import Finding, GradientProfile, Place, Report, Trial
 from service.contract.words import Severity, Symptom, Verdict
 from service.gate import judge
 from service.present import chart, choose, formats, numbers, words
@@ -304,3 +304,11 @@ def test_machine_formats_take_hostile_names() -> None:
     assert [case.tag for case in cases.iter()].count("script") == 0
     assert json.loads(formats["sarif"].render(hostile(), gate, HOSTILE))["runs"][0]["results"]
     assert json.loads(formats["json"].render(hostile(), gate))["findings"][0]["title"] == HOSTILE
+
+
+def test_of_a_trial_only_what_moved_is_shown() -> None:
+    before = {"a": 1.0, "b": 0.0, "c": 2.0, "d": 5.0}
+    trial = Trial(before=before, after={"a": 1.0, "b": 4e-4, "c": 1.0, "d": math.nan}, seeds=1, steps=1)
+    assert list(words.changes(trial)) == [("d", "5", "not a number"), ("c", "2", "1"), ("b", "0", "4.0e-4")]
+    still = Trial(before=before, after=before, seeds=1, steps=1)
+    assert list(words.changes(still)) == [("a", "1", "1")]
