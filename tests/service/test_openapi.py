@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from service.app import create_app
@@ -89,3 +90,32 @@ def test_layers_come_with_an_example_of_their_kind(service: Service) -> None:
 def test_an_unknown_rule_is_not_found(service: Service) -> None:
     assert service.get("/v1/rules").status_code == 200
     assert service.get("/v1/rules/XXX99").json()["type"] == "/problems/not-found"
+
+
+def test_a_served_report_fits_the_schema_that_is_served(service: Service) -> None:
+    job_id = service.submit()
+    service.succeed(job_id)
+    schema = service.get("/v1/schema/report").json()
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(service.get(f"/v1/diagnoses/{job_id}/report").json())
+
+
+def test_the_examples_of_layers_fit_the_schema_of_their_kind(service: Service) -> None:
+    for layer in service.get("/v1/layers").json():
+        Draft202012Validator(layer["schema"]).validate(layer["example"])
+
+
+def test_answers_fit_the_document(service: Service, document: dict[str, Any]) -> None:
+    def fits(name: str, value: object) -> None:
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        Draft202012Validator(schema).validate(value)
+
+    job_id = service.submit()
+    fits("Job", service.get(f"/v1/diagnoses/{job_id}").json())
+    fits("Problem", service.get(f"/v1/diagnoses/{job_id}/gate").json())
+    service.succeed(job_id)
+    fits("Job", service.get(f"/v1/diagnoses/{job_id}").json())
+    fits("JobPage", service.get("/v1/diagnoses").json())
+    fits("Report", service.get(f"/v1/diagnoses/{job_id}/report").json())
+    fits("GateResult", service.get(f"/v1/diagnoses/{job_id}/gate").json())
+    fits("Problem", service.get("/v1/rules/none").json())
