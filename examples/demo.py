@@ -33,7 +33,7 @@ OPTIONS: dict[str, Json] = {
     "resnet": {},
     "light_resnet50": {"depth": "quick", "time_limit_s": 20},
 }
-TELLING = ("final_loss", "gain", "initial_loss")
+TELLING = ("lowest_loss", "gain", "initial_loss")
 WIDTH = 150
 PATIENCE_S = 60
 FINAL = {"succeeded", "failed", "cancelled"}
