@@ -96,6 +96,19 @@ def test_running_statistics_masks_scalars_and_shapes_are_no_parameters(write: Wr
     assert set(graph.constants) == {"mean", "var", "half", "mask", "shape"}
 
 
+def test_rotary_tables_and_switches_are_no_parameters(write: Write) -> None:
+    angle = np.linspace(0.1, 2, 3, dtype=np.float32)
+    tensors = {"w": np.ones((3, 3), np.float32), "scale": np.full(3, 0.5, np.float32)} | {
+        "cos": np.cos(angle),
+        "sin": np.sin(angle),
+        "keep": np.array([1, 0, 1], np.float32),
+    }
+    names = ("cos", "sin", "keep", "scale")
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["v0"])]
+    nodes += [helper.make_node("Mul", [f"v{at}", name], [f"v{at + 1}"]) for at, name in enumerate(names)]
+    assert list(read(write(*nodes, tensors=tensors)).parameters) == ["w", "scale"]
+
+
 def test_constants_that_prepare_the_input_are_no_parameters(write: Write) -> None:
     tensors = {"mean": np.ones(3, np.float32), "w": np.ones((3, 2), np.float32)}
     nodes = (helper.make_node("Sub", ["x", "mean"], ["c"]), helper.make_node("MatMul", ["c", "w"], ["y"]))

@@ -9,9 +9,10 @@ parameter where it sits in a weight slot, or reaches one through operators that 
   which is a value that depends on a weight of the kinds above (so constants that prepare the input are none).
   A bias with a single element counts where it is added to a product of matrices.
 
-Not parameters: running statistics; tensors without an axis; masks (a value that is not finite, or is -10 000 or less);
-zeros that are joined on; the unit scale and zero shift of an InstanceNormalization after a reshape, which is how
-GroupNormalization is written; and whatever feeds only shapes, Where, Clip, Pow, Resize and the like.
+Not parameters: running statistics; tensors without an axis; masks (a value that is not finite, or is -10 000 or less,
+or nothing but zeros and ones); zeros that are joined on; tables of cosines and sines (their squares add up to one);
+the unit scale and zero shift of an InstanceNormalization after a reshape, which is how GroupNormalization is written;
+and whatever feeds only shapes, Where, Clip, Pow, Resize and the like.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from service.contract.problem import TooComplex
+from worker.load.tables import is_mask, turns
 from worker.network.graph import Graph, Node, names
 
 SLOTS: Mapping[str, Sequence[int]] = {
@@ -57,7 +59,6 @@ PASSES: Mapping[str, Sequence[int]] = {
 
 READS: Mapping[str, int] = {"CastLike": 1, "ConstantOfShape": 0, "Expand": 1, "Shape": 0, "Size": 0}
 """How many inputs an operator takes numbers from, where that is not all: the others give it a type or a shape."""
-MASK = -1e4
 SMALL = 2**20
 LARGEST = 2**31
 """Most elements that a ConstantOfShape may write out to."""
@@ -119,7 +120,8 @@ def parameters(graph: Graph) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     strong = {leaf for node in nodes for name in _slots(node, file) for leaf in file.leaves(name)}
     first = strong or {each.name for each in graph.inputs}
     active = _reached(nodes, first) & file.dynamic if strong else file.dynamic
-    weak = {leaf for node in nodes if node.op in MEETS for leaf in _met(node, active, file)}
+    weak = {leaf for node in nodes if node.op in MEETS for leaf in _met(node, active, file)} - strong
+    weak -= turns({name: file.value(name) for name in weak})
     chosen = sorted(strong | weak, key=_order(graph, nodes))
     written = {name: value for node in graph.nodes for name in node.outputs if (value := file.filled(name)) is not None}
     others = {name: value for name, value in written.items() if name not in strong | weak and value.numel() < SMALL}
@@ -184,14 +186,10 @@ def _met(node: Node, active: frozenset[str], file: _File) -> Iterator[str]:
         for leaf in file.leaves(name):
             value = file.value(leaf)
             large = value.numel() > 1 or (single and value.dim() == 1)
-            if large and not _mask(value) and not (node.op == "Concat" and not value.any()):
+            if large and not is_mask(value) and not (node.op == "Concat" and not value.any()):
                 yield leaf
 
 
 def _product(name: str, file: _File) -> bool:
     producer = file.producers.get(name)
     return producer is not None and producer.op == "MatMul"
-
-
-def _mask(value: Tensor) -> bool:
-    return value.numel() > 0 and (not bool(value.isfinite().all()) or bool((value <= MASK).any()))

@@ -175,7 +175,7 @@ def _in_context(step: _Step, inputs: list[Any], given: dict[str, Any], context: 
 
 def _placed(value: Tensor, device: torch.device) -> Tensor:
     whole = not value.is_floating_point() and value.dim() <= 1 and value.numel() <= STAYS
-    return value if whole else value.to(device)
+    return value.to(CPU if whole else device)
 
 
 def reads(node: Node) -> Iterator[str]:
