@@ -20,7 +20,7 @@ from service.contract.problem import Problem
 from service.jobs import Jobs
 from service.metrics import Metrics
 from service.queue import enqueue, queue
-from service.routes import catalogue, diagnoses, gate, health, reports
+from service.routes import catalogue, diagnoses, gate, health, home, reports
 from service.settings import Settings
 from service.storage import open_storage
 
@@ -56,7 +56,7 @@ def create_app(settings: Settings, wake: Callable[[str], object] | None = None) 
     )
     app.state.backing = back
     problems.install(app)
-    for routes in (diagnoses, reports, gate, catalogue, health):
+    for routes in (home, diagnoses, reports, gate, catalogue, health):
         app.include_router(routes.router)
     app.add_middleware(Access, metrics=back.metrics)
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign] # as FastAPI's manual says

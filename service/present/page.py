@@ -24,7 +24,7 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; display: block
 th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code, pre { font-size: .9em; overflow-wrap: anywhere; } pre { overflow-x: auto; }
-.soft { color: var(--soft); } .verdict { font-weight: 700; letter-spacing: .05em; margin: 0; }
+a { color: inherit; } .soft { color: var(--soft); } .verdict { font-weight: 700; letter-spacing: .05em; margin: 0; }
 .pass { color: #009e73; } .warn { color: #b07700; } .fail { color: #d55e00; }
 article { border-left: 4px solid var(--line); padding-left: 1rem; margin: 1.5rem 0; }
 article.error { border-color: #d55e00; } article.warning { border-color: #e69f00; }

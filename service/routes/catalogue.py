@@ -15,6 +15,7 @@ router = APIRouter(tags=["catalogue"])
 
 KINDS: tuple[type[Trouble], ...] = (Trouble, *kinds())
 PAGE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
+Accept = Annotated[str, Header(max_length=1000)]
 Entries = list[dict[str, Any]]
 
 
@@ -24,11 +25,14 @@ def rules() -> Entries:
     return list(catalogue.entries("rules"))
 
 
-@router.get("/v1/rules/{code}", responses=refusals(NotFound))
-def rule(code: str) -> dict[str, Any]:
-    """Return one rule, by its code or by one of its aliases."""
+@router.get("/v1/rules/{code}", response_model=dict[str, Any], responses={**PAGE, **refusals(NotFound)})
+def rule(code: str, accept: Accept = "") -> Response:
+    """Return one rule, by its code or by one of its aliases; as a page for a browser."""
     if entry := catalogue.rule(code):
-        return entry
+        sections = "".join(
+            f"<h2>{escape(title)}</h2><p>{escape(text)}</p>" for title, text in entry["sections"].items()
+        )
+        return _either(entry, f"{entry['code']}: {entry['title']}", sections, accept)
     msg = f"There is no rule {code[:80]!r}; /v1/rules lists them."
     raise NotFound(msg)
 
@@ -68,17 +72,22 @@ def problems() -> Entries:
     response_model=dict[str, Any],
     responses=PAGE | refusals(NotFound),
 )
-def problem(slug: str, accept: Annotated[str, Header(max_length=1000)] = "") -> Response:
+def problem(slug: str, accept: Accept = "") -> Response:
     """Describe one kind of problem: where the `type` of an error leads."""
     for kind in KINDS:
         if kind.slug() == slug:
             said = _described(kind)
-            if "text/html" in accept:
-                text = f"<p>{escape(said['description'])}</p><p>Status {kind.status}, {escape(said['type'])}</p>"
-                return HTMLResponse(page(kind.title, text), headers=SECURITY)
-            return JSONResponse(said)
+            text = f"<p>{escape(said['description'])}</p><p>Status {kind.status}, {escape(said['type'])}</p>"
+            return _either(said, kind.title, text, accept)
     msg = f"There is no kind of problem {slug[:80]!r}; /problems lists them."
     raise NotFound(msg)
+
+
+def _either(entry: dict[str, Any], title: str, text: str, accept: str) -> Response:
+    """Return a page where a browser asks, the entry otherwise."""
+    if "text/html" in accept:
+        return HTMLResponse(page(title, text), headers={**SECURITY, "Vary": "Accept"})
+    return JSONResponse(entry, headers={"Vary": "Accept"})
 
 
 def _described(kind: type[Trouble]) -> dict[str, Any]:

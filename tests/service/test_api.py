@@ -272,3 +272,23 @@ def test_metrics_count_what_happened(service: Service) -> None:
     assert 'route="(none)",status="404"' in text
     assert "gradgate_queue_depth 1.0" in text
     assert "gradgate_diagnoses_accepted_total 1.0" in text
+
+
+def test_the_front_door_shows_what_was_examined_lately(service: Service) -> None:
+    assert "Nothing yet" in service.get("/").text
+    good, bad = service.submit(), service.submit()
+    service.succeed(good)
+    service.fail(bad, UnsupportedOperator("Nobody computes <b>Frobnicate</b>.").problem())
+    answer = service.get("/")
+    assert f"/v1/diagnoses/{good}/report?format=html" in answer.text
+    assert "Nobody computes &lt;b&gt;Frobnicate&lt;/b&gt;." in answer.text
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_a_rule_is_data_for_programs_and_a_page_for_people(service: Service) -> None:
+    for entry in service.get("/v1/rules").json():
+        url = f"/v1/rules/{entry['code'].lower()}"
+        assert service.get(url).json() == entry
+        page = service.get(url, headers={"Accept": "text/html,*/*;q=0.8"})
+        assert page.headers["Content-Type"].startswith("text/html")
+        assert all(f"<h2>{title}</h2>" in page.text for title in entry["sections"])
