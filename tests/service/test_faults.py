@@ -1,8 +1,10 @@
 """A fault of the service stays in its log; the caller gets a problem, and every line has its request's id."""
 
+import asyncio
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -53,3 +55,16 @@ def test_libraries_log_in_the_same_form(log: io.StringIO) -> None:
     logging.getLogger("uvicorn.error").warning("it is %s", "late")
     line = json.loads(log.getvalue())
     assert (line["event"], line["level"]) == ("it is late", "warning")
+
+
+def test_lost_jobs_are_looked_after_while_the_service_runs(service: Service) -> None:
+    def reapers() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "reaper"]
+
+    async def story() -> list[threading.Thread]:
+        async with service.app.router.lifespan_context(service.app):
+            return reapers()
+
+    (reaper,) = asyncio.run(story())
+    reaper.join(10)
+    assert reapers() == []
