@@ -116,22 +116,6 @@ def wait(argument: str) -> str:
     return "waited"
 
 
-def wait_once(argument: str) -> str:
-    """Take for ever the first time, be done at once the second time; the argument is a file that tells them apart."""
-    mark = Path(argument)
-    if mark.exists():
-        return "second"
-    mark.write_text(str(os.getpid()))
-    time.sleep(600)
-    return "first"
-
-
-def kill_parent(_: str) -> None:
-    """Take the zygote along."""
-    os.kill(os.getppid(), signal.SIGKILL)
-    time.sleep(60)
-
-
 def fork(argument: str) -> str:
     """Leave a descendant behind that outlives its parent."""
     if not (child := os.fork()):
@@ -211,8 +195,6 @@ ACTS: dict[str, Callable[[str], str | None]] = {
     "hog": hog,
     "hog_tensors": hog_tensors,
     "wait": wait,
-    "wait_once": wait_once,
-    "kill_parent": kill_parent,
     "fork": fork,
     "shout": shout,
     "onnxruntime": onnxruntime,

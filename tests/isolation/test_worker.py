@@ -46,7 +46,7 @@ def gone(pid: int) -> bool:
 
 def test_a_job_succeeds_with_its_report_in_storage(workshop: Workshop) -> None:
     desk = workshop.desk
-    job = desk.wait(desk.submit("pass", batch="B", **{"data/w.bin": "W"}))
+    job = desk.wait(desk.submit("pass", {"batch": "B", "data/w.bin": "W"}))
     assert summary(workshop, job) == "B ['w.bin'] cpu"
     assert (job.stage, job.progress, job.verdict) == (Stage.DONE, 1, Verdict.WARN)
     assert job.started_at is not None
@@ -100,7 +100,7 @@ def test_a_running_job_is_cancelled_and_its_process_is_gone(workshop: Workshop) 
     desk = workshop.desk
     job_id = desk.submit("wait 600")
     desk.wait(job_id, lambda job: job.stage is Stage.PROBING)
-    child = psutil.Process(workshop.worker.find("zygote").pid).children()[0].pid
+    child = psutil.Process(workshop.worker.find("isolation.zygote").pid).children()[0].pid
     desk.jobs.cancel(job_id)
     assert desk.wait(job_id).status is Status.CANCELLED
     assert gone(child)
@@ -172,5 +172,5 @@ def test_a_zygote_that_dies_is_replaced_and_the_job_runs_again(workshop: Worksho
     desk = workshop.desk
     job_id = desk.submit("wait 3")
     desk.wait(job_id, lambda job: job.stage is Stage.PROBING)
-    workshop.worker.find("zygote").kill()
+    workshop.worker.find("isolation.zygote").kill()
     assert desk.wait(job_id).status is Status.SUCCEEDED

@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import psutil
@@ -66,12 +67,12 @@ class Desk:
         self.storage: Storage = open_storage(settings.storage)
         self._count = 0
 
-    def submit(self, words: str, options: Options | None = None, **parts: str) -> str:
+    def submit(self, words: str, parts: Mapping[str, str] = MappingProxyType({})) -> str:
         """Hand in a job whose model says `words`, and return its id."""
         self._count += 1
         job_id = f"{id(self)}-{self._count}"
         self.storage.write(f"{job_id}/model", words.encode())
-        self.storage.write(f"{job_id}/options.json", (options or Options()).model_dump_json().encode())
+        self.storage.write(f"{job_id}/options.json", Options().model_dump_json().encode())
         for key, text in parts.items():
             self.storage.write(f"{job_id}/{key}", text.encode())
         self.jobs.create(job_id)

@@ -91,6 +91,18 @@ def test_it_says_where_it_is_and_stops_in_peace(start: Start) -> None:
     assert gone(family)
 
 
+def test_a_model_is_examined(start: Start) -> None:
+    up = start(workers=1)
+    job = httpx.get(f"{up.url}/v1/diagnoses/{submit(up)}", headers={"Prefer": "wait=60"}, timeout=90).json()
+    assert job["status"] == "succeeded", job
+    report = httpx.get(f"{up.url}{job['links']['report']}").json()
+    assert report["model"]["trainable_parameters"] == 4 * 2 + 2
+    assert report["fidelity"]["ok"]
+    family = up.family()
+    assert up.end() == 0
+    assert gone(family)
+
+
 def test_what_was_accepted_survives_a_restart_even_a_rude_one(start: Start) -> None:
     up = start()
     kept = submit(up)
