@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import worker  # noqa: F401  before torch: it tells OpenMP how to wait
+
 Golden = Callable[[str, str], None]
 
 ROOT = Path(__file__).parent

@@ -22,6 +22,7 @@ from worker.load.subject import Loaded, load
 from worker.probe.training import Ask
 from worker.remedies import Clinic
 from worker.stopwatch import Progress, Stopwatch, silent
+from worker.threads import threads_for
 from worker.training import Deadline
 from worker.trial import Bench, Examined, measured
 
@@ -51,9 +52,9 @@ def examine(
     with watch.stage(Stage.LOADING, 0.0):
         loaded = load(model, batch, options, external, place)
         fidelity = compare(loaded.onnx, loaded.graph, loaded.subject.batch.inputs)
-    with watch.stage(Stage.PROBING, 0.1):
+    with watch.stage(Stage.PROBING, 0.1), threads_for(loaded.work):
         before, coverage = _measure(loaded, steps, deadline.share(_TRAINING_SHARE), watch)
-    with watch.stage(Stage.TREATING, 0.4):
+    with watch.stage(Stage.TREATING, 0.4), threads_for(loaded.work):
         remedies, prescription = _treat(before, steps, deadline, watch) if options.treat else ((), None)
     watch.tell(Stage.REPORTING, 0.98)
     findings = tuple(_with_remedies(finding, remedies) for finding in before.findings)

@@ -106,7 +106,9 @@ def summary(
     telling = [finding for finding in findings if finding.severity is not Severity.INFO]
     if not telling:
         return _healthy(evidence)
-    word = {Verdict.FAIL: "will not train as it stands", Verdict.WARN: "trains, with a risk"}[verdict]
+    trains = evidence.training is not None and evidence.training.passed
+    risk = "learns its batch, but is at risk" if trains else "is at risk"
+    word = {Verdict.FAIL: "should not be trained as it stands", Verdict.WARN: risk}[verdict]
     others = f" (and {len(telling) - 1} more finding{'s' if len(telling) > 2 else ''})" if telling[1:] else ""  # noqa: PLR2004
     cure = ""
     if prescription is not None:

@@ -20,7 +20,9 @@ LARGEST_STEP: Final = 64
 BEATEN: Final = 0.999
 """Share of the best constant prediction's loss that a run must get below."""
 TAIL: Final = 0.1
-"""Share of the steps, at the end, whose mean loss counts as the run's result."""
+"""Share of the steps over which losses are averaged before they are compared."""
+_NARROWEST: Final = 5
+"""Fewest steps that are averaged."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Trainer:
         trained = [leaves[n].requires_grad_() for n, p in subject.graph.parameters.items() if p.trainable]
         stepper = optimizer.build(trained) if trained else None
         generator = torch.Generator(subject.device).manual_seed(seed)
+        width = max(_NARROWEST, round(TAIL * steps))
         losses: list[float] = []
         norms: list[float] = []
         for rows in self._rows(steps, seed):
@@ -90,13 +93,15 @@ class Trainer:
                 break
             optimizer.clip(trained)
             stepper.step()
-            if deadline.passed or self._reached(losses, steps, goal):
+            if deadline.passed or (_mean(losses[-width:]) < goal * self._chance and len(losses) >= width):
                 break
-        return self._summary(optimizer, losses, norms, declared=declared)
+        return self._summary(optimizer, losses, norms, width, declared=declared)
 
-    def _summary(self, optimizer: Optimizer, losses: list[float], norms: list[float], *, declared: bool) -> Run:
-        tail = losses[-max(1, round(TAIL * len(losses))) :]
-        final = sum(tail) / len(tail)
+    def _summary(
+        self, optimizer: Optimizer, losses: list[float], norms: list[float], width: int, *, declared: bool
+    ) -> Run:
+        final = _mean(losses[-width:])
+        lowest = self._lowest(losses, width)
         finite = math.isfinite(final) and all(map(math.isfinite, norms))
         return Run(
             optimizer=optimizer.name,
@@ -104,32 +109,23 @@ class Trainer:
             declared=declared,
             losses=tuple(losses),
             final=final,
-            lowest=self._lowest(losses),
+            lowest=lowest,
             gradient_norms=tuple(norms),
-            beaten=self._lowest(losses) < BEATEN * self._chance,
+            beaten=lowest < BEATEN * self._chance,
             diverged=not finite or final > max(losses[0], self._chance) * (2 - BEATEN),
         )
 
-    def _lowest(self, losses: list[float]) -> float:
-        """Return the lowest mean of a window of the run's tail length.
+    def _lowest(self, losses: list[float], width: int) -> float:
+        """Return the lowest mean over `width` neighbouring steps; infinity where fewer were run.
 
         Where steps take part of the batch, three standard errors are added, so that a lucky window does not count.  The
         noise is read off neighbouring differences, which a trend leaves alone.
         """
-        width = max(1, round(TAIL * len(losses)))
-        values = torch.tensor(losses, dtype=torch.float64)
-        if len(losses) < 2 * width or not bool(values.isfinite().any()):
+        if len(losses) < width:
             return math.inf
-        values = values.nan_to_num(math.inf, math.inf)
-        windows = values.unfold(0, width, 1)
-        noise = torch.zeros(())
-        if self._partial and width > 1:
-            noise = 3 * windows.diff(dim=1).std(1) / math.sqrt(2 * width)
-        return float((windows.mean(1) + noise).nan_to_num(math.inf).min())
-
-    def _reached(self, losses: list[float], steps: int, goal: float) -> bool:
-        tail = max(1, round(TAIL * steps))
-        return len(losses) >= tail and sum(losses[-tail:]) / tail < goal * self._chance
+        windows = torch.tensor(losses, dtype=torch.float64).unfold(0, width, 1)
+        noise = 3 * windows.diff(dim=1).std(1) / math.sqrt(2 * width) if self._partial else torch.zeros(())
+        return float((windows.mean(1) + noise).nan_to_num(math.inf, math.inf).min())
 
     def _rows(self, steps: int, seed: int) -> Iterator[Tensor | None]:
         """Yield the samples of each step: all of them, or a reshuffled part (without replacement within a pass)."""
@@ -154,6 +150,10 @@ class Trainer:
         training = subject.mode is Mode.TRAIN
         outputs = self._program.run(inputs, leaves, training=training, generator=generator)
         return subject.loss(outputs[subject.output].float(), target)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _splits(subject: Subject) -> bool:

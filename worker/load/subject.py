@@ -21,6 +21,7 @@ from worker.network.export import to_onnx
 from worker.network.graph import Graph, Parameter
 from worker.network.run import Program
 from worker.subject import Batch, Settings, Subject
+from worker.threads import multiplications
 
 Format = Literal["onnx", "gradgate", "keras"]
 _REDRAWS = 3
@@ -41,6 +42,8 @@ class Loaded:
     seeds: int
     outputs: Mapping[str, Tensor]
     """Every output on the batch."""
+    work: float
+    """Multiplications of one forward pass."""
     notes: tuple[str, ...] = ()
 
 
@@ -51,7 +54,8 @@ def load(
     graph, declared = _model(model, options, external)
     samples = batches.read(batch, graph, seed=options.seed)
     graph, samples = _on(graph, device), samples.to(device)
-    outputs = _outputs(graph, samples, options)
+    values = _values(graph, samples, options)
+    outputs = {name: values[name] for name in graph.outputs}
     subject = _subject(graph, samples, outputs, options, declared)
     described = declared is not None
     return Loaded(
@@ -62,6 +66,7 @@ def load(
         onnx=to_onnx(graph).SerializeToString() if described else model,
         seeds=options.seeds or (_REDRAWS if described else 1),
         outputs=outputs,
+        work=multiplications(graph, values),
         notes=graph.notes,
     )
 
@@ -75,10 +80,11 @@ def _model(path: Path, options: Options, external: Mapping[str, Path]) -> tuple[
     return lower(architecture, seed=options.seed), architecture
 
 
-def _outputs(graph: Graph, batch: Batch, options: Options) -> Mapping[str, Tensor]:
+def _values(graph: Graph, batch: Batch, options: Options) -> Mapping[str, Tensor]:
     generator = torch.Generator(batch.device).manual_seed(options.seed)
     with torch.no_grad():
-        return Program(graph, batch.device).run(batch.inputs, training=options.mode is Mode.TRAIN, generator=generator)
+        training = options.mode is Mode.TRAIN
+        return Program(graph, batch.device).trace(batch.inputs, training=training, generator=generator).values
 
 
 def _subject(

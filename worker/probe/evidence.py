@@ -101,6 +101,8 @@ class Segment:
     """ln of the squared norm of the cotangent at `start` by that at `end`."""
     layers: int
     """Weight layers within."""
+    origin: str | None = None
+    """The layer of the caller's file at `start`."""
     operators: tuple[str, ...] = ()
 
 
@@ -202,7 +204,7 @@ class Run:
     losses: tuple[float, ...]
     """At every step, before the update."""
     final: float
-    """Mean of the last tenth."""
+    """Mean over the last tenth of the steps asked for."""
     lowest: float
     """Lowest mean over a window as long, with three standard errors added where steps take part of the batch."""
     gradient_norms: tuple[float, ...]

@@ -100,6 +100,7 @@ def _segments(path: Path, cuts: Sequence[str], gains: Sequence[float]) -> list[S
             end=nodes[index + 1].name,
             gain=gain,
             layers=path.depth[cuts[index + 1]] - path.depth[cuts[index]],
+            origin=nodes[index].origin,
             operators=_operators(path, places[index], places[index + 1]),
         )
         for index, gain in enumerate(gains)

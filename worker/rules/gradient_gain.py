@@ -133,4 +133,4 @@ def _where(worst: Sequence[Segment], gain: Gain, sign: int) -> str:
 
 
 def _place(segment: Segment, limit: float) -> Place:
-    return Place(node=segment.start, measured=segment.gain, limit=limit)
+    return Place(node=segment.start, origin=segment.origin, measured=segment.gain, limit=limit)
