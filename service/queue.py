@@ -14,6 +14,8 @@ from service.settings import Settings
 
 TASK: Final = "gradgate.examine"
 QUEUE: Final = "gradgate"
+_MARGIN_S: Final = 180
+"""Seconds that a slot may take beyond the job's own: for a new zygote, for a child's end, for a server that is away."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,8 +38,8 @@ def queue(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
         # The last resort: a job's own clock runs out long before.
-        task_soft_time_limit=longest + 30,
-        task_time_limit=longest + 60,
+        task_soft_time_limit=longest + _MARGIN_S,
+        task_time_limit=longest + _MARGIN_S + 30,
         worker_soft_shutdown_timeout=settings.grace_s,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
@@ -47,7 +49,7 @@ def queue(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
         task_publish_retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.3},
         broker_transport_options={
-            "visibility_timeout": 2 * (longest + 60),
+            "visibility_timeout": 2 * (longest + _MARGIN_S),
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
             "socket_timeout": 10,

@@ -124,6 +124,7 @@ class Station:
         return subprocess.Popen(  # noqa: S603  our own program
             [sys.executable, "-m", "worker.pool", bench.model_dump_json()],
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # Celery's words to people at a terminal; its log goes to standard error
             env={**os.environ, "REMAP_SIGTERM": "SIGQUIT"},  # SIGTERM gives jobs back instead of waiting for them
             start_new_session=True,
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from redis import AuthenticationError, Redis
 
 from tests.real_server import free_port
 
@@ -149,6 +150,9 @@ def test_the_data_belong_to_their_owner_alone(start: Start, tmp_path: Path) -> N
     assert data.stat().st_mode & 0o077 == 0
     assert (data / "redis" / "valkey.conf").stat().st_mode & 0o077 == 0
     assert (data / "storage").is_dir()
+    port = int((data / "redis" / "valkey.conf").read_text().split("port ")[1].split()[0])
+    with Redis(port=port) as stranger, pytest.raises(AuthenticationError):
+        stranger.ping()
 
 
 def test_a_second_signal_kills(start: Start) -> None:
