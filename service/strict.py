@@ -20,7 +20,9 @@ def read(content: bytes, what: str) -> Any:  # noqa: ANN401  JSON is any of six 
     """Return the JSON value in `content`; Malformed, naming `what`, where it is none or holds a trap."""
     try:
         value = orjson.loads(content)
-        json.loads(content, object_pairs_hook=_without_twins)
+        json.loads(
+            content, object_pairs_hook=_without_twins, parse_float=bool, parse_int=bool
+        )  # keys are all it is for
     except orjson.JSONDecodeError as error:
         msg = f"{what} is not JSON: {error}."
         raise Malformed(msg) from error
