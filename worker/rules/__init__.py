@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeAlias
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from service.registry import Registry
+from worker.page import sections
 from worker.probe.evidence import Evidence
 
 SHOWN_PLACES: Final = 5
@@ -90,18 +91,6 @@ def rule(
         return judge
 
     return register
-
-
-def sections(page: str) -> dict[str, str]:
-    """Split a docstring at its unindented headings."""
-    found: dict[str, list[str]] = {}
-    heading = ""
-    for line in page.splitlines()[1:]:
-        if line and not line.startswith(" "):
-            heading = line.strip()
-        elif heading:
-            found.setdefault(heading, []).append(line.strip())
-    return {name: " ".join(filter(None, lines)) for name, lines in found.items()}
 
 
 def weigh(evidence: Evidence, *, certain: bool = False) -> Severity:

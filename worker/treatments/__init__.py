@@ -11,8 +11,8 @@ from typing import Final
 
 from service.contract.words import Symptom, TreatmentKind
 from service.registry import Registry
+from worker.page import sections
 from worker.probe.evidence import Evidence
-from worker.rules import sections
 from worker.subject import Subject
 
 HEADINGS: Final = ("What it changes", "Why it helps", "When it is wrong", "References")
