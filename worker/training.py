@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from service.contract.words import Mode
+from worker.course import Run
 from worker.network.graph import stream
 from worker.network.run import Program
 from worker.optimizers import Optimizer
-from worker.probe.evidence import Run
 from worker.subject import Subject
 
 LARGEST_STEP: Final = 64

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from service.contract.words import OptimizerName
+from worker.course import Run
 from worker.optimizers import Optimizer
-from worker.probe.evidence import LossEvidence, Run, Training
+from worker.probe.evidence import LossEvidence, Training
 from worker.subject import Subject
 from worker.training import Deadline, Trainer
 
