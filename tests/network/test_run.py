@@ -146,6 +146,23 @@ def test_a_bidirectional_layer_has_states_both_ways() -> None:
     assert torch.equal(trace.states["loop#backward"][-1], trace.values["y"][0, 1])
 
 
+def test_the_states_of_a_scan_are_traced() -> None:
+    """For s ← s² the gradient between two states two steps apart is 4 s³."""
+    step = Graph(
+        (Node("Mul", ("s", "s"), ("t",), name="m"), Node("Identity", ("e",), ("o",), name="i")),
+        (Input("s", torch.float32, ()), Input("e", torch.float32, ())),
+        ("t", "o"),
+        {},
+    )
+    node = Node("Scan", ("x", "z"), ("y", "q"), name="scan", attributes={"body": step, "num_scan_inputs": 1})
+    steps = (Input("x", torch.float32, (2,)), Input("z", torch.float32, (3, 1)))
+    x = torch.tensor([1.1, -0.7], requires_grad=True)
+    states = Program(graph(node, inputs=steps)).trace({"x": x, "z": torch.zeros(3, 1)}).states["scan"]
+    assert len(states) == 3
+    (gradient,) = torch.autograd.grad(states[2].sum(), states[0])
+    torch.testing.assert_close(gradient, 4 * states[0] ** 3)
+
+
 def test_an_unknown_operator_is_named_with_its_domain_version_and_node() -> None:
     node = Node("Fold", ("x",), ("y",), name="origami", domain="my.own")
     with pytest.raises(UnsupportedOperator, match=r"Fold of my\.own 3, at node 'origami'"):

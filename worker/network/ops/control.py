@@ -20,13 +20,15 @@ def loop(
 ) -> tuple[Tensor, ...]:
     """A subgraph run again and again; what it carries goes round, what it scans is stacked."""
     state, scanned, count = list(carried), [], 0
+    trail: list[Tensor] = []
     going = condition is None or bool(condition)
     most = None if trips is None else int(trips)
     while going and (most is None or count < most):
         again, *results = body(torch.tensor(count), torch.tensor(going), *state)
-        state, scanned_now = results[: len(state)], results[len(state) :]
+        state, scanned_now = _noted(results[: len(state)], trail), results[len(state) :]
         scanned.append(scanned_now)
         going, count = bool(again), count + 1
+    _leave(trail, context)
     if not scanned:
         return *state, *[torch.zeros(0)] * (context.outputs - len(state))
     return *state, *(torch.stack(values) for values in zip(*scanned, strict=True))
@@ -54,10 +56,12 @@ def scan(
         )
     ]
     rows: list[tuple[Tensor, ...]] = []
+    trail: list[Tensor] = []
     for step in zip(*slices, strict=True):
         results = body(*states, *step)
-        states = list(results[: len(states)])
+        states = _noted(results[: len(states)], trail)
         rows.append(results[len(states) :])
+    _leave(trail, context)
     axes, backs = scan_output_axes or [0] * made, scan_output_directions or [0] * made
     columns = zip(*rows, strict=True)
     stacked = (
@@ -65,6 +69,23 @@ def scan(
         for column, axis, back in zip(columns, axes, backs, strict=True)
     )
     return *states, *stacked
+
+
+def _noted(states: Sequence[Tensor], trail: list[Tensor]) -> list[Tensor]:
+    """Return the states as parts of one tensor, which is added to the trail; whole numbers stay apart."""
+    moving = [state for state in states if state.is_floating_point()]
+    if not moving:
+        return list(states)
+    joined = moving[0] if len(moving) == 1 else torch.cat([state.reshape(-1) for state in moving])
+    trail.append(joined)
+    parts = iter([joined] if len(moving) == 1 else joined.split([state.numel() for state in moving]))  # type: ignore[no-untyped-call]
+    return [next(parts).reshape(state.shape) if state.is_floating_point() else state for state in states]
+
+
+def _leave(trail: list[Tensor], context: Context) -> None:
+    """Leave the states after each step where the context asks for them."""
+    if context.states is not None and trail:
+        context.states["forward"] = tuple(trail)
 
 
 def _slices(value: Tensor, axis: int, back: int) -> Sequence[Tensor]:
