@@ -113,7 +113,7 @@ def _here(check: Check, options: Options, settings: Settings, tell: Any) -> Answ
             check.model,
             check.batch,
             options,
-            job_id="0" * 32,
+            job_id="",
             created_at=datetime.now(UTC),
             external={path.name: path for path in check.data},
             device=device,

@@ -142,7 +142,7 @@ def _footing(report: Report, gate: GateResult | None) -> Iterator[str]:
     yield from (f"- {code(rule)} could not be judged: {prose(reason)}" for rule, reason in words.unjudged(report))
     yield from (f"- {prose(note)}" for note in words.notes(report))
     yield ""
-    yield f"<sub>Gradgate {prose(report.engine.version)}, diagnosis {code(report.id)}</sub>"
+    yield f"<sub>Gradgate {prose(report.engine.version)}, report {code(report.digest[:16])}</sub>"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:

@@ -78,7 +78,7 @@ def _prescription(report: Report, gate: GateResult | None) -> Iterator[str]:
         yield f"    {plain(name, 40):<28} {before:>12} → {after}"
     if any(remedy.retrains for remedy in words.prescribed(report)):
         yield "    Weights are drawn anew: train from the start."
-    if report.prescription.treated_model:
+    if report.prescription.treated_model and report.id:
         yield f"    The treated model: GET /v1/diagnoses/{report.id}/treated-model"
     yield ""
 
@@ -147,7 +147,7 @@ def _footing(report: Report, gate: GateResult | None) -> Iterator[str]:
         yield from _wrapped(f"· {note}", "  ", "    ")
     seconds = sum(report.timing.values())
     engine = f"Gradgate {report.engine.version}, torch {report.engine.torch}, {report.engine.device}"
-    yield from _wrapped(f"{engine}, {seconds:.1f} s; GET /v1/rules/CODE describes a rule", "  ")
+    yield from _wrapped(f"{engine}, {seconds:.1f} s; the rules: /v1/rules, docs/rules.md", "  ")
 
 
 def _titled(title: str) -> Iterator[str]:
