@@ -110,6 +110,19 @@ def hog_tensors(_: str) -> str:
     return f"{torch.ones(2**30).sum()}"
 
 
+def gpu(_: str) -> str:
+    """Multiply and differentiate on the GPU."""
+    ones = torch.ones(4, 4, device="cuda", requires_grad=True)
+    product = (ones @ ones).sum()
+    product.backward()
+    return f"{product.item()}"
+
+
+def gpu_hog(_: str) -> None:
+    """Take a terabyte of the GPU."""
+    torch.ones(2**38, device="cuda")
+
+
 def wait(argument: str) -> str:
     """Take a while."""
     time.sleep(float(argument))
@@ -194,6 +207,8 @@ ACTS: dict[str, Callable[[str], str | None]] = {
     "leave": leave,
     "hog": hog,
     "hog_tensors": hog_tensors,
+    "gpu": gpu,
+    "gpu_hog": gpu_hog,
     "wait": wait,
     "fork": fork,
     "shout": shout,
