@@ -19,7 +19,7 @@ from worker import reporting
 from worker.diagnose import diagnose
 from worker.load.fidelity import compare
 from worker.load.subject import Loaded, load
-from worker.probe.training import Ask
+from worker.probe.training import LEARNT, Ask
 from worker.remedies import Clinic
 from worker.stopwatch import Progress, Stopwatch, silent
 from worker.threads import threads_for
@@ -28,8 +28,6 @@ from worker.trial import Bench, Examined, measured
 
 STEPS: Final = {Depth.QUICK: 50, Depth.STANDARD: 200, Depth.DEEP: 200}
 """Steps of the training trial."""
-LEARNT: Final = 0.05
-"""Share of the best constant's loss at which the batch is learnt and no more steps are needed."""
 _TRAINING_SHARE: Final = 0.5
 """Share of the time limit that measuring the untreated subject may take."""
 

@@ -20,7 +20,7 @@ from worker.diagnose import diagnose, verdict
 from worker.optimizers import Optimizer
 from worker.probe.evidence import Evidence
 from worker.probe.measure import probe
-from worker.probe.training import Ask, declared_optimizer, try_training, usual_optimizer
+from worker.probe.training import LEARNT, Ask, declared_optimizer, try_training, usual_optimizer
 from worker.subject import Subject
 from worker.training import Deadline, Trainer
 from worker.treatments import Change, Treatment
@@ -30,8 +30,6 @@ PAIRS: Final = 5
 STEPS: Final = 20
 RATES: Final = (0.25, 1.0, 4.0)
 """Multiples of the usual rate that each arm may choose from."""
-ENOUGH: Final = 0.5
-"""Share of the best constant's loss at which a treated copy has shown that it trains."""
 RISK: Final = 6.0
 """|G| from which the trial also asks whether plain SGD can train (Schoenholz et al. 2017: depth over six depth
 scales).
@@ -144,7 +142,7 @@ class Bench:
         return Examined(tuple(subjects), evidences, diagnose(evidences)[0])
 
     def _evidence(self, subject: Subject) -> Evidence:
-        return measured(subject, Ask(self._steps, goal=ENOUGH), self._deadline.share(0.25))
+        return measured(subject, Ask(self._steps, goal=LEARNT), self._deadline.share(0.25))
 
     def _worth_training(self, tried: Tried) -> bool:
         """Whether something improved, or only training can show whether it did."""

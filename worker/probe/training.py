@@ -15,6 +15,8 @@ from worker.probe.evidence import LossEvidence, Training
 from worker.subject import Subject
 from worker.training import Deadline, Trainer
 
+LEARNT: Final = 0.05
+"""Share of the best constant's loss at which the batch is learnt and no more steps are needed."""
 USUAL_RATE: Final = 1e-3
 RATES: Final = tuple(10 ** (exponent / 2) for exponent in range(-7, 2))
 """The range test's learning rates, half a decade apart."""
