@@ -1,7 +1,8 @@
 """ONNX's node suite through our operators: outputs, and gradients against central differences; prints JSON.
 
 Each case's first float input is moved by a random direction in float64, and the change of a random projection of the
-outputs is compared with what autograd says of it.  Cases where two step sizes disagree (kinks) are counted apart.
+outputs is compared with what autograd says of it.  Cases where two step sizes disagree (kinks) are counted apart; the
+suite's second form of a case, with the operator's definition written out, is not counted twice.
 """
 
 import json
@@ -90,6 +91,8 @@ def main() -> None:
     passing = [case for case in suite if passes(case)]
     gradients: Counter[str] = Counter()
     for case in passing:
+        if case.name.endswith("_expanded"):
+            continue
         try:
             gradients[judged(case)] += 1
         except Trouble:

@@ -6,6 +6,9 @@
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +23,12 @@ from worker.load.onnx import interpret
 from worker.network import proto
 from worker.network.run import Program
 
+ROOT = Path(__file__).parents[2]
 PASSING = Path(__file__).with_name("conformance.txt")
 RANDOM = ("bernoulli", "random", "dropout_default_mask_ratio", "training_dropout")
 
 
+@cache
 def cases() -> list[Case]:
     """Return the suite's cases that are made of tensors."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -82,6 +87,25 @@ def test_what_passed_passes() -> None:
     found = {case.name for case in cases() if case.name in expected and passes(case)}
     assert not expected - found, "run this file as a script to see why, and to rewrite the list"
     assert len(expected) > 1000
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_gradients_are_central_differences() -> None:
+    """One case per operator; `benchmarks/operators.py` judges all."""
+    spec = spec_from_file_location("operators_benchmark", ROOT / "benchmarks" / "operators.py")
+    assert spec is not None
+    assert spec.loader is not None
+    benchmark = module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    torch.manual_seed(0)
+    expected = set(PASSING.read_text().split())
+    chosen = {case.model.graph.node[-1].op_type: case for case in cases() if case.name in expected}
+    verdicts = {}
+    for name, case in chosen.items():
+        with suppress(Trouble):
+            verdicts[name] = benchmark.judged(case)
+    assert not [name for name, verdict in verdicts.items() if verdict in {"wrong", "missing"}]
+    assert sum(verdict == "right" for verdict in verdicts.values()) > 80
 
 
 if __name__ == "__main__":
