@@ -7,7 +7,8 @@ parameter where it sits in a weight slot, or reaches one through operators that 
 - W, R, B and P of RNN, GRU, LSTM; scale and bias of a normalization; the slope of PRelu; the table of Gather;
 - an operand of Add, Sub, Mul, Div, or a part of Concat, that has more than one element and meets an activation,
   which is a value that depends on a weight of the kinds above (so constants that prepare the input are none).
-  A bias with a single element counts where it is added to a product of matrices.
+  A single element with an axis counts where it is added to a product of matrices (a bias), or is zero and multiplies an
+  activation (the gate of a ReZero or SkipInit branch; no constant would be).
 
 Not parameters: running statistics; tensors without an axis; masks (a value that is not finite, or is -10 000 or less,
 or nothing but zeros and ones); zeros that are joined on; tables of cosines and sines (their squares add up to one);
@@ -185,9 +186,13 @@ def _met(node: Node, active: frozenset[str], file: _File) -> Iterator[str]:
     for name in node.inputs:
         for leaf in file.leaves(name):
             value = file.value(leaf)
-            large = value.numel() > 1 or (single and value.dim() == 1)
+            large = value.numel() > 1 or (value.dim() == 1 and (single or _is_gate(node, value)))
             if large and not is_mask(value) and not (node.op == "Concat" and not value.any()):
                 yield leaf
+
+
+def _is_gate(node: Node, value: Tensor) -> bool:
+    return node.op == "Mul" and not value.any()
 
 
 def _product(name: str, file: _File) -> bool:
