@@ -11,6 +11,7 @@ from typing import Any
 
 from billiard import current_process  # type: ignore[import-untyped]
 from celery import Celery, bootsteps
+from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import worker_process_init
 
 from service import logs
@@ -76,6 +77,7 @@ def main(written: str) -> None:
     logs.configure()
     app = pool(Settings(), bench)
     options = ["-P", "prefork", "-c", str(len(bench.devices)), "-n", bench.name, "-Q", QUEUE]
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # a lost connection leaves jobs alone
     warnings.filterwarnings("ignore", module="celery.platforms")  # says not to run as root: messages hold no code here
     app.worker_main(["--quiet", "worker", *options, "--without-gossip", "--without-mingle", "--without-heartbeat"])
 
