@@ -46,6 +46,26 @@ def test_a_model_that_onnxruntime_refuses_is_a_note() -> None:
     assert "could not run" in found.notes[0]
 
 
+def test_a_file_that_is_newer_than_onnxruntime_is_written_again_and_compared() -> None:
+    graph = dense(WEIGHT)
+    newer = to_onnx(graph)
+    newer.ir_version = 99
+    found = compare(newer.SerializeToString(), graph, X)
+    assert found.ok
+    assert "written out again" in found.notes[0]
+
+
+def test_a_file_in_training_mode_is_compared_in_its_form_for_evaluation() -> None:
+    names = ("scale", "bias", "mean", "var")
+    outputs = ("y", "running_mean", "running_var")
+    node = Node("BatchNormalization", ("x", *names), outputs, name="n", attributes={"training_mode": 1})
+    held = {name: torch.tensor([1.0, 2.0, 3.0]) for name in names}
+    graph = Graph((node,), (Input("x", torch.float32, ("batch", 3)),), ("y",), {}, held)
+    found = compare(to_onnx(graph).SerializeToString(), graph, {"x": torch.randn(4, 3)})
+    assert found.ok
+    assert "training mode" in found.notes[0]
+
+
 def test_an_input_that_does_not_fit_is_a_note() -> None:
     graph = dense(WEIGHT)
     found = compare(to_onnx(graph).SerializeToString(), graph, {"x": torch.ones(2, 5)})

@@ -37,10 +37,17 @@ REFERENCE = f"onnxruntime {onnxruntime.__version__}"
 QUIET = 4
 """onnxruntime's level for fatal messages only."""
 TRAINS = "The file is in training mode: what was compared is its form for evaluation."
+OUTWARD = ("IR version", "External")
+"""Words of onnxruntime's that say it is not the network that it refuses: the file is newer, or in parts."""
+REWRITTEN = "onnxruntime does not take the file as it is; the same graph, written out again, was compared."
 GRACE_S = 0.5
 """How long a child may take to go once its pipe is closed."""
 
 Array = NDArray[np.generic]
+
+
+class Written(bytes):
+    """A model that was written out from a graph."""
 
 
 def compare(model: bytes | Path, graph: Graph, inputs: Mapping[str, Tensor], *, limit_s: float = 20) -> Fidelity:
@@ -48,19 +55,32 @@ def compare(model: bytes | Path, graph: Graph, inputs: Mapping[str, Tensor], *, 
 
     Whatever goes wrong on the way is a note in the result, never an exception.
     """
-    if any(map(_trains, graph.nodes)):
-        evaluated = graph.replace(nodes=tuple(map(_evaluating, graph.nodes)))
-        found = compare(to_onnx(evaluated).SerializeToString(), evaluated, inputs, limit_s=limit_s)
-        return found.model_copy(update={"notes": (TRAINS, *found.notes)})
-    fed = {name: value.detach().cpu().numpy() for name, value in inputs.items() if value.dtype != torch.bfloat16}
-    theirs = apart(lambda: _reference(model, fed, graph.outputs), limit_s)
-    if isinstance(theirs, str):
-        return _uncompared(f"onnxruntime could not run the model: {theirs}")
     try:
-        with torch.no_grad():
-            ours = Program(graph).run({name: value.detach().cpu() for name, value in inputs.items()})
+        return _compared(model, graph, inputs, limit_s)
     except Trouble as trouble:
         return _uncompared(trouble.detail)
+    except (ValueError, TypeError, RuntimeError, AttributeError, OSError) as error:  # such as a graph above 2 GiB
+        return _uncompared(f"The outputs could not be compared: {error}")
+
+
+def _compared(model: bytes | Path, graph: Graph, inputs: Mapping[str, Tensor], limit_s: float) -> Fidelity:
+    if any(map(_trains, graph.nodes)):
+        evaluated = graph.replace(nodes=tuple(map(_evaluating, graph.nodes)))
+        written = Written(to_onnx(evaluated).SerializeToString())
+        return _with_note(_compared(written, evaluated, inputs, limit_s), TRAINS)
+    fed = {name: value.detach().cpu().numpy() for name, value in inputs.items() if value.dtype != torch.bfloat16}
+    theirs = apart(lambda: _reference(model, fed, graph.outputs), limit_s)
+    if isinstance(theirs, str) and any(word in theirs for word in OUTWARD) and not isinstance(model, Written):
+        written = Written(to_onnx(graph).SerializeToString())
+        return _with_note(_compared(written, graph, inputs, limit_s), REWRITTEN)
+    if isinstance(theirs, str):
+        return _uncompared(f"onnxruntime could not run the model: {theirs}")
+    with torch.no_grad():
+        ours = Program(graph).run({name: value.detach().cpu() for name, value in inputs.items()})
+    return _judged(ours, theirs, graph)
+
+
+def _judged(ours: Mapping[str, Tensor], theirs: Mapping[str, Array], graph: Graph) -> Fidelity:
     errors = {name: error(ours[name].numpy(), theirs[name]) for name in graph.outputs if _float(theirs.get(name))}
     if not errors:
         return _uncompared("The model has no float output.")
@@ -111,6 +131,10 @@ def error(ours: Array, theirs: Array) -> float:
     if not finite.any():
         return 0.0
     return float(np.abs(mine[finite] - other[finite]).max() / max(np.abs(other[finite]).max(), TINY))
+
+
+def _with_note(found: Fidelity, note: str) -> Fidelity:
+    return found.model_copy(update={"notes": (note, *found.notes)})
 
 
 def _float(value: Array | None) -> bool:
