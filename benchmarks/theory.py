@@ -171,7 +171,8 @@ def measure(truth: Truth, width: int, depth: int, seeds: int) -> Row:
 
 def main() -> None:
     """Measure every truth."""
-    width, depth, seeds = (int(given) for given in (*sys.argv[1:], 512, 30, 4)[:3])
+    given = [int(each) for each in sys.argv[1:]]
+    width, depth, seeds = (*given, *(512, 30, 4)[len(given) :])
     rows = [measure(truth, width, depth, seeds) for truth in TRUTHS]
     shown = [{**vars(row), "z": round(row.z, 2)} for row in rows]
     print(json.dumps({"width": width, "layers": depth, "seeds": seeds, "rows": shown}, indent=2))

@@ -52,7 +52,7 @@ def test_a_scaled_orthogonal_network_has_the_gain_of_its_scale_in_every_layer() 
 @pytest.mark.parametrize("samples", [8, 16, 32])
 def test_linear_batch_norm_gains_what_yang_computed(samples: int) -> None:
     """(B − 2) / (B − 3) per layer for a linear network with batch norm (Yang et al. 2019)."""
-    layers = [dense(256, "lecun_normal"), {"kind": "batch_norm", "epsilon": 1e-9}]
+    layers = (dense(256, "lecun_normal"), {"kind": "batch_norm", "epsilon": 1e-9})
     gains = [
         segment.gain
         for seed in range(4)
@@ -156,6 +156,14 @@ def test_collapse_is_the_change_of_the_variance_between_samples() -> None:
     assert found.total == pytest.approx(0, abs=1e-4)
     assert found.collapse == pytest.approx(-math.log(101), abs=0.02)
     assert found.forward == pytest.approx(math.log(101), abs=0.02)
+
+
+def test_a_collapse_to_nothing_is_told_as_float32s_rounding_and_no_further() -> None:
+    """Behind x + 10⁹ the samples are the same number in float32."""
+    kernels = {f"w{index}": torch.eye(32) for index in range(3)}
+    nodes = [node("MatMul", "x w0", "a"), node("Gemm", "a w1 b1", "b"), node("MatMul", "b w2", "y")]
+    found = gain(by_hand(nodes, {**kernels, "b1": torch.full((32,), 1e9)}, {"x": normal(64, 32)}))
+    assert found.collapse == pytest.approx(2 * math.log(torch.finfo(torch.float32).eps), abs=0.1)
 
 
 def test_there_is_no_gain_where_rounding_cuts_the_gradient_off() -> None:

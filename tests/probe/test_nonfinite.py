@@ -1,0 +1,117 @@
+"""The origin of NaN and infinities: the operator, the direction and the samples, in graphs made by hand."""
+
+import math
+
+import pytest
+import torch
+
+from tests.probe.subjects import by_hand, chain, dense, described, node, normal
+from worker.probe.evidence import NonFinite
+from worker.probe.measure import probe
+from worker.subject import Batch, Subject
+
+EYE = torch.eye(4)
+
+
+def found(subject: Subject) -> NonFinite:
+    origin = probe(subject).nonfinite
+    assert origin is not None
+    return origin
+
+
+def positive(**rows: float) -> torch.Tensor:
+    """Return positive samples but for the first feature of the rows named, such as r2=-1."""
+    x = normal(8, 4).abs() + 0.5
+    for name, value in rows.items():
+        x[int(name[1:]), 0] = value
+    return x
+
+
+def test_a_logarithm_of_a_negative_number_is_named_with_its_samples() -> None:
+    nodes = [node("MatMul", "x w", "a"), node("Log", "a", "l"), node("Relu", "l", "r"), node("MatMul", "r v", "y")]
+    origin = found(by_hand(nodes, {"w": EYE, "v": normal(4, 2)}, {"x": positive(r2=-1.5, r5=-0.25)}))
+    assert (origin.node, origin.op, origin.stage) == ("l", "Log", "forward")
+    assert origin.samples == (2, 5)
+    assert origin.share == pytest.approx(2 / 32)
+    assert "logarithm of -1.5" in origin.cause
+
+
+@pytest.mark.parametrize(
+    ("op", "other", "row", "words"),
+    [
+        ("Div", "x d", 0.0, "divides by zero"),
+        ("Exp", "x", 1000.0, "exponential of 1e+03"),
+        ("Sqrt", "x", -4.0, "root of -4"),
+    ],
+)
+def test_the_operator_that_broke_and_what_it_was_fed_are_named(op: str, other: str, row: float, words: str) -> None:
+    x = positive(r3=row)
+    nodes = [node("Mul", "x w", "scaled"), node("Relu" if op == "Div" else "Identity", "scaled", "d")]
+    fed = "scaled d" if op == "Div" else "d"
+    nodes += [node(op, fed, "broken"), node("MatMul", "broken v", "y")]
+    origin = found(by_hand(nodes, {"w": torch.ones(4), "v": normal(4, 2)}, {"x": x}))
+    assert (origin.node, origin.op, origin.stage, origin.samples) == ("broken", op, "forward", (3,))
+    assert words in origin.cause
+
+
+def test_the_slope_of_the_root_at_zero_is_found_on_the_way_back() -> None:
+    nodes = [node("Mul", "x w", "a"), node("Sqrt", "a", "root"), node("MatMul", "root v", "y")]
+    origin = found(by_hand(nodes, {"w": torch.ones(4), "v": normal(4, 2)}, {"x": positive(r6=0.0)}))
+    assert (origin.node, origin.op, origin.stage, origin.samples) == ("root", "Sqrt", "backward", (6,))
+    assert "slope is infinite" in origin.cause
+
+
+def test_a_mask_of_minus_infinity_before_a_softmax_is_no_fault() -> None:
+    mask = torch.triu(torch.full((4, 4), -math.inf), 1)
+    nodes = [
+        node("MatMul", "x w", "scores"),
+        node("Add", "scores mask", "masked"),
+        node("Softmax", "masked", "weights", axis=-1),
+        node("MatMul", "weights v", "y"),
+    ]
+    subject = by_hand(nodes, {"w": normal(4, 4), "v": normal(4, 2)}, {"x": normal(4, 4)}, constants={"mask": mask})
+    evidence = probe(subject)
+    assert evidence.nonfinite is None
+    assert all(math.isfinite(parameter.gradient_rms) for parameter in evidence.parameters)
+
+
+def test_a_row_that_a_mask_shuts_altogether_is_traced_to_the_mask() -> None:
+    mask = torch.zeros(4, 4)
+    mask[2] = -math.inf
+    nodes = [
+        node("MatMul", "x w", "scores"),
+        node("Add", "scores mask", "masked"),
+        node("Softmax", "masked", "y", axis=-1),
+    ]
+    origin = found(by_hand(nodes, {"w": normal(4, 4)}, {"x": normal(4, 4)}, constants={"mask": mask}))
+    assert (origin.node, origin.stage, origin.samples) == ("masked", "forward", (2,))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_batch_that_is_not_finite_is_named_with_its_samples(value: float) -> None:
+    subject = described(chain(1, dense(8), {"kind": "relu"}))
+    inputs = subject.batch.inputs["input"].clone()
+    inputs[[3, 7], 0] = value
+    origin = found(subject.replace(batch=Batch({"input": inputs}, subject.target)))
+    assert (origin.node, origin.stage, origin.samples) == ("input", "batch", (3, 7))
+
+
+def test_a_weight_that_is_not_finite_is_named() -> None:
+    subject = described([dense(8, name="fc"), {"kind": "relu"}, dense(4)])
+    kernel = subject.graph.parameters["fc.kernel"].value.clone()
+    kernel[0, 0] = math.nan
+    origin = found(subject.replace(graph=subject.graph.with_parameters({"fc.kernel": kernel})))
+    assert (origin.node, origin.stage) == ("fc.kernel", "weights")
+    assert origin.share == pytest.approx(1 / kernel.numel())
+
+
+def test_an_overflow_along_the_depth_is_traced_to_the_first_layer_that_overflows() -> None:
+    """Each layer multiplies by 10⁹: float32 ends at 3.4e38, in the fifth."""
+    layer = dense(4, {"law": "identity", "gain": 1e6})
+    subject = described([*[layer] * 8, dense(2)], (4,), size=8)
+    huge = Batch({"input": torch.full((8, 4), 1e10)}, subject.target)
+    assert found(subject.replace(batch=huge)).node == "layers/4"
+
+
+def test_finite_networks_have_no_origin() -> None:
+    assert probe(described(chain(5, dense(16), {"kind": "tanh"}))).nonfinite is None
