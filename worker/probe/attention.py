@@ -1,10 +1,14 @@
 """Attention: how evenly each softmax over positions spreads its weight."""
 
 import math
+from typing import Final
 
 import torch
 
 from worker.probe.sweep import Sweep
+
+MASKED: Final = -1e4
+"""What masks put in place of a score, or less."""
 
 
 def attention_entropy(sweep: Sweep) -> dict[str, float]:
@@ -15,7 +19,7 @@ def attention_entropy(sweep: Sweep) -> dict[str, float]:
         if node.op != "Softmax" or node.outputs[0] not in readers:
             continue
         weights = sweep.values[node.outputs[0]].detach().double()
-        visible = (weights > 0).sum(-1).double()
+        visible = (sweep.values[node.inputs[0]].detach() > MASKED).sum(-1).double()
         rows = visible > 1
         if weights.dim() > 2 and bool(rows.any()):  # noqa: PLR2004  a head of a classifier has two axes
             entropy = torch.special.entr(weights).sum(-1)

@@ -22,6 +22,8 @@ from worker.probe.sweep import Sweep
 
 COTANGENTS: Final = 3
 _SEQUENCE: Final = 3
+_ROUNDING: Final = torch.finfo(torch.float32).eps ** 2
+"""Share of variance below which there is only float32's rounding."""
 _KURTOSIS: Final = 5.0
 """κ of a rectifier (Hanin & Nica 2018): the variance of G over redraws is κ·L/n."""
 
@@ -131,7 +133,8 @@ def _between(value: Tensor, axis: int) -> float:
     """Return the share of the second moment that is variance along an axis."""
     value = value.double()
     power = float(value.square().mean())
-    return float((value - value.mean(axis, keepdim=True)).square().mean()) / power if power > 0 else 0.0
+    between = float((value - value.mean(axis, keepdim=True)).square().mean())
+    return max(between / power, _ROUNDING) if power > 0 else 0.0
 
 
 def _log_ratio(after: float, before: float) -> float:
