@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from worker.load.fidelity import LIMIT, apart, compare, error
+from worker.load.apart import apart
+from worker.load.fidelity import LIMIT, compare, error
 from worker.network.export import to_onnx
 from worker.network.graph import Graph, Input, Node, Parameter
 

@@ -1,7 +1,6 @@
 """An ONNX file as a graph."""
 
 import mmap
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -16,6 +15,7 @@ from torch import Tensor
 from service.contract.problem import UnreadableModel, UnsupportedModel
 from worker.load import external as kept_apart
 from worker.load.functions import Functions, functions, written_out
+from worker.load.notes import notes
 from worker.load.parameters import parameters
 from worker.load.precision import widened
 from worker.load.wire import count
@@ -33,9 +33,6 @@ CARRIES = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Trans
 """Operators through which an index stays an index."""
 HELD = frozenset({"value", "value_float", "value_floats", "value_int", "value_ints"})
 """The attributes of `Constant` that hold numbers."""
-FEW_CONVOLUTIONS = 3
-FOLDED = re.compile(r"^onnx::Conv_\d+$|weight_bias$|fused_bn")
-"""Names of folded biases: torch's older exporter's, its newer one's, and tf2onnx's."""
 
 
 def read(model: Path, external: Mapping[str, Path] = NOTHING, max_nodes: int = MAX_NODES) -> Graph:
@@ -192,7 +189,7 @@ def _with_parameters(graph: Graph) -> Graph:
         parameters={name: Parameter(value) for name, value in chosen.items()},
         constants=constants,
     )
-    return split.replace(inputs=tuple(_counted(each, split) for each in split.inputs), notes=tuple(_notes(split)))
+    return split.replace(inputs=tuple(_counted(each, split) for each in split.inputs), notes=tuple(notes(split)))
 
 
 def _counted(given: Input, graph: Graph) -> Input:
@@ -208,31 +205,3 @@ def _counted(given: Input, graph: Graph) -> Input:
             if table is not None and table.value.dim():
                 return replace(given, classes=len(table.value))
     return given
-
-
-def _notes(graph: Graph) -> Iterator[str]:
-    """Yield what the file's look suggests about how it was exported."""
-    if _folds_normalization(graph):
-        yield (
-            "Every convolution has a bias and nothing normalizes: the export may have folded BatchNormalization "
-            "into the weights. To examine it, export with torch.onnx.export(…, dynamo=True, optimize=False), or with "
-            "dynamo=False, training=TrainingMode.TRAINING, do_constant_folding=False."
-        )
-    values = [each.value for each in graph.parameters.values() if each.value.numel() > 1]
-    if values and all(bool((value == value.reshape(-1)[0]).all()) for value in values):
-        yield "Every weight tensor is constant: the file seems to hold no trained or random weights."
-    if not graph.parameters:
-        yield "The file holds no parameters that a gradient could reach."
-
-
-def _folds_normalization(graph: Graph) -> bool:
-    """Whether convolutions have biases that no module seems to own, and nothing normalizes."""
-    convolutions = [node for node in graph.nodes if node.op == "Conv"]
-    normalized = any("Normalization" in node.op for node in graph.nodes)
-    return len(convolutions) >= FEW_CONVOLUTIONS and not normalized and all(map(_strange_bias, convolutions))
-
-
-def _strange_bias(node: Node) -> bool:
-    """Whether a convolution has a bias with a name that exporters give to what they folded."""
-    _, _, *bias = names(node.inputs)
-    return bool(bias) and FOLDED.search(bias[0]) is not None
