@@ -33,18 +33,16 @@ class Storm:
     def blow(self) -> None:
         """Let one thing die, and have whoever runs the place start what ended."""
         worker = self.chance.choice(self.workers)
-        strike: Callable[[], object] = self.chance.choice(
-            [
-                self._server,
-                worker.kill,
-                worker.process.terminate,
-                lambda: worker.find("worker.pool").kill(),
-                lambda: worker.find("isolation.zygote").kill(),
-                partial(_kill_slot, worker),
-            ]
-        )
+        strikes: list[Callable[[], object]] = [
+            self._server,
+            worker.kill,
+            worker.process.terminate,
+            lambda: worker.find("worker.pool").kill(),
+            lambda: worker.find("isolation.zygote").kill(),
+            partial(_kill_slot, worker),
+        ]
         with suppress(psutil.NoSuchProcess, StopIteration, IndexError):  # it was not there yet
-            strike()
+            self.chance.choice(strikes)()
         self.workers = [one if one.process.poll() is None else Worker(self.settings) for one in self.workers]
 
     def _server(self) -> None:

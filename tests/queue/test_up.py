@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -92,11 +93,18 @@ def test_it_says_where_it_is_and_stops_in_peace(start: Start) -> None:
     assert gone(family)
 
 
-def test_a_model_is_examined(start: Start) -> None:
-    up = start(workers=1)
+def examined(up: Up) -> dict[str, Any]:
+    """Hand in a job, and return its report."""
     job = httpx.get(f"{up.url}/v1/diagnoses/{submit(up)}", headers={"Prefer": "wait=60"}, timeout=90).json()
     assert job["status"] == "succeeded", job
-    report = httpx.get(f"{up.url}{job['links']['report']}").json()
+    report: dict[str, Any] = httpx.get(f"{up.url}{job['links']['report']}").json()
+    return report
+
+
+def test_a_model_is_examined_twice_with_the_same_result(start: Start) -> None:
+    up = start(workers=1)
+    report = examined(up)
+    assert examined(up)["digest"] == report["digest"]
     assert report["model"]["trainable_parameters"] == 4 * 2 + 2
     assert report["fidelity"]["ok"]
     family = up.family()
