@@ -13,6 +13,9 @@ from worker.network.graph import Graph, stream
 
 LAYOUT: Final = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Dropout"})
 """Operators between an activation and the output that leave its values as they are."""
+COPIES: Final = frozenset({"Identity", "Cast", "Dropout"})
+"""Those that leave its shape as it is, too."""
+_TAKES_LOGITS: Final = {("Softmax", LossName.CROSS_ENTROPY), ("Sigmoid", LossName.BCE_WITH_LOGITS)}
 _FEW_CLASSES: Final = 1000
 _SMALLEST_REGRESSION: Final = 2
 
@@ -48,30 +51,32 @@ def choose(graph: Graph, sample: Tensor, target: Tensor | None, name: LossName, 
     same loss computed without overflow.  A named loss is applied to the output as it stands.
     """
     operator, _, _ = last_operator(graph, output)
+    named = name is not LossName.AUTO
     notes: tuple[str, ...] = ()
     if target is None:
-        name = _loss_without_target(operator, sample) if name is LossName.AUTO else name
+        name = name if named else _loss_without_target(operator, sample)
         target = _drawn_target(name, operator, sample, seed)
         notes = (f"No target came with the batch: one was drawn at random, to be fitted under {name}.",)
-    elif name is LossName.AUTO:
+    elif not named:
         name = _loss_for(operator, sample, target)
-    else:
-        return Head(output, Loss(name), _as_wanted(name, target, sample), declared=True)
-    reads_logits = (operator == "Softmax" and name is LossName.CROSS_ENTROPY) or (
-        operator == "Sigmoid" and name is LossName.BCE_WITH_LOGITS
-    )
-    direct = _directly_before(graph, output)
-    if reads_logits and direct is not None:
+    logits = None if named else _logits(graph, output, name)
+    if logits is not None:
         notes = (*notes, f"The model ends in {operator}; the loss reads the logits before it.")
-        output = direct
-    elif reads_logits:
-        name = LossName.NLL if operator == "Softmax" else LossName.BCE
-    return Head(output, Loss(name, notes=notes), _as_wanted(name, target, sample))
+    elif not named and operator == "Sigmoid" and name is LossName.BCE_WITH_LOGITS:
+        name = LossName.BCE
+    return Head(logits or output, Loss(name, notes=notes), _as_wanted(name, target, sample), declared=named)
 
 
-def _directly_before(graph: Graph, output: str) -> str | None:
-    node = graph.producers().get(output)
-    return node.inputs[0] if node is not None and node.op in {"Softmax", "Sigmoid"} else None
+def _logits(graph: Graph, output: str, name: LossName) -> str | None:
+    """Return the logits that a loss of its own softmax or sigmoid can read, where they have the output's shape."""
+    producers = graph.producers()
+    node = producers.get(output)
+    while node is not None and node.op in COPIES:
+        node = producers.get(node.inputs[0])
+    if node is None or (node.op, name) not in _TAKES_LOGITS:
+        return None
+    over_the_batch = node.op == "Softmax" and node.attributes.get("axis") == 0
+    return None if over_the_batch else node.inputs[0]
 
 
 def _loss_without_target(operator: str, sample: Tensor) -> LossName:
@@ -88,6 +93,8 @@ def _loss_for(operator: str, sample: Tensor, target: Tensor) -> LossName:
     if not target.is_floating_point() and (class_count(tuple(sample.shape), target) or 0) > 1:
         return LossName.NLL if operator == "LogSoftmax" else LossName.CROSS_ENTROPY
     values = target.float()
+    if operator == "Softmax" and sample.shape[-1] == 1:
+        return LossName.BCE  # the loss of what it gives, which is always 1; there are no logits to read
     if operator == "Softmax" and target.shape == sample.shape:
         return LossName.CROSS_ENTROPY
     within = bool(((values >= 0) & (values <= 1)).all())

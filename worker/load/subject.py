@@ -106,7 +106,7 @@ def _subject(
         loss=head.loss,
         settings=_settings(options, declared),
         output=head.output,
-        declared_loss=batch.target is not None and head.declared,
+        declared_loss=head.declared,
         mode=options.mode,
         seed=options.seed,
     )
