@@ -43,7 +43,14 @@ def read(model: Path, external: Mapping[str, Path] = NOTHING, max_nodes: int = M
     parsed = _parsed(model, max_nodes)
     try:
         return widened(interpret(parsed, external))
-    except (TypeError, ValueError, LookupError, RuntimeError) as error:  # such as a name that is no text
+    except (
+        TypeError,
+        ValueError,
+        LookupError,
+        RuntimeError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:  # such as a name that is no text
         msg = f"The file is damaged: {error}"
         raise UnreadableModel(msg) from error
 

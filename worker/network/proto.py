@@ -33,13 +33,21 @@ def domain(name: str) -> str:
 def node(proto: NodeProto, given: Mapping[str, Attribute]) -> Node:
     """Return a node; `given` are the attributes of the function call around it, if any."""
     return Node(
-        op=proto.op_type,
-        inputs=tuple(proto.input),
-        outputs=tuple(proto.output),
-        name=proto.name,
+        op=_name(proto.op_type),
+        inputs=tuple(map(_name, proto.input)),
+        outputs=tuple(map(_name, proto.output)),
+        name=_name(proto.name),
         attributes=attributes(proto.attribute, given),
-        domain=domain(proto.domain),
+        domain=domain(_name(proto.domain)),
     )
+
+
+def _name(given: str | bytes) -> str:
+    """Return a name; UnreadableModel where its bytes are no text, which protobuf hands over as they are."""
+    if isinstance(given, bytes):
+        msg = f"The file holds a name that is not text: {given[:40]!r}."
+        raise UnreadableModel(msg)
+    return given
 
 
 def subgraph(proto: GraphProto, given: Mapping[str, Attribute]) -> Graph:
@@ -66,9 +74,9 @@ def attributes(protos: Iterable[AttributeProto], given: Mapping[str, Attribute])
     found = {}
     for proto in protos:
         if not proto.ref_attr_name:
-            found[proto.name] = attribute(proto, given)
+            found[_name(proto.name)] = attribute(proto, given)
         elif proto.ref_attr_name in given:
-            found[proto.name] = given[proto.ref_attr_name]
+            found[_name(proto.name)] = given[proto.ref_attr_name]
     return found
 
 
