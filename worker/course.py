@@ -19,6 +19,8 @@ class Run:
     """Lowest mean over a window as long, with three standard errors added where steps take part of the batch."""
     gradient_norms: tuple[float, ...]
     beaten: bool
-    """Whether `lowest` is below .999 of the best constant prediction's loss."""
+    """Whether `lowest` is below .999 of the best constant prediction's loss, and nothing became non-finite."""
     diverged: bool
-    """Whether something became non-finite, or the loss ended above where it began."""
+    """Whether something became non-finite, or nothing was learnt and the loss ended above where it began."""
+    spike: float
+    """The highest loss by the first, or by the best constant prediction's where that is higher."""

@@ -103,6 +103,8 @@ class Trainer:
         final = _mean(losses[-width:])
         lowest = self._lowest(losses, width)
         finite = math.isfinite(final) and all(map(math.isfinite, norms))
+        beaten = finite and lowest < BEATEN * self._chance
+        start = max(losses[0], self._chance)
         return Run(
             optimizer=optimizer.name,
             learning_rate=optimizer.learning_rate,
@@ -111,8 +113,9 @@ class Trainer:
             final=final,
             lowest=lowest,
             gradient_norms=tuple(norms),
-            beaten=lowest < BEATEN * self._chance,
-            diverged=not finite or final > max(losses[0], self._chance) * (2 - BEATEN),
+            beaten=beaten,
+            diverged=not finite or (not beaten and final > start * (2 - BEATEN)),
+            spike=max(losses) / start if finite and start > 0 else math.inf,
         )
 
     def _lowest(self, losses: list[float], width: int) -> float:

@@ -1,7 +1,8 @@
 """The training trial: does the subject learn its batch better than the best constant prediction, under any usual way?
 
-A declared optimizer and rate go first.  Without them Adam at its usual rate is tried, then SGD at the best rate of
-a short range test; a network fails only if it fails under both.
+A declared optimizer and rate go first, and where that fails the same optimizer at the best rate of a short range test.
+Then, or where nothing was declared, Adam at its usual rate is tried, and SGD at the best rate of a range test.  A
+network fails only if it fails under all of them.
 """
 
 from collections.abc import Iterator
@@ -17,8 +18,10 @@ from worker.training import Deadline, Trainer
 
 LEARNT: Final = 0.05
 """Share of the best constant's loss at which the batch is learnt and no more steps are needed."""
+CALM: Final = 10.0
+"""How many times its start a loss may reach in a run that is not looked behind."""
 USUAL_RATE: Final = 1e-3
-RATES: Final = tuple(10 ** (exponent / 2) for exponent in range(-7, 2))
+RATES: Final = tuple(10 ** (exponent / 2) for exponent in range(-8, 2))
 """The range test's learning rates, half a decade apart."""
 RANGE_STEPS: Final = 20
 _CONVERGED: Final = 0.5
@@ -61,18 +64,18 @@ def try_training(subject: Subject, loss: LossEvidence, ask: Ask, deadline: Deadl
     runs: list[Run] = []
     for run in _runs(subject, trainer, ask, deadline):
         runs.append(run)
-        if run.beaten and (run.declared or not ask.both):
+        if run.beaten and run.spike <= CALM and (run.declared or not ask.both):
             break
     return _concluded(replace(empty, runs=tuple(runs), complete=_complete(runs, ask.steps)))
 
 
 def _runs(subject: Subject, trainer: Trainer, ask: Ask, deadline: Deadline) -> Iterator[Run]:
-    """Train in one way after another, the declared one first."""
-    settings, seed = subject.settings, subject.seed
+    """Train in one way after another: as declared, with the declared optimizer at its best rate, as usual."""
+    settings, seed, usual = subject.settings, subject.seed, usual_optimizer(subject)
     if settings.learning_rate is not None:
-        yield trainer.run(usual_optimizer(subject), ask.steps, seed, deadline.share(0.4), declared=True, goal=ask.goal)
-    elif settings.optimizer is not None:
-        yield _at_best_rate(subject, trainer, settings.optimizer, ask, deadline)
+        yield trainer.run(usual, ask.steps, seed, deadline.share(0.4), declared=True, goal=ask.goal)
+    if settings.learning_rate is not None or settings.optimizer is not None:
+        yield _at_best_rate(subject, trainer, usual.name, ask, deadline)
     plain = subject.replace(settings=replace(subject.settings, clipping=None, momentum=None))
     adam = declared_optimizer(plain, OptimizerName.ADAM, USUAL_RATE)
     yield trainer.run(adam, ask.steps, seed, deadline.share(0.6), goal=ask.goal)
@@ -104,11 +107,17 @@ def _concluded(training: Training) -> Training:
     if best is None or not best.beaten:
         return training
     norms = sorted(best.gradient_norms)
-    declared = next((run for run in training.runs if run.declared), None)
-    other = declared is not None and not declared.beaten
     return replace(
         training,
         suggested_learning_rate=best.learning_rate,
         suggested_clip=norms[int(_CLIP_PERCENTILE * (len(norms) - 1))] if norms else None,
-        stable_learning_rate=best.learning_rate if other else None,
+        stable_learning_rate=_stable(training.runs),
     )
+
+
+def _stable(runs: tuple[Run, ...]) -> float | None:
+    """Return the rate at which the declared optimizer does learn, where it does not at the declared one."""
+    declared = next((run for run in runs if run.declared and not run.beaten), None)
+    if declared is None:
+        return None
+    return next((run.learning_rate for run in runs if run.beaten and run.optimizer == declared.optimizer), None)

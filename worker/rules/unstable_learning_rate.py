@@ -1,18 +1,22 @@
 """Finds declared learning rates that a training run does not survive."""
 
+from math import isinf
+
 from service.contract.report import Place
 from service.contract.words import Symptom
+from worker.course import Run
 from worker.probe.evidence import Evidence
 from worker.rules import CLEAR, Answer, Observation, Silence, rule, weigh
 
 
 @rule("TRN01", Symptom.UNSTABLE_LEARNING_RATE, order=50, aliases=["divergence"])
-def unstable_learning_rate(evidence: Evidence) -> Answer:
+def unstable_learning_rate(evidence: Evidence, *, spike: float = 10.0) -> Answer:
     """Training diverges at the learning rate that is meant to be used.
 
     What it measures
         A run of the training trial under the declared optimizer and rate: it diverges where a loss or a gradient stops
-        being finite, or the loss ends above where it began, while another way of training does learn the batch.
+        being finite, or nothing is learnt and the loss ends above where it began, while a lower rate learns the batch.
+        That rejects; a loss that shoots up to ten times its start and comes back only warns.
 
     Why it matters
         The same steps on the full data diverge in the same way, some GPU-hours later.
@@ -27,15 +31,31 @@ def unstable_learning_rate(evidence: Evidence) -> Answer:
     run = next((run for run in training.runs if run.declared), None) if training else None
     if training is None or run is None:
         return Silence("not_applicable", "no learning rate was declared, or nothing was trained")
-    if not run.diverged:
+    stable = training.stable_learning_rate
+    unstable = run.diverged or (stable is not None and run.learning_rate > stable)
+    if not unstable and run.spike <= spike:
         return CLEAR
     if not training.passed:
         return Silence("could_not_judge", "nothing trains this network, at this rate or another")
-    end = f"reached {run.final:.3g} after" if run.final < float("inf") else "stopped being finite within"
     return Observation(
-        f"At the declared rate of {run.learning_rate:g} with {run.optimizer} the loss went from {run.losses[0]:.3g} "
-        f"and {end} {len(run.losses)} steps; a rate of {training.stable_learning_rate or 0:g} learns the batch.",
-        weigh(evidence, certain=True),
-        (Place(node="optimizer", measured=run.learning_rate, limit=training.stable_learning_rate or 0),),
-        {"learning_rate": run.learning_rate, "final_loss": run.final, "initial_loss": run.losses[0]},
+        f"At the declared rate of {run.learning_rate:g} with {run.optimizer} {_course(run)}."
+        + (f" At {stable:g} it learns the batch." if stable is not None else ""),
+        weigh(evidence, certain=unstable),
+        (Place(node="optimizer", measured=run.learning_rate, limit=stable or run.learning_rate),),
+        {
+            "learning_rate": run.learning_rate,
+            "final_loss": run.final,
+            "initial_loss": run.losses[0],
+            "spike": run.spike,
+        },
     )
+
+
+def _course(run: Run) -> str:
+    """Say in half a sentence how the run went."""
+    first, steps = run.losses[0], len(run.losses)
+    if isinf(run.spike):
+        return f"the loss, {first:.3g} at first, stopped being finite within {steps} steps"
+    if not run.beaten:
+        return f"the loss went from {first:.3g} to {run.final:.3g} in {steps} steps and the batch was not learnt"
+    return f"the loss shot up from {first:.3g} to {max(run.losses):.3g} before the batch was learnt"

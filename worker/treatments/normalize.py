@@ -11,6 +11,7 @@ from worker.subject import Subject
 from worker.treatments import Change, treatment
 
 _SMALLEST_BATCH = 16
+_HAS_LAYER_NORM = 17
 _SYMPTOMS = {
     Symptom.VANISHING_GRADIENT,
     Symptom.EXPLODING_GRADIENT,
@@ -117,13 +118,23 @@ def _with_norm(graph: Graph, layer: Layer, features: int, kind: str) -> Graph:
         if batch:
             inputs = (value, gain, bias, f"{stem}.mean", f"{stem}.variance")
             return (Node("BatchNormalization", inputs, (fresh,), stem, {"epsilon": 1e-5}, origin=layer.node.origin),)
-        over: tuple[int, ...] = tuple(range(1, axes)) if convolution else (-1,)
-        return (
-            Node(
-                "MeanVarianceNormalization", (value,), (f"{stem}.unit",), stem, {"axes": over}, origin=layer.node.origin
-            ),
-            Node("Mul", (f"{stem}.unit", gain), (f"{stem}.scaled",), f"{stem}.scale", origin=layer.node.origin),
-            Node("Add", (f"{stem}.scaled", bias), (fresh,), f"{stem}.shift", origin=layer.node.origin),
-        )
+        first = 1 if convolution else -1
+        if graph.opsets.get("", 0) >= _HAS_LAYER_NORM:
+            return (
+                Node(
+                    "LayerNormalization", (value, gain, bias), (fresh,), stem, {"axis": first}, origin=layer.node.origin
+                ),
+            )
+        return _primitive(value, fresh, gain, bias, axes=tuple(range(1, axes)) if convolution else (-1,))
 
     return insert_behind(graph.replace(parameters=parameters, constants=constants), layer.output, make)
+
+
+def _primitive(value: str, fresh: str, gain: str, bias: str, *, axes: tuple[int, ...]) -> tuple[Node, ...]:
+    """Return a layer norm of operators that files older than LayerNormalization (opset 17) may hold."""
+    unit, scaled = f"{fresh}.unit", f"{fresh}.scaled"
+    return (
+        Node("MeanVarianceNormalization", (value,), (unit,), unit, {"axes": axes}),
+        Node("Mul", (unit, gain), (scaled,), scaled),
+        Node("Add", (scaled, bias), (fresh,), f"{fresh}.shifted"),
+    )
