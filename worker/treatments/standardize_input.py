@@ -1,10 +1,8 @@
 """Inputs brought to unit scale."""
 
-import torch
+from dataclasses import replace
 
 from service.contract.words import Symptom, TreatmentKind
-from worker.network.edit import insert_behind
-from worker.network.graph import Node
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
 from worker.treatments import Change, treatment
@@ -32,23 +30,10 @@ def standardize_input(subject: Subject, evidence: Evidence) -> Change | None:
     References
         LeCun et al. 1998, Efficient BackProp, section 4.3.
     """
-    graph, changes = subject.graph, []
+    inputs, changes = dict(subject.batch.inputs), []
     for given in evidence.inputs:
-        if given.std <= 0:
-            continue
-        mean, std = graph.fresh(f"{given.name}.mean"), graph.fresh(f"{given.name}.std")
-        where = subject.device
-        constants = {mean: torch.tensor(given.mean, device=where), std: torch.tensor(given.std, device=where)}
-        graph = graph.replace(
-            constants={**graph.constants, **{name: value.float() for name, value in constants.items()}}
-        )
-
-        def make(value: str, fresh: str, mean: str = mean, std: str = std) -> tuple[Node, ...]:
-            return (
-                Node("Sub", (value, mean), (f"{fresh}.centred",), f"{value}.centre"),
-                Node("Div", (f"{fresh}.centred", std), (fresh,), f"{value}.scale"),
-            )
-
-        graph = insert_behind(graph, given.name, make)
-        changes.append(f"Subtract {given.mean:.3g} from {given.name} and divide by {given.std:.3g}.")
-    return Change(subject.replace(graph=graph), tuple(changes)) if changes else None
+        if given.std > 0:
+            inputs[given.name] = (inputs[given.name] - given.mean) / given.std
+            changes.append(f"Subtract {given.mean:.3g} from {given.name} and divide by {given.std:.3g}.")
+    batch = replace(subject.batch, inputs=inputs)
+    return Change(subject.replace(batch=batch), tuple(changes)) if changes else None
