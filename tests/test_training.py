@@ -1,7 +1,6 @@
 """Training runs: seeded, complete, clipped as the formulas say, and stepped as torch's own optimizers step."""
 
 import math
-import time
 from dataclasses import replace
 
 import pytest
@@ -11,16 +10,17 @@ from torch import Tensor, nn
 from service.contract.options import Clipping
 from service.contract.words import LossName, OptimizerName
 from tests.probe.subjects import chain, dense, described, tensors
+from worker.budget import Deadline
 from worker.optimizers import Optimizer
 from worker.probe.evidence import Run
 from worker.probe.facts import measure_loss
 from worker.probe.sweep import sweep
 from worker.probe.training import Ask, try_training
 from worker.subject import Batch, Settings, Subject
-from worker.training import LARGEST_STEP, Deadline, Trainer
+from worker.training import LARGEST_STEP, Trainer
 
 RELU = {"kind": "relu"}
-FOREVER = Deadline(lambda: 0.0, 1.0)
+FOREVER = Deadline.after(1e9)
 SMALL = chain(1, dense(16), RELU)
 TORCHS = {
     OptimizerName.SGD: torch.optim.SGD,
@@ -129,14 +129,7 @@ def test_a_run_ends_where_its_goal_is_reached_or_the_time_is_up() -> None:
     tail = early.losses[-20:]
     assert sum(tail) / 20 < 0.5 * subject.loss.chance(subject.target)
     assert early.losses == full.losses[: len(early.losses)]
-    over = Deadline(time.monotonic, 0.0)
-    assert len(trainer.run(optimizer, 200, 0, over).losses) == 1
-
-
-def test_a_deadlines_share_is_a_part_of_what_is_left() -> None:
-    deadline = Deadline(lambda: 10.0, 30.0)
-    assert (deadline.left, deadline.share(0.25).at, deadline.passed) == (20.0, 15.0, False)
-    assert Deadline(lambda: 31.0, 30.0).left == 0
+    assert len(trainer.run(optimizer, 200, 0, Deadline.after(0)).losses) == 1
 
 
 def gradients(*values: list[float]) -> list[Tensor]:
