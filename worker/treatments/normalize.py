@@ -1,5 +1,8 @@
 """Norms inserted, or exchanged."""
 
+from collections.abc import Collection
+from typing import Final
+
 import torch
 
 from service.contract.words import Symptom, TreatmentKind
@@ -11,6 +14,7 @@ from worker.subject import Subject
 from worker.treatments import Change, treatment
 
 _SMALLEST_BATCH = 16
+CONVOLUTIONS: Final = frozenset({"Conv", "ConvTranspose"})
 _HAS_LAYER_NORM = 17
 _SYMPTOMS = {
     Symptom.VANISHING_GRADIENT,
@@ -56,19 +60,22 @@ def batch_norm(subject: Subject, evidence: Evidence) -> Change | None:
 
     When it is wrong
         Without skip connections it explodes, whatever the weights: ReLU by 1.21 per layer.  It needs 16 samples or
-        more that are alike, and not in recurrent networks.
+        more that are alike, and not in recurrent networks; dense layers along a sequence are left alone.
 
     References
         Ioffe and Szegedy 2015; Yang et al. 2019 (arXiv 1902.08129).
     """
     if subject.batch.size < _SMALLEST_BATCH:
         return None
-    return _inserted(subject, "batch norm")
+    sequences = {place.node for place in evidence.places if len(place.shape) > 2}  # noqa: PLR2004  samples, features
+    return _inserted(subject, "batch norm", skip=sequences)
 
 
-def _inserted(subject: Subject, kind: str) -> Change | None:
+def _inserted(subject: Subject, kind: str, skip: Collection[str] = ()) -> Change | None:
+    """Insert a norm behind each hidden layer; dense layers named in `skip` get none."""
     graph = subject.graph
     layers = [layer for layer in weight_layers(graph) if layer.after is not None and layer.norm is None]
+    layers = [layer for layer in layers if layer.node.op in CONVOLUTIONS or layer.node.name not in skip]
     done = []
     for layer in layers:
         features = _features(graph, layer)
@@ -96,7 +103,7 @@ def _features(graph: Graph, layer: Layer) -> int | None:
 
 def _with_norm(graph: Graph, layer: Layer, features: int, kind: str) -> Graph:
     stem = graph.fresh(f"{layer.node.name}.{kind.replace(' ', '_')}")
-    convolution = layer.node.op in {"Conv", "ConvTranspose"}
+    convolution = layer.node.op in CONVOLUTIONS
     axes = graph.parameters[layer.kernel].value.dim() if convolution else 2
     device = graph.parameters[layer.kernel].value.device
     batch = kind == "batch norm"
