@@ -7,6 +7,7 @@ from torch import Tensor
 
 from worker.head import last_operator
 from worker.loss import CLASSES
+from worker.network.graph import Graph
 from worker.probe.evidence import InputEvidence, LossEvidence
 from worker.probe.sweep import Sweep
 
@@ -20,6 +21,7 @@ _RANGES: Final = {
     "Softplus": (0.0, float("inf")),
 }
 """What an output can be after each operator."""
+_ARITHMETIC: Final = frozenset({"Add", "Sub", "Mul", "Div"})
 
 
 def measure_loss(sweep: Sweep, *, declared: bool) -> LossEvidence:
@@ -48,9 +50,20 @@ def measure_loss(sweep: Sweep, *, declared: bool) -> LossEvidence:
 
 
 def measure_inputs(sweep: Sweep) -> tuple[InputEvidence, ...]:
-    """Return the scale of every float input."""
-    floats = {name: value for name, value in sweep.subject.batch.inputs.items() if value.is_floating_point()}
-    return tuple(_input(name, value.detach().double()) for name, value in floats.items())
+    """Return the scale of every float input, behind the arithmetic with constants that the network begins with."""
+    floats = [name for name, value in sweep.subject.batch.inputs.items() if value.is_floating_point()]
+    return tuple(_input(name, sweep.values[_prepared(sweep.subject.graph, name)].detach().double()) for name in floats)
+
+
+def _prepared(graph: Graph, value: str) -> str:
+    """Return the value that is left of an input once constants are added, subtracted, multiplied and divided by."""
+    while True:
+        readers = list(graph.consumers(value))
+        if len(readers) != 1 or readers[0].op not in _ARITHMETIC:
+            return value
+        if any(name != value and name not in graph.constants for name in readers[0].inputs):
+            return value
+        (value,) = readers[0].outputs
 
 
 def _input(name: str, value: Tensor) -> InputEvidence:

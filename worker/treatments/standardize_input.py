@@ -1,8 +1,10 @@
 """Inputs brought to unit scale."""
 
-from dataclasses import replace
+from torch import Tensor
 
 from service.contract.words import Symptom, TreatmentKind
+from worker.network.edit import insert_behind
+from worker.network.graph import Graph, Node
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
 from worker.treatments import Change, treatment
@@ -30,10 +32,24 @@ def standardize_input(subject: Subject, evidence: Evidence) -> Change | None:
     References
         LeCun et al. 1998, Efficient BackProp, section 4.3.
     """
-    inputs, changes = dict(subject.batch.inputs), []
-    for given in evidence.inputs:
-        if given.std > 0:
-            inputs[given.name] = (inputs[given.name] - given.mean) / given.std
-            changes.append(f"Subtract {given.mean:.3g} from {given.name} and divide by {given.std:.3g}.")
-    batch = replace(subject.batch, inputs=inputs)
-    return Change(subject.replace(batch=batch), tuple(changes)) if changes else None
+    graph, changes = subject.graph, []
+    for name, value in subject.batch.inputs.items():
+        finite = value[value.isfinite()].double() if value.is_floating_point() else value[:0].double()
+        if not finite.numel() or not bool(finite.std(correction=0)):
+            continue
+        mean, std = finite.mean(), finite.std(correction=0)
+        graph = insert_behind(_with_constants(graph, name, mean, std), name, _standardized)
+        changes.append(f"Subtract {float(mean):.3g} from {name} and divide by {float(std):.3g}.")
+    return Change(subject.replace(graph=graph), tuple(changes)) if changes else None
+
+
+def _with_constants(graph: Graph, name: str, mean: Tensor, std: Tensor) -> Graph:
+    constants = {f"{name}.mean": mean.float(), f"{name}.std": std.float()}
+    return graph.replace(constants={**graph.constants, **constants})
+
+
+def _standardized(value: str, fresh: str) -> tuple[Node, ...]:
+    return (
+        Node("Sub", (value, f"{value}.mean"), (f"{fresh}.centred",), f"{value}.centre"),
+        Node("Div", (f"{fresh}.centred", f"{value}.std"), (fresh,), f"{value}.scale"),
+    )
