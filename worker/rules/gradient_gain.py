@@ -102,7 +102,7 @@ def _trained(evidence: Evidence) -> str:
     """Say under which optimizer the network trains all the same, where it does not under the other."""
     runs = evidence.training.runs if evidence.training else ()
     well = [run.optimizer for run in runs if run.beaten]
-    ill = [run.optimizer for run in runs if not run.beaten]
+    ill = [run.optimizer for run in runs if not run.beaten and run.optimizer not in well]
     return f" It learns the batch under {well[0]}, but not under {ill[0]}." if well and ill else ""
 
 
