@@ -3,7 +3,6 @@
 Everything random is drawn from the seed, so that the same upload, options and versions give the same report.
 """
 
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,15 +15,16 @@ from service.contract.options import Options
 from service.contract.report import Coverage, Finding, Prescription, Remedy, Report
 from service.contract.words import Depth, Stage, Verdict
 from worker import reporting
+from worker.budget import Deadline
 from worker.diagnose import diagnose
+from worker.handing_back import treated_model
 from worker.load.fidelity import compare
 from worker.load.subject import Loaded, load
 from worker.probe.training import LEARNT, Ask
-from worker.remedies import Clinic
+from worker.remedies import Clinic, prescription
 from worker.stopwatch import Progress, Stopwatch, silent
 from worker.threads import threads_for
-from worker.training import Deadline
-from worker.trial import Bench, Examined, measured
+from worker.trial import Bench, Examined, Tried, measured
 
 STEPS: Final = {Depth.QUICK: 50, Depth.STANDARD: 200, Depth.DEEP: 200}
 """Steps of the training trial."""
@@ -41,19 +41,24 @@ def examine(
     created_at: datetime | None = None,
     external: Mapping[str, Path] = MappingProxyType({}),
     device: str = "cpu",
+    treated: Path | None = None,
     progress: Progress = silent,
 ) -> Report:
-    """Load the model, probe and train it, diagnose it, and try what might help.  Unfit where it cannot be examined."""
+    """Load the model, probe and train it, diagnose it, and try what might help.
+
+    Where a treated model is prescribed, it is written to `treated`.  Unfit where the uploads cannot be examined.
+    """
     watch, place = Stopwatch(progress), torch.device(device)
-    deadline = Deadline(time.monotonic, time.monotonic() + options.time_limit_s)
+    deadline = Deadline.after(options.time_limit_s)
     steps = options.steps or STEPS[options.depth]
     with watch.stage(Stage.LOADING, 0.0):
         loaded = load(model, batch, options, external, place)
         fidelity = compare(loaded.onnx, loaded.graph, loaded.subject.batch.inputs)
-    with watch.stage(Stage.PROBING, 0.1), threads_for(loaded.work):
+    with watch.stage(Stage.PROBING, 0.1), threads_for(loaded.subject.pass_s):
         before, coverage = _measure(loaded, steps, deadline.share(_TRAINING_SHARE), watch)
-    with watch.stage(Stage.TREATING, 0.4), threads_for(loaded.work):
-        remedies, prescription = _treat(before, steps, deadline, watch) if options.treat else ((), None)
+    with watch.stage(Stage.TREATING, 0.4), threads_for(loaded.subject.pass_s):
+        remedies, chosen = _treat(before, steps, deadline, watch) if options.treat else ((), None)
+    prescribed = _prescribe(loaded, before, chosen, treated)
     watch.tell(Stage.REPORTING, 0.98)
     findings = tuple(_with_remedies(finding, remedies) for finding in before.findings)
     first = before.evidences[0]
@@ -67,13 +72,14 @@ def examine(
         loss=reporting.loss_section(loaded, first),
         fidelity=fidelity,
         verdict=before.verdict,
-        summary=reporting.summary(before.verdict, findings, prescription, first),
+        summary=reporting.summary(before.verdict, findings, prescribed, first),
         findings=findings,
         remedies=remedies,
-        prescription=prescription,
+        prescription=prescribed,
         profile=reporting.profile(first),
         training=reporting.training_section(before.evidences),
         coverage=coverage,
+        notes=reporting.lateness(options) if deadline.meter.overrun else (),
     ).sealed()
 
 
@@ -92,18 +98,26 @@ def _measure(loaded: Loaded, steps: int, deadline: Deadline, watch: Stopwatch) -
 
 def _treat(
     before: Examined, steps: int, deadline: Deadline, watch: Stopwatch
-) -> tuple[tuple[Remedy, ...], Prescription | None]:
+) -> tuple[tuple[Remedy, ...], Tried | None]:
     """Try what the findings speak for, one by one, then look for the smallest set that cures."""
     if before.verdict is Verdict.PASS:
         return (), None
-    clinic = Clinic(Bench(before, steps, deadline), steps)
+    clinic = Clinic(Bench(before, steps, deadline))
     candidates = clinic.candidates()
     for index, treatment in enumerate(candidates):
         watch.tell(Stage.TREATING, 0.4 + 0.5 * index / len(candidates))
         clinic.try_one(treatment)
     watch.tell(Stage.TREATING, 0.9)
     chosen = clinic.prescription()
-    return clinic.remedies(chosen), clinic.told(chosen) if chosen else None
+    return clinic.remedies(chosen), chosen
+
+
+def _prescribe(loaded: Loaded, before: Examined, chosen: Tried | None, treated: Path | None) -> Prescription | None:
+    """Write the treated model where one is prescribed and asked for."""
+    model = treated_model(loaded, chosen) if chosen and treated else None
+    if model is not None and treated is not None:
+        treated.write_bytes(model)
+    return prescription(before, chosen, handed_back=model is not None) if chosen else None
 
 
 def _with_remedies(finding: Finding, remedies: tuple[Remedy, ...]) -> Finding:

@@ -18,10 +18,9 @@ MOST_PAIRS: Final = 6
 class Clinic:
     """Tries what may help a subject and remembers what came of it."""
 
-    def __init__(self, bench: Bench, steps: int) -> None:
-        """Treat what `bench` measured before; `steps` is the length of the full training trial."""
+    def __init__(self, bench: Bench) -> None:
+        """Treat what `bench` measured before."""
         self._bench = bench
-        self._steps = steps
         self._tried: dict[str, Tried] = {}
         self._outcomes: dict[str, RemedyStatus] = {}
 
@@ -61,15 +60,6 @@ class Clinic:
         order = list(RemedyStatus)
         return tuple(sorted(told, key=lambda remedy: (order.index(remedy.status), treatments[remedy.treatment].cost)))
 
-    def told(self, chosen: Tried) -> Prescription:
-        """Return the prescription as the report tells it."""
-        return Prescription(
-            remedies=tuple(treatment.name for treatment in chosen.treatments),
-            title=" and ".join(treatment.title for treatment in chosen.treatments),
-            trial=summarised(self._bench.before, chosen, self._steps),
-            treated_model=False,
-        )
-
     def _attempt(self, chosen: Sequence[Treatment]) -> Tried | None:
         try:
             return self._bench.attempt(chosen)
@@ -105,9 +95,19 @@ class Clinic:
             cures=tuple(sorted(before.codes - after)),
             leaves=tuple(sorted(before.codes & after)) if tried else (),
             causes=tuple(sorted(after - before.codes)),
-            trial=summarised(before, tried, self._steps) if tried else None,
+            trial=summarised(before, tried) if tried else None,
             retrains=treatment.retrains,
         )
+
+
+def prescription(before: Examined, chosen: Tried, *, handed_back: bool) -> Prescription:
+    """Return the prescription as the report tells it; `handed_back` where the treated model can be had."""
+    return Prescription(
+        remedies=tuple(treatment.name for treatment in chosen.treatments),
+        title=" and ".join(treatment.title for treatment in chosen.treatments),
+        trial=summarised(before, chosen),
+        treated_model=handed_back,
+    )
 
 
 def judged(before: Examined, tried: Tried) -> RemedyStatus:

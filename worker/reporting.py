@@ -7,7 +7,7 @@ import torch
 from torch import Tensor as Array
 
 from service import __version__
-from service.contract.options import Clipping
+from service.contract.options import Clipping, Options
 from service.contract.report import (
     ActivationProfile,
     BatchSection,
@@ -97,6 +97,12 @@ def training_section(evidences: Sequence[Evidence]) -> TrainingSection | None:
         ),
         notes=(*runs, *(() if training.complete else ("The time box ended the trial before its last step.",))),
     )
+
+
+def lateness(options: Options) -> tuple[str, ...]:
+    """Say that the wall clock, not the plan, decided how much was tried."""
+    early = f"The time limit of {options.time_limit_s:g} s ended the examination before its plan did"
+    return (f"{early}: with more time, or on a faster machine, more would have been tried.",)
 
 
 def summary(

@@ -62,6 +62,8 @@ class Subject:
     """The value that the loss reads; the graph's only output here."""
     declared_loss: bool = False
     """Whether the caller named the loss."""
+    pass_s: float = 0.0
+    """Planned seconds of a forward pass on the whole batch."""
     mode: Mode = Mode.TRAIN
     seed: int = 0
 

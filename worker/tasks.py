@@ -23,7 +23,7 @@ from service.jobs import Claim, Jobs
 from service.settings import Settings
 from service.storage import Storage
 from worker.isolation.order import EXAMINE, Order
-from worker.isolation.runner import Failed, Runner, ZygoteLost
+from worker.isolation.runner import Failed, Result, Runner, ZygoteLost
 
 Answer = TypeVar("Answer")
 
@@ -61,9 +61,11 @@ class Slot:
             log.info("job not started", job=job_id, claim=str(claim))
             return
         try:
-            report, written = self._examine(job_id, token)
-            self.storage.write(f"{job_id}/report.json", written)
-            self._end(job_id, token, Status.SUCCEEDED, report=report)
+            result = self._examine(job_id, token)
+            if result.treated is not None:
+                self.storage.write(f"{job_id}/treated-model", result.treated)
+            self.storage.write(f"{job_id}/report.json", result.written)
+            self._end(job_id, token, Status.SUCCEEDED, report=result.report)
         except Stopped as stopped:
             self._end(job_id, token, Status.CANCELLED)
             log.info("job stopped", job=job_id, reason=str(stopped))
@@ -78,7 +80,7 @@ class Slot:
             if shutdown:
                 raise
 
-    def _examine(self, job_id: str, token: str) -> tuple[Report, bytes]:
+    def _examine(self, job_id: str, token: str) -> Result:
         def tell(stage: Stage, progress: float) -> None:
             try:
                 answer = self.jobs.beat(job_id, token, stage, progress)

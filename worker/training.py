@@ -1,14 +1,14 @@
 """One training run of a subject on its batch, seeded: same seed, same draws, same order of samples."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from typing import Final
 
 import torch
 from torch import Tensor
 
 from service.contract.words import Mode
+from worker.budget import BOTH_WAYS, Deadline
 from worker.course import Run
 from worker.network.graph import stream
 from worker.network.run import Program
@@ -25,28 +25,6 @@ _NARROWEST: Final = 5
 """Fewest steps that are averaged."""
 
 
-@dataclass(frozen=True)
-class Deadline:
-    """When to stop; `left` is told in seconds."""
-
-    clock: Callable[[], float]
-    at: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether no time is left."""
-        return self.clock() >= self.at
-
-    @property
-    def left(self) -> float:
-        """Seconds left, never negative."""
-        return max(self.at - self.clock(), 0.0)
-
-    def share(self, part: float) -> "Deadline":
-        """Return a deadline that takes this part of the time left."""
-        return replace(self, at=self.clock() + part * self.left)
-
-
 class Trainer:
     """A subject's program, ready to be trained from its own weights any number of times."""
 
@@ -55,6 +33,7 @@ class Trainer:
         self._subject = subject
         self._program = Program(subject.graph, subject.device)
         self._chance = subject.loss.chance(subject.target)
+        self._step_s = BOTH_WAYS * subject.pass_s
         self._partial = subject.batch.size > LARGEST_STEP and _splits(subject)
 
     def run(
@@ -93,6 +72,7 @@ class Trainer:
                 break
             optimizer.clip(trained)
             stepper.step()
+            deadline.spend(self._step_s)
             if deadline.passed or (_mean(losses[-width:]) < goal * self._chance and len(losses) >= width):
                 break
         return self._summary(optimizer, losses, norms, width, declared=declared)

@@ -16,13 +16,14 @@ from scipy import stats
 
 from service.contract.report import Finding, Trial
 from service.contract.words import Severity, TreatmentKind, Verdict
+from worker.budget import PROBE, Deadline
 from worker.diagnose import diagnose, verdict
 from worker.optimizers import Optimizer
 from worker.probe.evidence import Evidence
 from worker.probe.measure import probe
 from worker.probe.training import LEARNT, Ask, declared_optimizer, try_training, usual_optimizer
 from worker.subject import Subject
-from worker.training import Deadline, Trainer
+from worker.training import Trainer
 from worker.treatments import Change, Treatment
 
 PAIRS: Final = 5
@@ -108,8 +109,8 @@ class Bench:
 
     @property
     def out_of_time(self) -> bool:
-        """Whether nothing more should be tried."""
-        return self._deadline.passed
+        """Whether there is no time left for another probe of each seed."""
+        return self._deadline.left < PROBE * sum(subject.pass_s for subject in self.before.subjects)
 
     def attempt(self, treatments: Sequence[Treatment]) -> Tried | None:
         """Apply the treatments one behind the other and measure; None where one has nothing to change."""
@@ -175,6 +176,7 @@ class Bench:
 def measured(subject: Subject, ask: Ask, deadline: Deadline) -> Evidence:
     """Probe a subject and, where its numbers are finite, train it; see `Ask` for how thoroughly."""
     evidence = probe(subject)
+    deadline.spend(PROBE * subject.pass_s)
     if evidence.nonfinite is not None:
         return evidence
     at_risk = evidence.gain is not None and abs(evidence.gain.rate) >= RISK
@@ -189,15 +191,19 @@ def log_loss(subject: Subject, seed: int, deadline: Deadline) -> float:
     return min(math.log(min(max(_second_half(losses), 1e-12), _WORST_LOSS)) for losses in ends)
 
 
-def summarised(before: Examined, tried: Tried, steps: int) -> Trial:
+def summarised(before: Examined, tried: Tried) -> Trial:
     """Return the trial as the report tells it."""
     return Trial(
         before=_figures(before.evidences[0]),
         after=_figures(tried.after.evidences[0]) | ({"log_loss_gain": mean(tried.gains)} if tried.gains else {}),
         seeds=len(tried.gains) or len(tried.after.subjects),
-        steps=STEPS if tried.gains else steps,
+        steps=STEPS if tried.gains else _steps(tried.after.evidences[0]),
         p_value=tried.p_value,
     )
+
+
+def _steps(evidence: Evidence) -> int:
+    return evidence.training.steps if evidence.training and evidence.training.runs else 0
 
 
 def _figures(evidence: Evidence) -> dict[str, float]:

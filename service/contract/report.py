@@ -249,6 +249,8 @@ class Report(Contract):
     profile: tuple[ProfileRow, ...]
     training: TrainingSection | None = None
     coverage: tuple[Coverage, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What else the reader should know of this examination."""
 
     def sealed(self) -> "Report":
         """Return the report with its digest."""

@@ -34,6 +34,7 @@ def examine(
     created_at: datetime | None = None,
     external: Mapping[str, Path] = MappingProxyType({}),
     device: str = "cpu",
+    treated: Path | None = None,
     progress: Progress = lambda *_: None,
 ) -> Report:
     """Do what the model says: `word argument`."""

@@ -19,7 +19,7 @@ from service.contract.words import Stage
 from worker.isolation.jail import confine
 from worker.isolation.limits import limit
 from worker.isolation.memory import out_of_memory
-from worker.isolation.order import REPORT, Order, say
+from worker.isolation.order import REPORT, TREATED, Order, say
 
 _OFTEN_S: Final = 0.05
 """Least seconds between two words about the same stage."""
@@ -58,6 +58,7 @@ def _examine(order: Order, link: socket.socket) -> Report:
         created_at=order.created_at,
         external=order.external,
         device=order.device,
+        treated=order.folder / TREATED,
         progress=_teller(link),
     )
 

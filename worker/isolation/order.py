@@ -13,6 +13,8 @@ from service.contract.options import Options
 EXAMINE = "worker.examine:examine"
 REPORT = "report.json"
 """What a child writes into its folder."""
+TREATED = "treated-model"
+"""What it writes beside it where a treated model is prescribed."""
 LONGEST = 2**20
 """Most bytes of one line."""
 

@@ -15,15 +15,27 @@ from service.contract.problem import Crashed, Problem, TimedOut, Trouble
 from service.contract.report import Report
 from service.contract.words import Stage
 from worker.isolation.memory import kills_for_memory, out_of_memory
-from worker.isolation.order import REPORT, Lines, Order
+from worker.isolation.order import REPORT, TREATED, Lines, Order
 
 _LARGEST_REPORT: Final = 256 * 2**20
+_LARGEST_MODEL: Final = 2**31
 _BIRTH_S: Final = 60.0
 """Seconds that the zygote has for starting a child; a new zygote may have to load everything first."""
 _BURIAL_S: Final = 10.0
 """Seconds that the zygote has for killing a child."""
 _GLANCE_S: Final = 0.25
 """Least seconds between two words about the progress of one stage."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a child wrote."""
+
+    report: Report
+    written: bytes
+    """The report as it was written."""
+    treated: bytes | None
+    """The treated model, where one is prescribed."""
 
 
 class ZygoteLost(Exception):
@@ -60,8 +72,8 @@ class Runner:
     _asked: float = field(default_factory=time.monotonic)
     _started: float | None = None
 
-    def run(self) -> tuple[Report, bytes]:
-        """Return the report and its bytes.
+    def run(self) -> Result:
+        """Return what the child wrote.
 
         Failed with the child's own problem; Crashed, OutOfMemory or TimedOut where it could not tell; ZygoteLost.
         """
@@ -80,7 +92,7 @@ class Runner:
             raise Failed(self._problem)
         if not self._done:
             raise self._death(status, kills_for_memory() > kills)
-        return _read(self.order.folder / REPORT)
+        return _result(self.order.folder)
 
     def _watch(self, link: socket.socket) -> int:
         """Relay messages until the child has ended, and return its exit status."""
@@ -154,15 +166,22 @@ def _bury(link: socket.socket) -> None:
         return
 
 
-def _read(path: Path) -> tuple[Report, bytes]:
+def _result(folder: Path) -> Result:
     """Read what the child wrote, without following where it points."""
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            written = file.read(_LARGEST_REPORT + 1)
-        if len(written) > _LARGEST_REPORT:
-            msg = f"The report is larger than {_LARGEST_REPORT // 2**20} MiB."
-            raise Crashed(msg)
-        return Report.model_validate_json(written), written
+        written = _read(folder / REPORT, _LARGEST_REPORT)
+        report = Report.model_validate_json(written)
+        handed_back = report.prescription is not None and report.prescription.treated_model
+        return Result(report, written, _read(folder / TREATED, _LARGEST_MODEL) if handed_back else None)
     except (OSError, ValidationError) as error:
         msg = "The examination ended without a report that can be read."
         raise Crashed(msg) from error
+
+
+def _read(path: Path, limit: int) -> bytes:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        written = file.read(limit + 1)
+    if len(written) > limit:
+        msg = f"The examination wrote a {path.name} larger than {limit // 2**20} MiB."
+        raise Crashed(msg)
+    return written

@@ -13,6 +13,7 @@ SAME = 1e-4
 """Largest relative difference between samples computed together and apart: another blocking of the same sums."""
 LARGEST = 2**24
 """Most numbers of an input that is tried."""
+FREED = "The file fixes the size of its batch, but computes the same for others, so the sample batch is taken as it is."
 BATCH = "batch"
 
 
@@ -26,7 +27,8 @@ def rebatchable(graph: Graph) -> Graph:
     fixed = len(sizes) == 1 and isinstance(next(iter(sizes)), int)
     if not fixed or any(not _small(given) for given in graph.inputs) or not _splits(graph):
         return graph
-    return graph.replace(inputs=tuple(replace(given, shape=(BATCH, *given.shape[1:])) for given in graph.inputs))
+    free = tuple(replace(given, shape=(BATCH, *given.shape[1:])) for given in graph.inputs)
+    return graph.replace(inputs=free, notes=(*graph.notes, FREED))
 
 
 def _small(given: Input) -> bool:

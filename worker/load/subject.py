@@ -13,15 +13,16 @@ from service.contract.architecture import Architecture, parse
 from service.contract.options import Options
 from service.contract.problem import BatchMismatch
 from service.contract.words import Mode
+from worker.budget import pass_seconds
 from worker.head import choose
 from worker.load import batch as batches
 from worker.load import onnx
 from worker.load.architecture import lower
-from worker.network.export import to_onnx
+from worker.load.rebatch import FREED, rebatchable
+from worker.network.export import fits, to_onnx
 from worker.network.graph import Graph, Parameter
 from worker.network.run import Program
 from worker.subject import Batch, Settings, Subject
-from worker.threads import multiplications
 
 Format = Literal["onnx", "gradgate", "keras"]
 _REDRAWS = 3
@@ -42,8 +43,6 @@ class Loaded:
     seeds: int
     outputs: Mapping[str, Tensor]
     """Every output on the batch."""
-    work: float
-    """Multiplications of one forward pass."""
     notes: tuple[str, ...] = ()
 
 
@@ -51,31 +50,43 @@ def load(
     model: Path, batch: Path | None, options: Options, external: Mapping[str, Path], device: torch.device
 ) -> Loaded:
     """Return the subject of two uploads.  Unfit where they cannot be read or do not fit each other."""
-    graph, declared = _model(model, options, external)
+    graph, declared = _model(model, batch, options, external)
     samples = batches.read(batch, graph, seed=options.seed)
     graph, samples = _on(graph, device), samples.to(device)
     values = _values(graph, samples, options)
     outputs = {name: values[name] for name in graph.outputs}
     subject = _subject(graph, samples, outputs, options, declared)
-    described = declared is not None
     return Loaded(
-        subject=subject,
+        subject=subject.replace(pass_s=pass_seconds(graph, values)),
         graph=graph,
-        format="gradgate" if described else "onnx",
-        sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
-        onnx=to_onnx(graph).SerializeToString() if described else model,
-        seeds=options.seeds or (_REDRAWS if described else 1),
+        format="onnx" if declared is None else "gradgate",
+        sha256=_sha256(model),
+        onnx=_for_reference(model, graph, written=declared is None and not external),
+        seeds=options.seeds or (1 if declared is None else _REDRAWS),
         outputs=outputs,
-        work=multiplications(graph, values),
         notes=graph.notes,
     )
 
 
-def _model(path: Path, options: Options, external: Mapping[str, Path]) -> tuple[Graph, Architecture | None]:
+def _for_reference(model: Path, graph: Graph, *, written: bool) -> bytes | Path:
+    """Return the file as it came where it is ONNX in one piece with a batch of this size, else the graph as ONNX."""
+    as_it_came = written and FREED not in graph.notes
+    return model if as_it_came or not fits(graph) else to_onnx(graph).SerializeToString()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _model(
+    path: Path, batch: Path | None, options: Options, external: Mapping[str, Path]
+) -> tuple[Graph, Architecture | None]:
     with path.open("rb") as file:
         start = file.read(64).lstrip()
     if start[:1] != b"{":
-        return onnx.read(path, external), None
+        graph = onnx.read(path, external)
+        return rebatchable(graph) if batch else graph, None
     architecture = parse(path.read_bytes())
     return lower(architecture, seed=options.seed), architecture
 

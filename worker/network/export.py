@@ -19,6 +19,16 @@ SMALL = 1024
 FLOAT = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
 
 
+LARGEST = 2**31 - 2**20
+"""Bytes that a protobuf message may have, less room for its structure."""
+
+
+def fits(graph: Graph) -> bool:
+    """Whether the graph's numbers fit one file."""
+    tensors = [*(each.value for each in graph.parameters.values()), *graph.constants.values()]
+    return sum(each.numel() * each.element_size() for each in tensors) <= LARGEST
+
+
 def to_onnx(graph: Graph) -> onnx.ModelProto:
     """Return the graph as a model that onnx.checker and onnxruntime accept; names are kept."""
     opsets = [helper.make_opsetid(domain, version) for domain, version in graph.opsets.items()]

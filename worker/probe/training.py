@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from service.contract.words import OptimizerName
+from worker.budget import Deadline
 from worker.course import Run
 from worker.optimizers import Optimizer
 from worker.probe.evidence import LossEvidence, Training
 from worker.subject import Subject
-from worker.training import Deadline, Trainer
+from worker.training import Trainer
 
 LEARNT: Final = 0.05
 """Share of the best constant's loss at which the batch is learnt and no more steps are needed."""
