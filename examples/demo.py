@@ -31,7 +31,7 @@ OPTIONS: dict[str, Json] = {
     "vanishing_sigmoid": {},
     "exploding": {},
     "resnet": {},
-    "light_resnet50": {"depth": "quick", "time_limit_s": 20},
+    "light_resnet50": {"depth": "quick", "time_limit_s": 60},
 }
 TELLING = ("lowest_loss", "gain", "initial_loss")
 WIDTH = 150

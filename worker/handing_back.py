@@ -1,7 +1,10 @@
 """The treated model, in the format in which it came."""
 
+from operator import is_
+
 from worker.load.subject import Loaded
 from worker.network.export import fits, to_onnx
+from worker.network.graph import Graph
 from worker.trial import Tried
 
 
@@ -12,11 +15,15 @@ def treated_model(loaded: Loaded, chosen: Tried) -> bytes | None:
     weights do not fit one file.
     """
     graph = chosen.after.subjects[0].graph
-    before = loaded.subject.graph
-    same = graph.nodes == before.nodes and graph.parameters.items() == before.parameters.items()
-    if loaded.format != "onnx" or same or not fits(graph):
+    if loaded.format != "onnx" or _same(graph, loaded.subject.graph) or not fits(graph):
         return None
     model = to_onnx(graph.replace(outputs=loaded.graph.outputs))
     for number, change in enumerate(chosen.changes, 1):
         model.metadata_props.add(key=f"gradgate.change.{number}", value=change)
     return bytes(model.SerializeToString())
+
+
+def _same(graph: Graph, before: Graph) -> bool:
+    """Whether a treatment left every node and every parameter alone."""
+    nodes = len(graph.nodes) == len(before.nodes) and all(map(is_, graph.nodes, before.nodes))
+    return nodes and all(before.parameters.get(name) is each for name, each in graph.parameters.items())

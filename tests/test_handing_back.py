@@ -1,0 +1,47 @@
+"""A treated model is a valid file, lists its changes, and is found healthy when it is examined itself."""
+
+import json
+from pathlib import Path
+
+import onnx
+
+from service.contract.architecture import parse
+from service.contract.options import Options
+from service.contract.words import Verdict
+from tests.probe.subjects import chain, dense
+from worker.examine import examine
+from worker.load.architecture import lower
+from worker.network.export import to_onnx
+
+
+def written(folder: Path, layers: int, activation: str, init: str) -> Path:
+    """Return an ONNX file of dense layers, each with its activation, and a head of four classes."""
+    model = {"gradgate": "1", "input": {"shape": [16]}, "layers": chain(layers, dense(32, init), {"kind": activation})}
+    path = folder / "model.onnx"
+    path.write_bytes(to_onnx(lower(parse(json.dumps(model).encode()), seed=0)).SerializeToString())
+    return path
+
+
+def test_the_treated_model_is_valid_says_what_was_changed_and_passes(tmp_path: Path) -> None:
+    vanishing = written(tmp_path, 12, "sigmoid", "xavier_normal")
+    treated = tmp_path / "treated.onnx"
+    report = examine(vanishing, None, Options(steps=60), treated=treated)
+    assert report.verdict is Verdict.FAIL
+    assert report.prescription is not None
+    assert report.prescription.treated_model
+    model = onnx.load(treated)
+    onnx.checker.check_model(model, full_check=True)
+    changes = [entry.value for entry in model.metadata_props]
+    recommended = next(remedy for remedy in report.remedies if remedy.id == report.prescription.remedies[0])
+    assert changes == list(recommended.changes)
+    again = examine(treated, None, Options())
+    assert again.verdict is Verdict.PASS
+    assert again.fidelity.ok
+
+
+def test_no_treated_model_where_the_model_is_not_what_is_changed(tmp_path: Path) -> None:
+    path, treated = written(tmp_path, 2, "relu", "he_normal"), tmp_path / "treated.onnx"
+    report = examine(path, None, Options(optimizer="sgd", learning_rate=1e3), treated=treated)
+    assert report.prescription is not None
+    assert not report.prescription.treated_model
+    assert not treated.exists()
