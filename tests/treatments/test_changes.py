@@ -1,6 +1,7 @@
 """Every treatment on networks of every kind: what it makes still runs, learns, and exports to what onnxruntime runs."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import numpy as np
 import onnxruntime
@@ -108,14 +109,20 @@ PERHAPS = {"learning-rate"}
 
 
 def trained(subject: Subject) -> Evidence:
-    return measured(subject, Ask(20), FOREVER)
+    return measured(subject, Ask(10), FOREVER)
+
+
+@cache
+def made(name: str) -> tuple[Subject, Evidence]:
+    """Return a subject and what was measured on it."""
+    subject = SUBJECTS[name]()
+    return subject, trained(subject)
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
 @pytest.mark.parametrize("treatment", list(treatments))
 def test_a_treated_network_runs_learns_and_exports(treatment: str, name: str) -> None:
-    subject = SUBJECTS[name]()
-    evidence = trained(subject)
+    subject, evidence = made(name)
     before = tensors(subject)
     change = treatments[treatment].apply(subject, evidence)
     after = tensors(subject)
@@ -152,8 +159,7 @@ def _exports(subject: Subject) -> None:
 
 @pytest.mark.parametrize("treatment", list(treatments))
 def test_a_treatment_draws_the_same_again_and_something_else_under_another_seed(treatment: str) -> None:
-    subject = SUBJECTS["sigmoid" if treatment in {"relu", "tanh"} else "residual"]()
-    evidence = trained(subject)
+    subject, evidence = made("sigmoid" if treatment in {"relu", "tanh"} else "residual")
     first, again = (treatments[treatment].apply(subject, evidence) for _ in range(2))
     other = treatments[treatment].apply(subject.redrawn(7), evidence)
     if first is None or again is None or other is None:
