@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from redis import Redis
 
 from service.jobs import Jobs
@@ -47,3 +48,12 @@ def jobs(settings: Settings) -> Iterator[Jobs]:
     jobs = Jobs.connect(settings)
     yield jobs
     jobs.close()
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def device(request: pytest.FixtureRequest) -> str:
+    """Each device that examinations run on; CUDA where torch sees it."""
+    name: str = request.param
+    if name == "cuda" and not torch.cuda.is_available():
+        pytest.skip("torch sees no CUDA device")
+    return name
