@@ -37,6 +37,7 @@ def gain(subject: Subject) -> Gain:
         ({"kind": "selu"}, 1.0, 0.0),
         ({"kind": "tanh"}, 1.05, 0.0),
         ({"kind": "gelu"}, 1.98305826, 0.17292239),
+        ({"kind": "silu"}, 1.98800468, 0.55514317),
         ({"kind": "elu"}, 1.496777, 0.034660),
     ],
     ids=lambda given: given["kind"] if isinstance(given, dict) else "",
@@ -133,13 +134,14 @@ def test_standardized_inputs_have_zero_mean_and_unit_deviation_in_the_batch() ->
         ("relu", "sigmoid", "Relu"),
         ("selu", "relu", "Selu"),
         ("tanh", "sigmoid", "Tanh"),
+        ("selu", "silu", "Selu"),
         ("leaky-relu", "relu", "LeakyRelu"),
     ],
 )
 def test_hidden_activations_are_exchanged_and_the_heads_stays(name: str, old: str, new: str) -> None:
     before = described([*chain(3, dense(16), {"kind": old}), {"kind": old}])
-    operators = [node.op for node in treated(name, before).graph.nodes if node.op in {new, before.graph.nodes[-1].op}]
-    assert operators == [new] * 3 + [before.graph.nodes[-1].op]
+    last = before.graph.nodes[-1].op
+    assert [node.op for node in treated(name, before).graph.nodes if node.op in {new, last}] == [*[new] * 3, last]
 
 
 def test_a_gate_keeps_its_sigmoid() -> None:

@@ -1,0 +1,230 @@
+"""Rules on evidence made up for them: where each begins to speak, how grave it is, and when it holds its tongue."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from service.contract.words import LossName, Severity
+from tests.probe.subjects import chain, dense, described
+from worker.course import Run
+from worker.probe.evidence import Evidence, Gain, InputEvidence, RecurrentGain, Segment, Training, Units
+from worker.probe.measure import probe
+from worker.rules import HEADINGS, Answer, Observation, Silence, rules
+
+ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
+HEALTHY: Evidence = probe(described(chain(3, dense(32), {"kind": "relu"})))
+
+
+def judge(code: str, evidence: Evidence) -> Answer:
+    return rules[code].judge(evidence)
+
+
+def severity(code: str, evidence: Evidence) -> Severity | None:
+    """Return how gravely a rule speaks; None where it is silent."""
+    answer = judge(code, evidence)
+    return answer.severity if isinstance(answer, Observation) else None
+
+
+def status(code: str, evidence: Evidence) -> str:
+    answer = judge(code, evidence)
+    assert isinstance(answer, Silence)
+    return answer.status
+
+
+def run(**given: Any) -> Run:  # noqa: ANN401
+    base = Run(
+        optimizer="sgd",
+        learning_rate=0.1,
+        declared=False,
+        losses=(1.0,) * 10,
+        final=1.0,
+        lowest=1.0,
+        gradient_norms=(1.0,) * 10,
+        beaten=False,
+        diverged=False,
+        spike=1.0,
+    )
+    return replace(base, **given)
+
+
+def training(*runs: Run, **given: Any) -> Training:  # noqa: ANN401
+    return Training(**{"runs": runs, "steps": 10, "complete": True, "converged": False, "judged": True, **given})
+
+
+FAILED, PASSED = training(run()), training(run(beaten=True))
+
+
+def gained(total: float, typical: float, late: float) -> Evidence:
+    segments = tuple(Segment(f"n{index}", f"n{index + 1}", total / 10, 1) for index in range(10))
+    gain = Gain(segments, total, typical, late, 0.1, 0.5, 0.0, 0.0, 0.0)
+    return replace(HEALTHY, gain=gain)
+
+
+@pytest.mark.parametrize("code", list(rules))
+def test_a_rule_is_silent_on_a_healthy_network_and_has_its_page(code: str) -> None:
+    assert isinstance(judge(code, HEALTHY), Silence)
+    rule = rules[code]
+    assert tuple(rule.sections) == HEADINGS
+    assert all(rule.sections.values())
+    assert rule.title.endswith(".")
+
+
+@pytest.mark.parametrize(("code", "sign"), [("GRD01", -1), ("GRD02", 1)])
+@pytest.mark.parametrize(
+    ("gains", "expected"),
+    [
+        ((2.9, 2.9, 2.9), None),
+        ((3.1, 3.1, 3.1), INFO),
+        ((6.1, 6.1, 6.1), WARNING),
+        ((20.0, 2.9, 2.5), None),  # a power law: the later half is harmless
+        ((20.0, 7.0, 2.5), WARNING),
+        ((20.0, -7.0, -8.0), None),  # one odd layer makes no trend
+        ((-20.0, -20.0, -20.0), None),
+    ],
+)
+def test_a_gain_counts_where_total_and_trend_agree(
+    code: str, sign: int, gains: tuple[float, float, float], expected: Severity | None
+) -> None:
+    total, typical, late = gains
+    evidence = gained(sign * total, sign * typical, sign * late)
+    assert severity(code, evidence) is expected
+    assert severity(code, replace(evidence, training=PASSED)) is expected
+    assert severity(code, replace(evidence, training=FAILED)) is (ERROR if expected is WARNING else expected)
+
+
+def test_a_gain_at_its_limit_is_as_sure_as_a_coin() -> None:
+    at, beyond = judge("GRD02", gained(6.0, 6.0, 6.0)), judge("GRD02", gained(9.0, 9.0, 9.0))
+    assert isinstance(at, Observation)
+    assert isinstance(beyond, Observation)
+    assert at.confidence == pytest.approx(0.5)
+    sigma = math.hypot(0.1, 0.5)
+    assert beyond.confidence == pytest.approx(0.5 * (1 + math.erf(3 / sigma / math.sqrt(2))), abs=1e-3)
+
+
+@pytest.mark.parametrize("code", ["GRD01", "GRD02", "RNK01"])
+def test_without_two_layers_in_a_row_there_is_no_gain_to_judge(code: str) -> None:
+    assert status(code, replace(HEALTHY, gain=None)) == "not_applicable"
+
+
+def test_a_gain_of_minus_infinity_is_left_to_other_rules() -> None:
+    assert status("GRD01", gained(-math.inf, -math.inf, -math.inf)) == "could_not_judge"
+
+
+def with_units(samples: int, dead: float, excess: float) -> Evidence:
+    units = Units(count=64, dead=dead, expected=dead - excess, excess=excess, samples=samples)
+    places = tuple(replace(place, units=units if place.units else None) for place in HEALTHY.places)
+    return replace(HEALTHY, places=places, samples=samples)
+
+
+def test_dead_units_are_judged_by_their_excess_over_chance() -> None:
+    assert severity("UNT01", with_units(64, 0.5, 0.19)) is None
+    assert severity("UNT01", with_units(64, 0.5, 0.21)) is WARNING
+    assert severity("UNT01", with_units(64, 1.0, 0.9)) is ERROR
+    assert status("UNT01", with_units(31, 1.0, 0.9)) == "could_not_judge"
+
+
+def with_states(*states: str) -> Evidence:
+    parameters = [replace(HEALTHY.parameters[0], name=f"w{index}", state=each) for index, each in enumerate(states)]
+    return replace(HEALTHY, parameters=tuple(parameters))
+
+
+def test_half_of_the_weights_without_gradient_is_a_certainty() -> None:
+    assert severity("GRD03", with_states("live", "live", "dead")) is WARNING
+    assert severity("GRD03", with_states("live", "dead")) is ERROR
+    assert severity("GRD03", with_states("live", "dead", "unused", "unused")) is ERROR
+    for state in ("gated", "faint", "unused"):
+        assert severity("GRD03", with_states("live", state)) is None
+    assert status("GRD03", with_states("unused")) == "not_applicable"
+
+
+def with_loss(**given: Any) -> Evidence:  # noqa: ANN401
+    return replace(HEALTHY, loss=replace(HEALTHY.loss, head_width=3, output_rank=2, **given))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"name": LossName.CROSS_ENTROPY, "head": "Softmax", "declared": True}, WARNING),
+        ({"name": LossName.CROSS_ENTROPY, "head": "Softmax", "declared": False}, None),
+        ({"name": LossName.CROSS_ENTROPY, "head": "LogSoftmax", "declared": True}, None),
+        ({"name": LossName.CROSS_ENTROPY, "head": "Relu", "declared": True}, WARNING),
+        ({"name": LossName.BCE_WITH_LOGITS, "head": "Sigmoid", "declared": True}, WARNING),
+        ({"name": LossName.NLL, "head": "LogSoftmax", "declared": True, "output_high": 0.0}, None),
+        ({"name": LossName.NLL, "head": "", "declared": True, "output_high": 0.5}, ERROR),
+        ({"name": LossName.BCE, "head": "Tanh", "declared": True}, WARNING),
+        ({"name": LossName.BCE, "head": "", "declared": True, "output_low": -0.1, "output_high": 1.0}, ERROR),
+        ({"name": LossName.MSE, "head": "Tanh", "unreachable": 0.04}, None),
+        ({"name": LossName.MSE, "head": "Tanh", "unreachable": 0.06}, WARNING),
+        ({"name": LossName.MSE, "head": "Tanh", "unreachable": 0.96}, ERROR),
+        ({"name": LossName.CROSS_ENTROPY, "head": "Softmax", "head_axis": 0}, ERROR),
+    ],
+)
+def test_a_head_and_its_loss_are_a_pair(given: dict[str, Any], expected: Severity | None) -> None:
+    assert severity("LOS01", with_loss(**given)) is expected
+
+
+def test_a_softmax_over_one_unit_is_a_certainty() -> None:
+    evidence = replace(HEALTHY, loss=replace(HEALTHY.loss, head="Softmax", head_width=1))
+    assert severity("LOS01", evidence) is ERROR
+
+
+def test_training_that_beats_no_constant_rejects_if_it_had_its_steps() -> None:
+    assert severity("TRN02", replace(HEALTHY, training=FAILED)) is ERROR
+    assert severity("TRN02", replace(HEALTHY, training=training(run(), complete=False))) is WARNING
+    assert severity("TRN02", replace(HEALTHY, training=training(run(), run(beaten=True)))) is None
+    assert status("TRN02", replace(HEALTHY, training=training(converged=True))) == "not_applicable"
+    assert status("TRN02", replace(HEALTHY, training=training(judged=False))) == "could_not_judge"
+
+
+def test_a_declared_rate_that_diverges_rejects_only_if_another_learns() -> None:
+    wild, fair = run(declared=True, diverged=True, learning_rate=50.0), run(beaten=True)
+    tamed = training(wild, fair, stable_learning_rate=0.1)
+    assert severity("TRN01", replace(HEALTHY, training=tamed)) is ERROR
+    assert status("TRN01", replace(HEALTHY, training=training(wild))) == "could_not_judge"
+    assert status("TRN01", replace(HEALTHY, training=PASSED)) == "not_applicable"
+
+
+@pytest.mark.parametrize(
+    ("rms", "expected"), [(0.03, WARNING), (0.04, None), (1.0, None), (30.0, None), (33.0, WARNING)]
+)
+def test_inputs_beyond_a_decade_and_a_half_from_one_are_out_of_scale(rms: float, expected: Severity | None) -> None:
+    given = InputEvidence("x", rms, 0.0, rms, 0.0, 0.0)
+    assert severity("INP01", replace(HEALTHY, inputs=(given,))) is expected
+
+
+@pytest.mark.parametrize(
+    ("total", "trial", "expected"),
+    [(5.9, PASSED, None), (6.1, PASSED, WARNING), (6.1, FAILED, ERROR), (-30.0, PASSED, None), (-12.1, FAILED, ERROR)],
+)
+def test_a_short_memory_counts_only_where_training_fails(
+    total: float, trial: Training, expected: Severity | None
+) -> None:
+    evidence = replace(HEALTHY, recurrent=(RecurrentGain("r", "RNN", 20, total),), training=trial)
+    assert severity("REC01", evidence) is expected
+
+
+@pytest.mark.parametrize(("entropy", "expected"), [(0.09, WARNING), (0.11, None)])
+def test_attention_under_a_tenth_of_its_entropy_has_collapsed(entropy: float, expected: Severity | None) -> None:
+    assert severity("ATT01", replace(HEALTHY, attention={"a": 0.9, "b": entropy})) is expected
+
+
+def test_samples_that_become_alike_count_unless_the_gradient_says_so_already() -> None:
+    evidence = gained(0.0, 0.0, 0.0)
+    assert evidence.gain is not None
+    alike = replace(evidence, gain=replace(evidence.gain, collapse=-6.1))
+    assert severity("RNK01", alike) is WARNING
+    assert severity("RNK01", replace(evidence, gain=replace(evidence.gain, token_collapse=-6.1))) is WARNING
+    assert severity("RNK01", replace(evidence, gain=replace(evidence.gain, collapse=-5.9))) is None
+    fading = gained(-20.0, -20.0, -20.0)
+    assert fading.gain is not None
+    assert severity("RNK01", replace(fading, gain=replace(fading.gain, collapse=-20.0))) is None
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(900.0, None), (1100.0, WARNING)])
+def test_neighbours_a_thousandfold_apart_are_out_of_scale(factor: float, expected: Severity | None) -> None:
+    first = replace(HEALTHY.parameters[0], units=8, rms=1.0, gradient_rms=1.0, state="live")
+    second = replace(first, name="other", gradient_rms=factor)
+    assert severity("INI02", replace(HEALTHY, parameters=(first, second))) is expected
+    assert severity("INI02", replace(HEALTHY, parameters=(first, second, replace(first, state="gated")))) is None
