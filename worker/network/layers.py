@@ -62,7 +62,7 @@ def _layers(graph: Graph, producers: Mapping[str, Node], readers: Mapping[str, l
             continue
         bias = _parameter(graph, producers, node.inputs[2])[0] if len(node.inputs) > 2 else None  # noqa: PLR2004
         output, bias = _with_bias(graph, producers, readers, node.outputs[0], bias)
-        norm, after = _following(readers, output)
+        norm, after = _following(producers, readers, output)
         transposed = turned != bool(node.attributes.get("transB", 0))
         yield Layer(node, kernel, transposed, bias, output, norm, after, _preceding(producers, node.inputs[0]))
 
@@ -92,13 +92,16 @@ def _with_bias(
     return (following[0].outputs[0], added) if flat else (output, None)
 
 
-def _following(readers: Mapping[str, list[Node]], value: str) -> tuple[Node | None, Node | None]:
+def _following(
+    producers: Mapping[str, Node], readers: Mapping[str, list[Node]], value: str
+) -> tuple[Node | None, Node | None]:
     """Return the norm and the activation that read a value next."""
     norm = None
     for _ in range(8):
         following = readers.get(value, [])
         if len(following) != 1:
-            return norm, next((node for node in following if node.op in NONLINEAR), None)
+            whole = (swish for node in following if (swish := _swish(producers, node)) is not None)
+            return norm, next(whole, None) or next((node for node in following if node.op in NONLINEAR), None)
         (node,) = following
         if node.op in NONLINEAR:
             return norm, node
@@ -115,4 +118,17 @@ def _preceding(producers: Mapping[str, Node], value: str) -> Node | None:
     node = producers.get(value)
     while node is not None and node.op in PLAIN | POOLS:
         node = producers.get(node.inputs[0])
-    return node if node is not None and node.op in NONLINEAR else None
+    if node is None:
+        return None
+    return node if node.op in NONLINEAR else _swish(producers, node)
+
+
+def _swish(producers: Mapping[str, Node], node: Node) -> Node | None:
+    """Return x · sigmoid(x), which exporters write as two nodes, as the one activation that it is."""
+    if node.op != "Mul":
+        return None
+    for value, gate in (node.inputs, node.inputs[::-1]):
+        squash = producers.get(gate)
+        if squash is not None and squash.op == "Sigmoid" and squash.inputs[0] == value:
+            return Node("Swish", (value,), node.outputs, node.name, origin=node.origin)
+    return None
