@@ -90,6 +90,7 @@ def described_case(depth: int, **options: Any) -> dict[str, Any]:  # noqa: ANN40
     return {"model": {"gradgate": "1", "input": {"shape": [8]}, "layers": layers}, "options": {"steps": 20, **options}}
 
 
+@pytest.mark.slow
 def test_examining_twice_gives_the_same_report_and_another_seed_another(tmp_path: Path) -> None:
     case = described_case(4, seeds=2, treat=True)
     first, again = (examined(case, tmp_path) for _ in range(2))
