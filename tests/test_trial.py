@@ -213,7 +213,9 @@ ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
         (state(A=WARNING), state(B=WARNING), [2.0, 2.1, 1.9], RemedyStatus.INEFFECTIVE),
         (state(A=WARNING), state(B=ERROR), [2.0, 2.1, 1.9], RemedyStatus.HARMFUL),
         (state(A=WARNING), state(A=ERROR), [], RemedyStatus.HARMFUL),
-        (state(A=WARNING), state(), [-0.5, -0.6, -0.4], RemedyStatus.HARMFUL),
+        (state(A=WARNING), state(), [-0.5, -0.6, -0.4], RemedyStatus.INEFFECTIVE),
+        (state(A=ERROR), state(), [-0.5, -0.6, -0.4], RemedyStatus.INEFFECTIVE),
+        (state(A=ERROR), state(), [-1.0, 0.9, -0.8], RemedyStatus.WORKS),
         (state(A=WARNING), state(), [-1.0, 0.9, -0.8], RemedyStatus.INEFFECTIVE),
     ],
 )

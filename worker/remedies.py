@@ -113,15 +113,17 @@ def prescription(before: Examined, chosen: Tried, *, handed_back: bool) -> Presc
 def judged(before: Examined, tried: Tried) -> RemedyStatus:
     """Return what a trial makes of its treatments.
 
-    `works`: it cures a finding, causes none, and does not train worse.  `harmful`: it adds an error, makes a trial
-    fail that passed, or trains worse, all with 95% confidence.  Everything else is `ineffective`.
+    `harmful`: it adds an error, a training trial that fails among them.  `works`: it cures a finding, causes none
+    and does not train worse: surely not where it cures an error, and in all likelihood not where it cures a
+    warning, which the subject could have lived with.  Everything else is `ineffective`.
     """
     low, high = tried.bounds
     cures, causes = before.codes - tried.after.codes, tried.after.codes - before.codes
-    if tried.after.errors - before.errors or high < -WORTH:
+    if tried.after.errors - before.errors:
         return RemedyStatus.HARMFUL
-    worse = not math.isnan(low) and low < -WORTH
-    return RemedyStatus.WORKS if cures and not causes and not worse else RemedyStatus.INEFFECTIVE
+    worse = high if before.errors - tried.after.errors else low
+    trains = math.isnan(worse) or worse >= -WORTH
+    return RemedyStatus.WORKS if cures and not causes and trains else RemedyStatus.INEFFECTIVE
 
 
 def _preference(tried: Tried) -> tuple[int, float]:

@@ -28,6 +28,8 @@ def poor_init_scale(evidence: Evidence, *, jump: float = 3.0) -> Answer:
     References
         Yang, Simon and Bernstein 2023 (arXiv 2310.17813).
     """
+    if any(each.identical for each in evidence.parameters):
+        return Silence("could_not_judge", "units are copies of one another; see INI01")
     kernels = [each for each in evidence.parameters if each.units > 1 and each.state == "live" and _ratio(each) > 0]
     if len(kernels) < 2 or any(each.state == "gated" for each in evidence.parameters):  # noqa: PLR2004
         return Silence("not_applicable", "fewer than two kernels receive a gradient, or some are gated by design")
