@@ -8,7 +8,7 @@ from torch import Tensor
 
 from service.contract.problem import BatchMismatch
 from service.contract.words import LossName
-from worker.loss import CLASSES, Loss, class_count
+from worker.loss import BINARY, CLASSES, Loss, class_axis, class_count
 from worker.network.graph import Graph, stream
 
 LAYOUT: Final = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Dropout"})
@@ -17,7 +17,6 @@ COPIES: Final = frozenset({"Identity", "Cast", "Dropout"})
 """Those that leave its shape as it is, too."""
 _TAKES_LOGITS: Final = {("Softmax", LossName.CROSS_ENTROPY), ("Sigmoid", LossName.BCE_WITH_LOGITS)}
 _FEW_CLASSES: Final = 1000
-_SMALLEST_REGRESSION: Final = 2
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,9 @@ def choose(graph: Graph, sample: Tensor, target: Tensor | None, name: LossName, 
         name = name if named else _loss_without_target(operator, sample)
         target = _drawn_target(name, operator, sample, seed)
         notes = (f"No target came with the batch: one was drawn at random, to be fitted under {name}.",)
-    elif not named:
-        name = _loss_for(operator, sample, target)
+    else:
+        target = _per_position(target, sample)
+        name = name if named else _loss_for(operator, sample, target)
     logits = None if named else _logits(graph, output, name)
     if logits is not None:
         notes = (*notes, f"The model ends in {operator}; the loss reads the logits before it.")
@@ -84,16 +84,30 @@ def _loss_without_target(operator: str, sample: Tensor) -> LossName:
         return LossName.NLL
     if operator == "Sigmoid":
         return LossName.BCE_WITH_LOGITS
-    classes = sample.dim() >= _SMALLEST_REGRESSION and sample.shape[-1] > 1
-    return LossName.CROSS_ENTROPY if classes and operator != "Tanh" else LossName.MSE
+    return LossName.CROSS_ENTROPY if _width(sample) > 1 and operator != "Tanh" else LossName.MSE
+
+
+def _width(sample: Tensor) -> int:
+    """Return the size of the class axis; 1 where there is one number per sample."""
+    return sample.shape[class_axis(sample)] if sample.dim() > 1 else 1
+
+
+def _per_position(target: Tensor, sample: Tensor) -> Tensor:
+    """Return classes of shape [batch, 1], or [batch] for outputs [batch, classes, 1, …], in the shape of positions."""
+    if target.is_floating_point() or target.shape == sample.shape:
+        return target
+    if target.dim() == sample.dim() and target.shape[-1] == 1:
+        return target.squeeze(-1)
+    positions = sample.shape[:1] + sample.shape[2:]
+    return target.reshape(positions) if target.dim() == 1 and target.numel() == positions.numel() else target
 
 
 def _loss_for(operator: str, sample: Tensor, target: Tensor) -> LossName:
     """Read the loss off the target's type and range and the model's last operator."""
-    if not target.is_floating_point() and (class_count(tuple(sample.shape), target) or 0) > 1:
+    if _whole(target) and (class_count(tuple(sample.shape), target) or 0) > 1:
         return LossName.NLL if operator == "LogSoftmax" else LossName.CROSS_ENTROPY
     values = target.float()
-    if operator == "Softmax" and sample.shape[-1] == 1:
+    if operator == "Softmax" and _width(sample) == 1:
         return LossName.BCE  # the loss of what it gives, which is always 1; there are no logits to read
     if operator == "Softmax" and target.shape == sample.shape:
         return LossName.CROSS_ENTROPY
@@ -104,30 +118,40 @@ def _loss_for(operator: str, sample: Tensor, target: Tensor) -> LossName:
     return LossName.MSE
 
 
+def _whole(target: Tensor) -> bool:
+    """Whether every number of a target is whole, and so may be a class."""
+    return bool((target.double() == target.double().round()).all())
+
+
 def _drawn_target(name: LossName, operator: str, sample: Tensor, seed: int) -> Tensor:
     """Draw a target that a network can only fit by telling the samples apart."""
     generator = stream(seed, "target")
     shape = tuple(sample.shape)
     if name in CLASSES:
-        classes = min(shape[1] if len(shape) == 4 else shape[-1], _FEW_CLASSES)  # noqa: PLR2004  [batch, classes, h, w]
-        where = shape[:1] + shape[2:] if len(shape) == 4 else shape[:-1]  # noqa: PLR2004
-        return torch.randint(classes, where, generator=generator).to(sample.device)
-    if name in {LossName.BCE, LossName.BCE_WITH_LOGITS}:
+        where = [size for axis, size in enumerate(shape) if axis != class_axis(sample)]
+        return torch.randint(min(_width(sample), _FEW_CLASSES), where, generator=generator).to(sample.device)
+    if name in BINARY:
         return torch.randint(2, shape, generator=generator).float().to(sample.device)
     drawn = torch.randn(shape, generator=generator).to(sample.device)
     return {"Tanh": drawn.tanh(), "Sigmoid": drawn.sigmoid(), "Relu": drawn.abs()}.get(operator, drawn)
 
 
 def _as_wanted(name: LossName, target: Tensor, sample: Tensor) -> Tensor:
-    """Return the target in the type and shape that the loss takes."""
-    if name in CLASSES and target.is_floating_point() and target.shape != sample.shape:
-        whole = target.round()
-        if not bool((whole == target).all()):
-            msg = f"The loss {name} takes classes; the target holds {float(target.reshape(-1)[0]):g}."
-            raise BatchMismatch(msg)
-        target = whole.long()
+    """Return the target in the type and shape that the loss takes; BatchMismatch where it holds other numbers."""
+    if name in CLASSES and target.shape == sample.shape and _width(sample) > 1:
+        _refuse(target[(target < 0) | (target > 1)], f"The loss {name} takes a class, or a share of 0 to 1 for each")
+        return target.float()
     if name in CLASSES:
-        column = target.dim() == sample.dim() and target.shape[-1] == 1 and not target.is_floating_point()
-        target = target.squeeze(-1) if column else target
-        return target if target.is_floating_point() else target.long()
-    return target.float().reshape(sample.shape) if target.numel() == sample.numel() else target.float()
+        _refuse(target[target.double() != target.double().round()], f"The loss {name} takes classes")
+        return _per_position(target.long(), sample)
+    target = target.float().reshape(sample.shape) if target.numel() == sample.numel() else target.float()
+    if name in BINARY:
+        _refuse(target[(target < 0) | (target > 1)], f"The loss {name} takes targets from 0 to 1")
+    return target
+
+
+def _refuse(wrong: Tensor, wanted: str) -> None:
+    """Say what was wanted and the first number that is something else; nothing where there is none."""
+    if wrong.numel():
+        msg = f"{wanted}; the target holds {float(wrong[0]):g}."
+        raise BatchMismatch(msg)

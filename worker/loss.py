@@ -16,6 +16,8 @@ CLASSES: Final = {LossName.CROSS_ENTROPY, LossName.NLL}
 """Losses whose target is a class per position (an integer), or a distribution over the classes."""
 BINARY: Final = {LossName.BCE, LossName.BCE_WITH_LOGITS}
 """Losses whose target lies between 0 and 1."""
+_IMAGES: Final = 4
+"""Axes of a batch of images: samples, channels, height, width."""
 
 _FUNCTIONS: Final[dict[LossName, _Function]] = {
     LossName.CROSS_ENTROPY: functional.cross_entropy,
@@ -65,7 +67,7 @@ class Loss:
 def _class_entropy(target: Tensor) -> float:
     """Return the entropy of the class frequencies, in nats."""
     if target.is_floating_point():
-        share = target.detach().double().reshape(-1, target.shape[-1]).mean(0)
+        share = target.detach().double().movedim(class_axis(target), -1).flatten(0, -2).mean(0)
     else:
         share = torch.bincount(target.detach().reshape(-1)).double() / max(target.numel(), 1)
     return float(torch.special.entr(share).sum())
@@ -74,7 +76,7 @@ def _class_entropy(target: Tensor) -> float:
 def _aligned(name: LossName, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Bring output and target into the shapes that torch's losses take."""
     if name in CLASSES:
-        return _classes_second(output, target), target
+        return _classes_second(name, output, target)
     target = target.to(output.dtype)
     if output.numel() != target.numel():
         msg = (
@@ -84,27 +86,38 @@ def _aligned(name: LossName, output: Tensor, target: Tensor) -> tuple[Tensor, Te
     return output, target.reshape(output.shape)
 
 
-def _classes_second(output: Tensor, target: Tensor) -> Tensor:
+def _classes_second(name: LossName, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Move the class axis to where torch wants it: after the batch's."""
-    if target.is_floating_point():
-        return output
     shape, wanted = tuple(output.shape), tuple(target.shape)
-    if shape[:1] + shape[2:] == wanted:
-        moved = output
-    elif shape[:-1] == wanted:
-        moved = output.movedim(-1, 1)
-    else:
-        msg = f"The output has shape {shape}, so the target needs {shape[:-1]} classes; it has shape {wanted}."
-        raise BatchMismatch(msg)
+    if name is LossName.CROSS_ENTROPY and target.is_floating_point() and shape == wanted and output.dim() > 1:
+        axis = class_axis(output)
+        return output.movedim(axis, 1), target.movedim(axis, 1)
+    if class_count(shape, target) is None or target.is_floating_point():
+        raise BatchMismatch(_no_classes(name, shape, wanted))
+    moved = output if shape[:1] + shape[2:] == wanted else output.movedim(-1, 1)
     low, high = (int(target.min()), int(target.max())) if target.numel() else (0, 0)
     if low < 0 or high >= moved.shape[1]:
         msg = f"The target holds class {low if low < 0 else high}; the output has classes 0 to {moved.shape[1] - 1}."
         raise BatchMismatch(msg)
-    return moved
+    return moved, target
+
+
+def _no_classes(name: LossName, output: tuple[int, ...], target: tuple[int, ...]) -> str:
+    """Say why an output and a target of these shapes make no classification."""
+    if len(output) < 2:  # noqa: PLR2004  samples and classes
+        return f"The output has shape {output}, without an axis of classes; {name} needs one."
+    return f"The output has shape {output}, so {name} needs classes of shape {output[:-1]}; the target has {target}."
+
+
+def class_axis(output: Tensor) -> int:
+    """Return the axis that counts classes where no target tells: the last, but the second of images."""
+    return 1 if output.dim() >= _IMAGES else output.dim() - 1
 
 
 def class_count(output_shape: tuple[int, ...], target: Tensor) -> int | None:
     """Return how many classes an output of this shape tells apart for this target; None where the shapes don't fit."""
+    if len(output_shape) < 2:  # noqa: PLR2004  samples and classes
+        return None
     if output_shape[:1] + output_shape[2:] == tuple(target.shape):
         return output_shape[1]
     return output_shape[-1] if output_shape[:-1] == tuple(target.shape) else None

@@ -182,7 +182,7 @@ class LossEvidence:
     """The operator that gives the output its range, such as Softmax; "" where none does."""
     head_node: str
     head_width: int
-    """Size of the output's class axis."""
+    """Numbers that the head's softmax shares its sum among; without one, the size of the output's class axis."""
     head_axis: int | None
     output_rank: int
     unreachable: float

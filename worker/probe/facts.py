@@ -1,12 +1,13 @@
 """Facts about the batch and the head, before anything propagates."""
 
+from math import prod
 from typing import Final
 
 import torch
 from torch import Tensor
 
 from worker.head import last_operator
-from worker.loss import CLASSES
+from worker.loss import CLASSES, class_axis
 from worker.network.graph import Graph
 from worker.probe.evidence import InputEvidence, LossEvidence
 from worker.probe.sweep import Sweep
@@ -21,6 +22,9 @@ _RANGES: Final = {
     "Softplus": (0.0, float("inf")),
 }
 """What an output can be after each operator."""
+_SOFTMAXES: Final = frozenset({"Softmax", "LogSoftmax"})
+_ONE_AXIS: Final = 13
+"""Opset from which a softmax runs along one axis; before, along all from there on."""
 _ARITHMETIC: Final = frozenset({"Add", "Sub", "Mul", "Div"})
 
 
@@ -28,9 +32,10 @@ def measure_loss(sweep: Sweep, *, declared: bool) -> LossEvidence:
     """Return the loss, its chance level, and how the head fits."""
     subject = sweep.subject
     output, target = sweep.values[subject.output].detach(), subject.target
-    operator, _, axis = last_operator(subject.graph, subject.output)
+    operator, read, axis = last_operator(subject.graph, subject.output)
     producer = subject.graph.producers().get(subject.output)
     classes = subject.loss.name in CLASSES
+    opset = subject.graph.opsets.get("", 0)
     return LossEvidence(
         name=subject.loss.name,
         value=float(sweep.loss.detach()),
@@ -38,7 +43,7 @@ def measure_loss(sweep: Sweep, *, declared: bool) -> LossEvidence:
         declared=declared,
         head=operator,
         head_node=producer.name if producer else "",
-        head_width=output.shape[-1] if output.dim() > 1 else 1,
+        head_width=_width(sweep.values[read] if operator in _SOFTMAXES else output, operator, axis, opset),
         head_axis=axis,
         output_rank=output.dim(),
         unreachable=0.0 if classes else _unreachable(operator, target),
@@ -74,8 +79,17 @@ def _input(name: str, value: Tensor) -> InputEvidence:
         mean=float(finite.mean()),
         std=float(finite.std(correction=0)),
         nonfinite=float((~value.isfinite()).double().mean()),
-        constant=float((finite == finite[:1]).all(0).double().mean()) if len(finite) > 1 else 0.0,
+        constant=float((finite == finite[:1]).all(0).double().mean()) if finite.dim() and len(finite) > 1 else 0.0,
     )
+
+
+def _width(value: Tensor, operator: str, axis: int | None, opset: int) -> int:
+    """Return how many numbers a softmax shares its sum among; for other heads, the size of the class axis."""
+    if value.dim() < 2 or operator not in _SOFTMAXES:  # noqa: PLR2004  samples and classes
+        return value.shape[class_axis(value)] if value.dim() > 1 else 1
+    if opset >= _ONE_AXIS:
+        return value.shape[-1 if axis is None else axis]
+    return prod(value.shape[1 if axis is None else axis :])
 
 
 def _unreachable(operator: str, target: Tensor) -> float:
