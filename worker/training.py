@@ -22,7 +22,7 @@ BEATEN: Final = 0.999
 TAIL: Final = 0.1
 """Share of the steps over which losses are averaged before they are compared."""
 _NARROWEST: Final = 5
-"""Fewest steps that are averaged."""
+"""Fewest steps that are averaged, unless fewer are run."""
 
 
 class Trainer:
@@ -57,7 +57,7 @@ class Trainer:
         trained = [leaves[n].requires_grad_() for n, p in subject.graph.parameters.items() if p.trainable]
         stepper = optimizer.build(trained) if trained else None
         generator = torch.Generator(subject.device).manual_seed(seed)
-        width = max(_NARROWEST, round(TAIL * steps))
+        width = min(max(_NARROWEST, round(TAIL * steps)), steps)
         losses: list[float] = []
         norms: list[float] = []
         for rows in self._rows(steps, seed):
@@ -126,7 +126,10 @@ class Trainer:
 
     def _loss(self, leaves: dict[str, Tensor], rows: Tensor | None, generator: torch.Generator) -> Tensor:
         subject = self._subject
-        inputs, target = dict(subject.batch.inputs), subject.target
+        inputs = {
+            name: each.float() if each.is_floating_point() else each for name, each in subject.batch.inputs.items()
+        }
+        target = subject.target
         if rows is not None:
             inputs = {name: value[rows] for name, value in inputs.items()}
             target = target[rows]
@@ -140,8 +143,10 @@ def _mean(values: list[float]) -> float:
 
 
 def _splits(subject: Subject) -> bool:
-    """Whether the network takes fewer samples than the whole batch: no input has a fixed first axis."""
-    return all(given.shape and isinstance(given.shape[0], str) for given in subject.graph.inputs)
+    """Whether part of the batch can be taken: every first axis counts the samples, and none of the inputs' is fixed."""
+    tensors = (*subject.batch.inputs.values(), subject.target)
+    free = all(given.shape and isinstance(given.shape[0], str) for given in subject.graph.inputs)
+    return free and all(len(tensor) == subject.batch.size for tensor in tensors)
 
 
 def _norm(parameters: list[Tensor]) -> float:
