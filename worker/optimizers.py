@@ -50,7 +50,7 @@ class Optimizer:
         elif self.momentum is not None and self.name in {OptimizerName.SGD, OptimizerName.RMSPROP}:
             options["momentum"] = self.momentum
         if self.name is OptimizerName.NESTEROV:
-            options["nesterov"] = True
+            options["nesterov"] = options["momentum"] != 0  # torch refuses it; without momentum it is plain SGD
         return _BUILDERS[self.name](parameters, **options)
 
     def clip(self, parameters: Sequence[Tensor]) -> None:
