@@ -34,22 +34,22 @@ def standardize_input(subject: Subject, evidence: Evidence) -> Change | None:
     """
     graph, changes = subject.graph, []
     for name, value in subject.batch.inputs.items():
-        finite = value[value.isfinite()].double() if value.is_floating_point() else value[:0].double()
-        if not finite.numel() or not bool(finite.std(correction=0)):
+        finite = value[value.isfinite()].double()
+        if not value.is_floating_point() or not finite.numel() or not bool(finite.std(correction=0)):
             continue
         mean, std = finite.mean(), finite.std(correction=0)
-        graph = insert_behind(_with_constants(graph, name, mean, std), name, _standardized)
+        graph = _standardized(graph, name, mean.to(value.dtype), std.to(value.dtype))
         changes.append(f"Subtract {float(mean):.3g} from {name} and divide by {float(std):.3g}.")
     return Change(subject.replace(graph=graph), tuple(changes)) if changes else None
 
 
-def _with_constants(graph: Graph, name: str, mean: Tensor, std: Tensor) -> Graph:
-    constants = {f"{name}.mean": mean.float(), f"{name}.std": std.float()}
-    return graph.replace(constants={**graph.constants, **constants})
+def _standardized(graph: Graph, name: str, mean: Tensor, std: Tensor) -> Graph:
+    middle, scale = graph.fresh(f"{name}.mean"), graph.fresh(f"{name}.std")
 
+    def make(value: str, fresh: str) -> tuple[Node, ...]:
+        return (
+            Node("Sub", (value, middle), (f"{fresh}.centred",), f"{fresh}.centre"),
+            Node("Div", (f"{fresh}.centred", scale), (fresh,), f"{fresh}.scale"),
+        )
 
-def _standardized(value: str, fresh: str) -> tuple[Node, ...]:
-    return (
-        Node("Sub", (value, f"{value}.mean"), (f"{fresh}.centred",), f"{value}.centre"),
-        Node("Div", (f"{fresh}.centred", f"{value}.std"), (fresh,), f"{value}.scale"),
-    )
+    return insert_behind(graph.replace(constants={**graph.constants, middle: mean, scale: std}), name, make)
