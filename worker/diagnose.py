@@ -1,6 +1,5 @@
 """Evidence to findings: every rule judges every seed, and the majority of seeds decides."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from service.contract.report import Coverage, Finding
@@ -36,7 +35,7 @@ def _finding(rule: Rule, answers: Sequence[Answer]) -> Finding | None:
     fired = [answer for answer in answers if isinstance(answer, Observation)]
     if 2 * len(fired) <= len(answers):
         return None
-    ((severity, _),) = Counter(answer.severity for answer in fired).most_common(1)
+    severity = _severity(fired, len(answers))
     shown = next(answer for answer in fired if answer.severity is severity)
     share = len(fired) / len(answers)
     seeds = {"seeds": float(len(answers)), "seeds_showing": float(len(fired))} if len(answers) > 1 else {}
@@ -51,6 +50,12 @@ def _finding(rule: Rule, answers: Sequence[Answer]) -> Finding | None:
         confidence=min(max(shown.confidence * share, 0.0), 1.0),
         docs=f"/v1/rules/{rule.code}",
     )
+
+
+def _severity(fired: Sequence[Observation], seeds: int) -> Severity:
+    """Return the gravest severity that most seeds show, or surpass."""
+    ranks = sorted(_WEIGHT[answer.severity] for answer in fired)
+    return list(_WEIGHT)[ranks[seeds // 2]]
 
 
 def _coverage(rule: Rule, answers: Sequence[Answer], *, fired: bool) -> Coverage:
