@@ -21,7 +21,8 @@ def attention_entropy(sweep: Sweep) -> dict[str, float]:
         weights = sweep.values[node.outputs[0]].detach().double()
         visible = (sweep.values[node.inputs[0]].detach() > MASKED).sum(-1).double()
         rows = visible > 1
-        if weights.dim() > 2 and bool(rows.any()):  # noqa: PLR2004  a head of a classifier has two axes
+        last = node.attributes.get("axis", -1) in {-1, weights.dim() - 1}
+        if last and weights.dim() > 2 and bool(rows.any()):  # noqa: PLR2004  a classifier's head has two axes
             entropy = torch.special.entr(weights).sum(-1)
             found[node.name] = float((entropy[rows] / visible[rows].log()).mean())
     return {name: value for name, value in found.items() if math.isfinite(value)}

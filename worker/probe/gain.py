@@ -138,5 +138,7 @@ def _between(value: Tensor, axis: int) -> float:
 
 
 def _log_ratio(after: float, before: float) -> float:
+    """Return ln of a ratio; 0 where there is none, since infinities (of a mask) stand in one of the values."""
     tiny = 1e-290
-    return math.log(max(after, tiny)) - math.log(max(before, tiny)) if before > 0 else 0.0
+    comparable = 0 < before < math.inf and math.isfinite(after)
+    return math.log(max(after, tiny)) - math.log(max(before, tiny)) if comparable else 0.0

@@ -80,10 +80,10 @@ def _sameness(sweep: Sweep, name: str, node: Node | None) -> tuple[int, bool, bo
     if node is None or node.op not in KERNELS or name not in sweep.path.behind(node.inputs[1]):
         return 0, False, False
     output, kernel = sweep.values[node.outputs[0]].detach(), sweep.values[node.inputs[1]]
-    units = output.shape[1 if node.op in {"Conv", "ConvTranspose"} else -1]
-    axis = _unit_axis(node, kernel)
+    channels = 1 if node.op in {"Conv", "ConvTranspose"} else output.dim() - 1
+    units, axis = output.shape[channels], _unit_axis(node, kernel)
     copies = units > 1 and kernel.shape[axis] == units and bool(kernel.any())
-    if not copies or not _alike(output, 1 if node.op == "Conv" else output.dim() - 1) or not _alike(kernel, axis):
+    if not copies or not _alike(output, channels) or not _alike(kernel, axis):
         return units, False, False
     gradient = sweep.gradients([node.inputs[1]]).get(node.inputs[1])
     return units, True, gradient is None or _alike(gradient, axis)

@@ -71,7 +71,7 @@ def _judge(evidence: Evidence, sign: int, limits: _Limits) -> Answer:
     gain = evidence.gain
     if gain is None:
         return Silence("not_applicable", "fewer than two hidden layers stand in a row, or the run was not finite")
-    if math.isinf(gain.total):
+    if not math.isfinite(gain.total):
         return Silence("could_not_judge", "no finite gradient comes back from the last hidden layer to the first")
     size = sign * gain.rate
     if size < limits.note:
