@@ -25,6 +25,9 @@ def find_nonfinite(sweep: Sweep) -> NonFinite | None:
     for name, parameter in subject.graph.parameters.items():
         if _bad(parameter.value):
             return NonFinite(name, "", "weights", f"the weight {name} itself holds them", _share(parameter.value))
+    if _bad(subject.target):
+        share, samples = _share(subject.target), _samples(subject.target)
+        return NonFinite("target", "", "batch", "the target itself holds them", share, samples)
     if not bool(sweep.loss.isfinite()):
         return _forward(sweep)
     return _backward(sweep)
