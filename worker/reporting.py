@@ -131,11 +131,18 @@ def _healthy(evidence: Evidence) -> str:
     if training is not None and training.converged:
         return "This model comes trained, and nothing speaks against training it on."
     if best is None:
-        return "Nothing speaks against training this model; the batch did not allow a training trial."
+        return "Nothing speaks against training this model, but there was nothing to try: " + _untried(evidence)
     return (
         f"This model trains: {best.optimizer} took the loss from {best.losses[0]:.3g} to {best.lowest:.3g} within "
         f"{len(best.losses)} steps, where the best constant prediction costs {evidence.loss.chance:.3g}."
     )
+
+
+def _untried(evidence: Evidence) -> str:
+    """Say why there was no training trial."""
+    if not evidence.parameters:
+        return "it has no weights to train."
+    return "the batch's targets are all the same."
 
 
 def _outcome(beaten: bool, diverged: bool) -> str:  # noqa: FBT001

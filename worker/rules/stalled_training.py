@@ -1,7 +1,10 @@
 """Finds networks that do not learn their batch, whatever the cause."""
 
+from collections.abc import Sequence
+
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
+from worker.course import Run
 from worker.probe.evidence import Evidence
 from worker.rules import CLEAR, Answer, Observation, Silence, rule
 
@@ -27,18 +30,29 @@ def stalled_training(evidence: Evidence, *, share: float = 0.999) -> Answer:
     """
     training = evidence.training
     if training is None or not training.runs:
-        reason = "the model comes trained" if training and training.converged else "the targets are all the same"
+        untrainable = "the targets are all the same, or no weight is to be trained"
+        reason = "the model comes trained" if training and training.converged else untrainable
         return Silence("could_not_judge" if training and not training.converged else "not_applicable", reason)
     if training.passed:
         return CLEAR
     best = training.best or training.runs[0]
-    names = " nor ".join(dict.fromkeys(run.optimizer for run in training.runs))
     limit = share * evidence.loss.chance
     return Observation(
-        f"Neither {names} got the loss below {limit:.4g}, which is what the best constant prediction costs; after "
-        f"{len(best.losses)} steps it had come to {best.lowest:.4g}.",
+        _sentence(training.runs, best, limit),
         Severity.ERROR if training.failed else Severity.WARNING,
         (Place(node="loss", measured=best.lowest, limit=limit),),
         {"lowest_loss": best.lowest, "chance": evidence.loss.chance, "steps": len(best.losses)},
         1.0 if training.complete else 0.5,
+    )
+
+
+def _sentence(runs: Sequence[Run], best: Run, limit: float) -> str:
+    """Say how far the best run came, or that no step could change anything."""
+    if not best.gradient_norms:
+        return "Training changes nothing here: the loss does not depend on any weight that is to be trained."
+    names = " nor ".join(dict.fromkeys(run.optimizer for run in runs))
+    steps = f"{len(best.losses)} step{'s' if len(best.losses) > 1 else ''}"
+    return (
+        f"Neither {names} got the loss below {limit:.4g}, which is what the best constant prediction costs; after "
+        f"{steps} it had come to {min(best.lowest, best.final):.4g}."
     )
