@@ -3,8 +3,6 @@
 from collections.abc import Collection
 from typing import Final
 
-import torch
-
 from service.contract.words import Symptom, TreatmentKind
 from worker.network.edit import insert_behind
 from worker.network.graph import Graph, Node, Parameter
@@ -16,6 +14,9 @@ from worker.treatments import Change, treatment
 _SMALLEST_BATCH = 16
 CONVOLUTIONS: Final = frozenset({"Conv", "ConvTranspose"})
 _HAS_LAYER_NORM = 17
+"""Opset from which there is LayerNormalization."""
+_HAS_STANDARDIZATION = 9
+"""Opset from which there is MeanVarianceNormalization, which stands in for it before."""
 _SYMPTOMS = {
     Symptom.VANISHING_GRADIENT,
     Symptom.EXPLODING_GRADIENT,
@@ -45,6 +46,8 @@ def layer_norm(subject: Subject, evidence: Evidence) -> Change | None:
     References
         Ba et al. 2016 (arXiv 1607.06450).
     """
+    if subject.graph.opsets.get("", 0) < _HAS_STANDARDIZATION:
+        return None
     return _inserted(subject, "layer norm")
 
 
@@ -91,8 +94,10 @@ def _inserted(subject: Subject, kind: str, skip: Collection[str] = ()) -> Change
 
 
 def _features(graph: Graph, layer: Layer) -> int | None:
-    """Return the layer's number of output features."""
+    """Return the layer's number of output features; None where it has no axis for them."""
     shape = graph.parameters[layer.kernel].value.shape
+    if len(shape) < 2:  # noqa: PLR2004  a vector: one number per sample
+        return None
     if layer.node.op == "Conv":
         return shape[0]
     if layer.node.op == "ConvTranspose":
@@ -103,22 +108,21 @@ def _features(graph: Graph, layer: Layer) -> int | None:
 
 def _with_norm(graph: Graph, layer: Layer, features: int, kind: str) -> Graph:
     stem = graph.fresh(f"{layer.node.name}.{kind.replace(' ', '_')}")
-    convolution = layer.node.op in CONVOLUTIONS
-    axes = graph.parameters[layer.kernel].value.dim() if convolution else 2
-    device = graph.parameters[layer.kernel].value.device
+    convolution, kernel = layer.node.op in CONVOLUTIONS, graph.parameters[layer.kernel].value
+    axes = kernel.dim() if convolution else 2
     batch = kind == "batch norm"
     shape = (features,) if batch or not convolution else (features,) + (1,) * (axes - 2)
     gain, bias = f"{stem}.gain", f"{stem}.bias"
     parameters = {
         **graph.parameters,
-        gain: Parameter(torch.ones(shape, device=device), origin=layer.node.origin),
-        bias: Parameter(torch.zeros(shape, device=device), origin=layer.node.origin),
+        gain: Parameter(kernel.new_ones(shape), origin=layer.node.origin),
+        bias: Parameter(kernel.new_zeros(shape), origin=layer.node.origin),
     }
     constants = dict(graph.constants)
     if batch:
         constants |= {
-            f"{stem}.mean": torch.zeros(features, device=device),
-            f"{stem}.variance": torch.ones(features, device=device),
+            f"{stem}.mean": kernel.new_zeros(features),
+            f"{stem}.variance": kernel.new_ones(features),
         }
 
     def make(value: str, fresh: str) -> tuple[Node, ...]:
