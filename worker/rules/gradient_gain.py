@@ -126,10 +126,9 @@ def _where(worst: Sequence[Segment], gain: Gain, sign: int) -> str:
     if share > 0.5 and len(gain.segments) > 2:  # noqa: PLR2004  one of several is to blame for most of it
         operators = ", ".join(worst[0].operators)
         return f"Most of it happens between {worst[0].start} and {worst[0].end} ({operators})."
-    each = gain.typical / len(gain.segments)
-    return (
-        f"It happens everywhere: the typical layer {'keeps' if sign < 0 else 'makes'} {math.exp(each / 2):.0%} of it."
-    )
+    each = math.exp(gain.typical / len(gain.segments) / 2)
+    does = f"keeps {each:.0%} of it" if sign < 0 else f"multiplies it by {each:.2f}"
+    return f"It happens everywhere: the typical layer {does}."
 
 
 def _place(segment: Segment, limit: float) -> Place:

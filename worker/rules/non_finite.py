@@ -26,7 +26,7 @@ def non_finite(evidence: Evidence) -> Answer:
     found = evidence.nonfinite
     if found is None:
         return CLEAR
-    samples = f"; samples {', '.join(map(str, found.samples))} cause it" if found.samples else ""
+    samples = f"; the first samples at fault: {', '.join(map(str, found.samples))}" if found.samples else ""
     stages = {"batch": "in the batch", "weights": "in the weights", "forward": "on the way forward"}
     operator = f" ({found.op})" if found.op else ""
     return Observation(

@@ -31,7 +31,7 @@ def symmetric_init(evidence: Evidence) -> Answer:
     if not found:
         return CLEAR
     kept = [parameter for parameter in found if parameter.symmetric]
-    how = "and the gradient is the same for each, so training cannot part them" if kept else "and start as one"
+    how = "and the gradient is the same for each, so training cannot part them" if kept else "at the start"
     first = found[0]
     return Observation(
         f"In {len(found)} of {len(layers)} weight layers all units compute the same: the {first.units} units of "
