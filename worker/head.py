@@ -1,5 +1,6 @@
 """The head: which output the loss reads, which loss fits it, and, where the caller gave no target, one to fit."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from service.contract.problem import BatchMismatch
 from service.contract.words import LossName
 from worker.loss import BINARY, CLASSES, Loss, class_axis, class_count
-from worker.network.graph import Graph, stream
+from worker.network.graph import Graph, Node, stream
 
 LAYOUT: Final = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Dropout"})
 """Operators between an activation and the output that leave its values as they are."""
@@ -31,12 +32,18 @@ class Head:
     """Whether the caller named the loss."""
 
 
+def source(graph: Graph, value: str, through: Collection[str]) -> Node | None:
+    """Return the node that a value comes from, through operators of these kinds; None where that is an input."""
+    producers = graph.producers()
+    node = producers.get(value)
+    while node is not None and node.op in through:
+        node = producers.get(node.inputs[0])
+    return node
+
+
 def last_operator(graph: Graph, output: str) -> tuple[str, str, int | None]:
     """Return the operator that gives `output` its range, the value that it reads, and its axis."""
-    producers = graph.producers()
-    node = producers.get(output)
-    while node is not None and node.op in LAYOUT:
-        node = producers.get(node.inputs[0])
+    node = source(graph, output, LAYOUT)
     if node is None:
         return "", output, None
     axis = node.attributes.get("axis")
@@ -69,10 +76,7 @@ def choose(graph: Graph, sample: Tensor, target: Tensor | None, name: LossName, 
 
 def _logits(graph: Graph, output: str, name: LossName) -> str | None:
     """Return the logits that a loss of its own softmax or sigmoid can read, where they have the output's shape."""
-    producers = graph.producers()
-    node = producers.get(output)
-    while node is not None and node.op in COPIES:
-        node = producers.get(node.inputs[0])
+    node = source(graph, output, COPIES)
     if node is None or (node.op, name) not in _TAKES_LOGITS:
         return None
     over_the_batch = node.op == "Softmax" and node.attributes.get("axis") == 0

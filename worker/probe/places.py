@@ -5,41 +5,16 @@ from typing import Final
 
 from torch import Tensor
 
+from worker.network import layers
 from worker.network.graph import Node
+from worker.network.layers import NONLINEAR
 from worker.probe.evidence import Activation, Gradient, PlaceEvidence, Units
 from worker.probe.path import WEIGHTED, Path
 from worker.probe.sweep import Sweep
 from worker.probe.units import RECTIFIERS, dead_units, saturation
 
-ACTIVATIONS: Final = frozenset(
-    {
-        "Relu",
-        "LeakyRelu",
-        "PRelu",
-        "Elu",
-        "Selu",
-        "Celu",
-        "Gelu",
-        "Swish",
-        "Mish",
-        "HardSwish",
-        "Tanh",
-        "Sigmoid",
-        "Softplus",
-    }
-    | {"HardSigmoid", "Softsign", "ThresholdedRelu", "Clip", "Softmax", "LogSoftmax"}
-)
-NORMS: Final = frozenset(
-    {
-        "BatchNormalization",
-        "LayerNormalization",
-        "InstanceNormalization",
-        "GroupNormalization",
-        "RMSNormalization",
-        "LRN",
-    }
-    | {"SimplifiedLayerNormalization", "SkipLayerNormalization"}
-)
+ACTIVATIONS: Final = NONLINEAR | {"Softmax", "LogSoftmax"}
+NORMS: Final = layers.NORMS | {"LRN", "SimplifiedLayerNormalization", "SkipLayerNormalization"}
 JOINS: Final = frozenset({"Add", "Sum", "Concat", "Mul"})
 
 

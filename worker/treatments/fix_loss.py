@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from service.contract.words import LossName, Mode, Symptom, TreatmentKind
-from worker.head import LAYOUT, choose, last_operator
+from worker.head import LAYOUT, choose, last_operator, source
 from worker.network.edit import exchange
 from worker.network.graph import Graph
 from worker.network.run import Program
@@ -58,10 +58,9 @@ def fix_loss(subject: Subject, evidence: Evidence) -> Change | None:
 
 def _without_activation(graph: Graph, output: str) -> Graph:
     """Return the graph with its last operator but reshapes and casts, the head's activation, left out."""
-    producers = graph.producers()
-    node = producers[output]
-    while node.op in LAYOUT:
-        node = producers[node.inputs[0]]
+    node = source(graph, output, LAYOUT)
+    if node is None:
+        return graph
     return exchange(graph, {node.name: replace(node, op="Identity", inputs=node.inputs[:1], attributes={})})
 
 
