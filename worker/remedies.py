@@ -104,10 +104,16 @@ def prescription(before: Examined, chosen: Tried, *, handed_back: bool) -> Presc
     """Return the prescription as the report tells it; `handed_back` where the treated model can be had."""
     return Prescription(
         remedies=tuple(treatment.name for treatment in chosen.treatments),
-        title=" and ".join(treatment.title for treatment in chosen.treatments),
+        title=_joined([treatment.title for treatment in chosen.treatments]),
         trial=summarised(before, chosen),
         treated_model=handed_back,
     )
+
+
+def _joined(titles: Sequence[str]) -> str:
+    """Return titles as one sentence."""
+    first, *others = titles
+    return " and ".join([first, *(title[0].lower() + title[1:] for title in others)])
 
 
 def judged(before: Examined, tried: Tried) -> RemedyStatus:
