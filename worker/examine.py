@@ -24,7 +24,7 @@ from worker.probe.training import LEARNT, Ask
 from worker.remedies import Clinic, prescription
 from worker.stopwatch import Progress, Stopwatch, silent
 from worker.threads import threads_for
-from worker.trial import Bench, Examined, Tried, measured
+from worker.trial import Bench, Examined, Tried, applied_to, measured
 
 STEPS: Final = {Depth.QUICK: 50, Depth.STANDARD: 200, Depth.DEEP: 200}
 """Steps of the training trial."""
@@ -114,10 +114,13 @@ def _treat(
 
 def _prescribe(loaded: Loaded, before: Examined, chosen: Tried | None, treated: Path | None) -> Prescription | None:
     """Write the treated model where one is prescribed and asked for."""
-    model = treated_model(loaded, chosen) if chosen and treated else None
+    if chosen is None:
+        return None
+    change = applied_to(chosen.treatments, before.subjects[0], before.evidences[0])
+    model = treated_model(loaded, change) if change and treated else None
     if model is not None and treated is not None:
         treated.write_bytes(model)
-    return prescription(before, chosen, handed_back=model is not None) if chosen else None
+    return prescription(before, chosen, handed_back=model is not None)
 
 
 def _with_remedies(finding: Finding, remedies: tuple[Remedy, ...]) -> Finding:

@@ -5,21 +5,21 @@ from operator import is_
 from worker.load.subject import Loaded
 from worker.network.export import fits, to_onnx
 from worker.network.graph import Graph
-from worker.trial import Tried
+from worker.treatments import Change
 
 
-def treated_model(loaded: Loaded, chosen: Tried) -> bytes | None:
+def treated_model(loaded: Loaded, change: Change) -> bytes | None:
     """Return the model with the prescribed changes as ONNX, which lists them in its metadata.
 
     None where the model came as JSON, where the changes are not the model's (a learning rate, clipping), or where its
     weights do not fit one file.
     """
-    graph = chosen.after.subjects[0].graph
+    graph = change.subject.graph
     if loaded.format != "onnx" or _same(graph, loaded.subject.graph) or not fits(graph):
         return None
     model = to_onnx(graph.replace(outputs=loaded.graph.outputs))
-    for number, change in enumerate(chosen.changes, 1):
-        model.metadata_props.add(key=f"gradgate.change.{number}", value=change)
+    for number, sentence in enumerate(change.changes, 1):
+        model.metadata_props.add(key=f"gradgate.change.{number}", value=sentence)
     return bytes(model.SerializeToString())
 
 

@@ -46,6 +46,7 @@ class Examined:
     """Subjects, one per seed, with what was measured on them."""
 
     subjects: tuple[Subject, ...]
+    """Empty for treated copies, which are made again where they are needed."""
     evidences: tuple[Evidence, ...]
     findings: tuple[Finding, ...]
 
@@ -117,21 +118,20 @@ class Bench:
         changes: tuple[str, ...] = ()
         subjects = []
         for seed, subject in enumerate(self._redraws()):
-            applied = _apply(treatments, subject, self.before.evidences[min(seed, len(self.before.evidences) - 1)])
+            applied = applied_to(treatments, subject, self.before.evidences[min(seed, len(self.before.evidences) - 1)])
             if applied is None:
                 return None
             subjects.append(applied.subject)
             changes = changes or applied.changes
         after = self._examined(subjects)
-        tried = Tried(tuple(treatments), changes, after)
-        if not self._worth_training(tried):
-            return tried
-        return Tried(tuple(treatments), changes, after, tuple(self._gains(treatments)))
+        tried = Tried(tuple(treatments), changes, replace(after, subjects=()))  # a copy may weigh as much as the model
+        subjects.clear()
+        return replace(tried, gains=tuple(self._gains(treatments))) if self._worth_training(tried) else tried
 
     def confirmed(self, tried: Tried) -> bool:
         """Whether the treatments also pass under seeds that nothing was chosen by."""
         fresh = [subject.redrawn(subject.seed + 1000) for subject in self._redraws()]
-        applied = [_apply(tried.treatments, subject, self.before.evidences[0]) for subject in fresh]
+        applied = [applied_to(tried.treatments, subject, self.before.evidences[0]) for subject in fresh]
         subjects = [change.subject for change in applied if change is not None]
         return len(subjects) == len(fresh) and self._examined(subjects).verdict is not Verdict.FAIL
 
@@ -154,7 +154,7 @@ class Bench:
         """Yield how much lower the treated arm's log loss ends, seed by seed."""
         for pair in range(PAIRS):
             base, evidence = self._pair(pair)
-            treated = _apply(treatments, base, evidence)
+            treated = applied_to(treatments, base, evidence)
             if treated is None or self._deadline.passed:
                 return
             yield self._untreated(pair) - log_loss(treated.subject, pair, self._deadline)
@@ -196,7 +196,7 @@ def summarised(before: Examined, tried: Tried) -> Trial:
     return Trial(
         before=_figures(before.evidences[0]),
         after=_figures(tried.after.evidences[0]) | ({"log_loss_gain": mean(tried.gains)} if tried.gains else {}),
-        seeds=len(tried.gains) or len(tried.after.subjects),
+        seeds=len(tried.gains) or len(tried.after.evidences),
         steps=STEPS if tried.gains else _steps(tried.after.evidences[0]),
         p_value=tried.p_value,
     )
@@ -223,7 +223,8 @@ def _figures(evidence: Evidence) -> dict[str, float]:
     return found
 
 
-def _apply(treatments: Sequence[Treatment], subject: Subject, evidence: Evidence) -> Change | None:
+def applied_to(treatments: Sequence[Treatment], subject: Subject, evidence: Evidence) -> Change | None:
+    """Return a copy with the treatments applied one behind the other; None where one has nothing to change."""
     changes: list[str] = []
     for treatment in treatments:
         change = treatment.apply(subject, evidence)
