@@ -65,23 +65,35 @@ class Optimizer:
             _clip_adaptively(parameters, self.clipping.limit)
 
     def first_update_ratios(self, values: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> dict[str, float]:
-        """Return, per parameter, the norm of the first step by the norm of the weight, from a real step on copies."""
-        names = [name for name in gradients if name in values]
-        copies = [values[name].detach().float().clone().requires_grad_() for name in names]
-        for copy, name in zip(copies, names, strict=True):
-            copy.grad = gradients[name].detach().float().clone()
-        if not copies:
-            return {}
-        self.clip(copies)
-        self.build(copies).step()
-        pairs = zip(copies, (values[name] for name in names), names, strict=True)
-        ratios = {name: _ratio(copy.detach() - old, old) for copy, old, name in pairs}
+        """Return, per parameter, the norm of the first step by the norm of the weight, from a real step on a copy.
+
+        One copy at a time: an optimizer's state weighs as much as the weights again.
+        """
+        shrink = self._shrink(gradients)
+        steps = {name: self._first_step(values[name], gradients[name] * shrink) for name in gradients if name in values}
+        ratios = {name: _ratio(step, values[name]) for name, step in steps.items()}
         return {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio)}
 
+    def _first_step(self, value: Tensor, gradient: Tensor) -> float:
+        """Return the norm of the first step."""
+        copy = value.detach().float().clone().requires_grad_()
+        copy.grad = gradient.detach().float()
+        if self.clipping is not None and self.clipping.kind != "norm":
+            self.clip([copy])
+        self.build([copy]).step()
+        return float((copy.detach() - value).norm())
 
-def _ratio(step: Tensor, weight: Tensor) -> float:
-    norm = float(weight.detach().double().norm())
-    return float(step.double().norm()) / norm if norm > 0 else math.inf
+    def _shrink(self, gradients: Mapping[str, Tensor]) -> float:
+        """Return what clipping by the whole gradient's norm multiplies it by."""
+        if self.clipping is None or self.clipping.kind != "norm" or not gradients:
+            return 1.0
+        norm = float(torch.stack([gradient.detach().norm() for gradient in gradients.values()]).norm())
+        return min(1.0, self.clipping.limit / norm) if norm > 0 else 1.0
+
+
+def _ratio(step: float, weight: Tensor) -> float:
+    norm = float(weight.detach().norm())
+    return step / norm if norm > 0 else math.inf
 
 
 def _clip_adaptively(parameters: Sequence[Tensor], limit: float) -> None:
