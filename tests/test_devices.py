@@ -37,8 +37,8 @@ def test_a_healthy_network_passes_on_every_device(name: str, device: str, tmp_pa
 
 
 def test_a_sick_network_is_found_and_cured_on_every_device(device: str, tmp_path: Path) -> None:
-    layers = [{"kind": "dense", "units": 32, "init": "xavier_normal"}, {"kind": "sigmoid"}] * 10
-    report = examine(described(tmp_path, {"shape": [8]}, layers), None, Options(seeds=1, steps=60), device=device)
+    layers = [{"kind": "dense", "units": 32, "init": "xavier_normal"}, {"kind": "sigmoid"}] * 16
+    report = examine(described(tmp_path, {"shape": [8]}, layers), None, Options(seeds=1), device=device)
     assert report.verdict is Verdict.FAIL
     assert report.findings[0].code == "GRD01"
     assert report.prescription is not None

@@ -25,7 +25,7 @@ def written(folder: Path, layers: int, activation: str, init: str) -> Path:
 def test_the_treated_model_is_valid_says_what_was_changed_and_passes(tmp_path: Path) -> None:
     vanishing = written(tmp_path, 12, "sigmoid", "xavier_normal")
     treated = tmp_path / "treated.onnx"
-    report = examine(vanishing, None, Options(steps=60), treated=treated)
+    report = examine(vanishing, None, Options(), treated=treated)
     assert report.verdict is Verdict.FAIL
     assert report.prescription is not None
     assert report.prescription.treated_model

@@ -13,7 +13,7 @@ from tests.probe.subjects import dense, described
 from worker.probe.measure import probe
 from worker.remedies import judged
 from worker.treatments import treatments
-from worker.trial import PAIRS, Examined, Tried
+from worker.trial import PAIRS, Examined, Tried, summarised
 
 HELPS = {RemedyStatus.RECOMMENDED, RemedyStatus.WORKS}
 CURES = {
@@ -233,7 +233,7 @@ def test_bounds_and_p_value_are_those_of_students_test() -> None:
     assert found.p_value == pytest.approx(0.000183, abs=2e-6)
 
 
-def test_gains_that_are_all_the_same_need_no_test() -> None:
-    assert tried(state(), [0.0] * 5).p_value == 1.0
-    assert tried(state(), [0.3] * 5).p_value == 0.0
+def test_gains_that_are_all_the_same_are_one_run_and_prove_nothing_more() -> None:
+    assert tried(state(), [0.3] * 5).p_value is None
+    assert summarised(state(), tried(state(), [0.3] * 5)).seeds == 1
     assert tried(state(), [0.3]).p_value is None

@@ -84,10 +84,8 @@ class Tried:
     @property
     def p_value(self) -> float | None:
         """One-sided p of the gains being no more than nothing."""
-        if len(self.gains) < 2:  # noqa: PLR2004  a test needs two
+        if len(set(self.gains)) < 2:  # noqa: PLR2004  a test needs two; equal ones are one run told five times
             return None
-        if len(set(self.gains)) == 1:
-            return 0.0 if self.gains[0] > 0 else 1.0
         return float(stats.ttest_1samp(self.gains, 0, alternative="greater").pvalue)
 
     @property
@@ -196,7 +194,7 @@ def summarised(before: Examined, tried: Tried) -> Trial:
     return Trial(
         before=_figures(before.evidences[0]),
         after=_figures(tried.after.evidences[0]) | ({"log_loss_gain": mean(tried.gains)} if tried.gains else {}),
-        seeds=len(tried.gains) or len(tried.after.evidences),
+        seeds=len(set(tried.gains)) or len(tried.after.evidences),
         steps=STEPS if tried.gains else _steps(tried.after.evidences[0]),
         p_value=tried.p_value,
     )

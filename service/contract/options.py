@@ -35,8 +35,11 @@ class Options(Contract):
     seeds: int | None = Field(default=None, ge=1, le=10)
     """How often random initialisation is redrawn; 3 for a description without weights, 1 for ONNX."""
     steps: int | None = Field(default=None, ge=1, le=2000)
-    """Steps of the training trial; 200 by default, 50 where `depth` is `quick`."""
+    """Steps of the training trial; 200 by default, 50 where `depth` is `quick`.  A trial of fewer than 200 only
+    warns.
+    """
     precision: Precision = Precision.FLOAT32
+    """The number format that training will use; recorded, but no rule reads it yet."""
     treat: bool = True
     """Whether treatments are tried."""
     time_limit_s: float = Field(default=120, gt=0, le=3600, allow_inf_nan=False)

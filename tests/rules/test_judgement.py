@@ -50,7 +50,7 @@ def run(**given: Any) -> Run:  # noqa: ANN401
 
 
 def training(*runs: Run, **given: Any) -> Training:  # noqa: ANN401
-    return Training(**{"runs": runs, "steps": 10, "complete": True, "converged": False, "judged": True, **given})
+    return Training(**{"runs": runs, "steps": 200, "complete": True, "converged": False, "judged": True, **given})
 
 
 FAILED, PASSED = training(run()), training(run(beaten=True))
@@ -136,7 +136,8 @@ def test_half_of_the_weights_without_gradient_is_a_certainty() -> None:
     assert severity("GRD03", with_states("live", "dead", "unused", "unused")) is ERROR
     for state in ("gated", "faint", "unused"):
         assert severity("GRD03", with_states("live", state)) is None
-    assert status("GRD03", with_states("unused")) == "not_applicable"
+    assert severity("GRD03", with_states("unused", "unused")) is ERROR, "nothing reaches the loss"
+    assert status("GRD03", with_states()) == "not_applicable"
 
 
 def with_loss(**given: Any) -> Evidence:  # noqa: ANN401
@@ -173,6 +174,7 @@ def test_a_softmax_over_one_unit_is_a_certainty() -> None:
 def test_training_that_beats_no_constant_rejects_if_it_had_its_steps() -> None:
     assert severity("TRN02", replace(HEALTHY, training=FAILED)) is ERROR
     assert severity("TRN02", replace(HEALTHY, training=training(run(), complete=False))) is WARNING
+    assert severity("TRN02", replace(HEALTHY, training=training(run(), steps=199))) is WARNING
     assert severity("TRN02", replace(HEALTHY, training=training(run(), run(beaten=True)))) is None
     assert status("TRN02", replace(HEALTHY, training=training(converged=True))) == "not_applicable"
     assert status("TRN02", replace(HEALTHY, training=training(judged=False))) == "could_not_judge"
@@ -192,6 +194,20 @@ def test_a_declared_rate_that_diverges_rejects_only_if_another_learns() -> None:
 def test_inputs_beyond_a_decade_and_a_half_from_one_are_out_of_scale(rms: float, expected: Severity | None) -> None:
     given = InputEvidence("x", rms, 0.0, rms, 0.0, 0.0)
     assert severity("INP01", replace(HEALTHY, inputs=(given,))) is expected
+
+
+@pytest.mark.parametrize(
+    ("rate", "best", "expected"),
+    [(0.1, 0.05, None), (0.1, 1.0, INFO), (0.1, 6.5, WARNING), (0.1, None, None)],
+)
+def test_a_declared_rate_that_is_too_small_is_told_by_how_much(
+    rate: float, best: float | None, expected: Severity | None
+) -> None:
+    slow, fair = run(declared=True, learning_rate=rate), run(beaten=True, learning_rate=best or 1.0)
+    trial = training(slow, fair, stable_learning_rate=best)
+    assert severity("TRN03", replace(HEALTHY, training=trial)) is expected
+    learnt = training(run(declared=True, beaten=True, learning_rate=rate), stable_learning_rate=best)
+    assert severity("TRN03", replace(HEALTHY, training=learnt)) is None
 
 
 @pytest.mark.parametrize(

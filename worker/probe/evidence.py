@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 
 from worker.course import Run
 
+TELLING_STEPS = 200
+"""Steps from which a training trial that fails proves something: after 50, two of five networks that fail still
+learn.
+"""
+
 
 @dataclass(frozen=True)
 class Activation:
@@ -221,8 +226,8 @@ class Training:
 
     @property
     def failed(self) -> bool:
-        """Whether every way of training was given its steps and none beat the best constant prediction."""
-        return self.judged and self.complete and not self.passed
+        """Whether every way of training was given its steps, and enough of them, and none beat the best constant."""
+        return self.judged and self.complete and self.steps >= TELLING_STEPS and not self.passed
 
     @property
     def best(self) -> Run | None:

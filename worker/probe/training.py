@@ -77,7 +77,7 @@ def _runs(subject: Subject, trainer: Trainer, ask: Ask, deadline: Deadline) -> I
         yield trainer.run(usual, ask.steps, seed, deadline.share(0.4), declared=True, goal=ask.goal)
     if settings.learning_rate is not None or settings.optimizer is not None:
         yield _at_best_rate(subject, trainer, usual.name, ask, deadline)
-    plain = subject.replace(settings=replace(subject.settings, clipping=None, momentum=None))
+    plain = subject.replace(settings=replace(subject.settings, clipping=None, momentum=None, weight_decay=0.0))
     adam = declared_optimizer(plain, OptimizerName.ADAM, USUAL_RATE)
     yield trainer.run(adam, ask.steps, seed, deadline.share(0.6), goal=ask.goal)
     yield _at_best_rate(plain, trainer, OptimizerName.SGD, ask, deadline)

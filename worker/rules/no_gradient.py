@@ -28,8 +28,10 @@ def no_gradient(evidence: Evidence, *, share: float = 0.5) -> Answer:
         return Silence("could_not_judge", "the gradient is not finite; see NUM01")
     reached = [parameter for parameter in evidence.parameters if parameter.state != "unused"]
     dead = [parameter for parameter in reached if parameter.state == "dead"]
+    if not evidence.parameters:
+        return Silence("not_applicable", "the model has no parameters that training changes")
     if not reached:
-        return Silence("not_applicable", "the model has no parameters on the path to the loss")
+        return _cut_off(evidence)
     if not dead:
         return CLEAR
     lost = sum(parameter.count for parameter in dead) / sum(parameter.count for parameter in reached)
@@ -39,6 +41,17 @@ def no_gradient(evidence: Evidence, *, share: float = 0.5) -> Answer:
         weigh(evidence, certain=lost >= share),
         tuple(Place(node=p.node, origin=p.origin, parameter=p.name, measured=0, limit=0) for p in dead[:SHOWN_PLACES]),
         {"share": lost, "parameters": len(dead)},
+    )
+
+
+def _cut_off(evidence: Evidence) -> Observation:
+    first = evidence.parameters[:SHOWN_PLACES]
+    return Observation(
+        f"None of the {len(evidence.parameters)} parameters has a differentiable path to the loss; an operator without "
+        "a gradient stands between.",
+        weigh(evidence, certain=True),
+        tuple(Place(node=p.node, origin=p.origin, parameter=p.name, measured=0, limit=0) for p in first),
+        {"share": 1.0, "parameters": len(evidence.parameters)},
     )
 
 

@@ -1,0 +1,41 @@
+"""Finds declared settings under which the batch is not learnt though it could be."""
+
+from service.contract.report import Place
+from service.contract.words import Severity, Symptom
+from worker.probe.evidence import Evidence
+from worker.rules import CLEAR, Answer, Observation, Silence, rule
+
+
+@rule("TRN03", Symptom.SLOW_LEARNING_RATE, order=50, aliases=["learning rate too low"])
+def slow_learning_rate(evidence: Evidence, *, factor: float = 64.0) -> Answer:
+    """Training hardly moves at the learning rate that is meant to be used.
+
+    What it measures
+        A run of the training trial under the declared optimizer and rate that does not learn the batch, though the same
+        optimizer learns it at the best rate of a range test.  A declared rate under a 64th of that warns.
+
+    Why it matters
+        Steps that small are GPU-hours spent on standing still.
+
+    When it is wrong
+        Fine-tuning takes small steps on purpose, and a schedule may start low; so a rate that is only somewhat
+        small is a note.
+
+    References
+        Smith 2017 (arXiv 1506.01186): the learning-rate range test.
+    """
+    training = evidence.training
+    run = next((run for run in training.runs if run.declared), None) if training else None
+    if training is None or run is None:
+        return Silence("not_applicable", "no learning rate was declared, or nothing was trained")
+    best = training.stable_learning_rate
+    if run.beaten or run.diverged or best is None or best <= run.learning_rate:
+        return CLEAR
+    share = best / run.learning_rate
+    return Observation(
+        f"At the declared rate of {run.learning_rate:g} with {run.optimizer} the loss went from {run.losses[0]:.4g} to "
+        f"{run.final:.4g} in {len(run.losses)} steps, and the batch was not learnt. At {best:g} it is.",
+        Severity.WARNING if share > factor else Severity.INFO,
+        (Place(node="optimizer", measured=run.learning_rate, limit=best / factor),),
+        {"learning_rate": run.learning_rate, "best_learning_rate": best, "final_loss": run.final},
+    )
