@@ -158,6 +158,27 @@ def test_classes_that_are_no_whole_numbers_are_refused_with_the_value() -> None:
         chosen(build([DENSE]), CLASSES + 0.5, LossName.CROSS_ENTROPY)
 
 
+@pytest.mark.parametrize("name", [LossName.BCE, LossName.BCE_WITH_LOGITS])
+def test_targets_beyond_0_and_1_are_refused_where_a_loss_takes_probabilities(name: LossName) -> None:
+    with pytest.raises(BatchMismatch, match=rf"{name} takes targets from 0 to 1; the target holds 1\.5"):
+        chosen(build([ONE]), 1.5 * BITS.float(), name)
+
+
+def test_one_hot_integers_are_taken_as_shares() -> None:
+    rows = torch.nn.functional.one_hot(CLASSES)
+    head = chosen(build([DENSE, kind("softmax")]), rows)
+    assert head.loss.name is LossName.CROSS_ENTROPY
+    assert torch.equal(head.target, rows.float())
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 1, 1)])
+def test_classes_of_images_of_one_pixel_are_read_in_any_layout(shape: tuple[int, ...]) -> None:
+    graph = build([{"kind": "conv2d", "filters": 3, "kernel": 4}, kind("softmax")], (2, 4, 4))
+    head = chosen(graph, CLASSES.reshape(shape))
+    assert head.loss.name is LossName.CROSS_ENTROPY
+    assert torch.equal(head.target, CLASSES.reshape(6, 1, 1))
+
+
 def test_the_last_operator_is_found_behind_what_only_moves_numbers() -> None:
     graph = ended(ended(build([DENSE, kind("tanh")]), "Identity"), "Flatten")
     graph = graph.replace(nodes=tuple(_distinct(graph.nodes)))

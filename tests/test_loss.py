@@ -109,6 +109,19 @@ def test_classes_lie_on_the_second_axis_or_on_the_last(
     assert class_count(output, classes) == 3
 
 
+@pytest.mark.parametrize("shape", [(7, 3), (7, 4, 3), (7, 3, 4, 2)])
+def test_one_hot_targets_cost_what_their_classes_cost(shape: tuple[int, ...]) -> None:
+    """Of sequences the last axis counts classes, of images the second: in the loss and in its chance level alike."""
+    axis = 1 if len(shape) == 4 else len(shape) - 1
+    output = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    positions = [size for index, size in enumerate(shape) if index != axis]
+    classes = torch.randint(3, positions, generator=torch.Generator().manual_seed(2))
+    rows = functional.one_hot(classes, 3).float().movedim(-1, axis)
+    loss = Loss(LossName.CROSS_ENTROPY)
+    torch.testing.assert_close(loss(output, rows), loss(output, classes))
+    assert loss.chance(rows) == pytest.approx(loss.chance(classes))
+
+
 def test_a_column_is_compared_with_a_row_element_by_element() -> None:
     output, target = torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([1.0, 2.0, 3.0])
     assert float(Loss(LossName.MSE)(output, target)) == pytest.approx(1 / 3)

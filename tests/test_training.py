@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from service.contract.options import Clipping
 from service.contract.words import LossName, OptimizerName
-from tests.probe.subjects import chain, dense, described, tensors
+from tests.probe.subjects import by_hand, chain, dense, described, node, normal, tensors
 from worker.budget import Deadline
 from worker.optimizers import Optimizer
 from worker.probe.evidence import Run
@@ -107,6 +107,35 @@ def test_a_small_batch_is_taken_whole() -> None:
     subject = described(SMALL, size=LARGEST_STEP)
     measured = run(subject, sgd(0.0), 3)
     assert measured.losses == pytest.approx([float(sweep(subject).loss.detach())] * 3)
+
+
+def test_nesterov_without_momentum_is_plain_gradient_descent() -> None:
+    subject = described(SMALL)
+    still = run(subject, Optimizer(OptimizerName.NESTEROV, 0.1, momentum=0.0))
+    assert still.losses == run(subject, sgd(0.1)).losses
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_a_run_of_fewer_steps_than_are_averaged_still_has_a_lowest_loss(steps: int) -> None:
+    measured = run(described(SMALL), sgd(0.01), steps)
+    assert len(measured.losses) == steps
+    assert measured.lowest == pytest.approx(sum(measured.losses) / steps)
+
+
+def test_a_batch_is_taken_whole_where_an_input_counts_something_else_than_samples() -> None:
+    size = 2 * LARGEST_STEP
+    nodes = [node("ReduceMean", "c axes", "m", keepdims=1), node("Add", "x m", "s"), node("MatMul", "s w", "y")]
+    inputs, axes = {"x": normal(size, 5), "c": normal(7, 5, seed=1)}, {"axes": torch.tensor([0])}
+    subject = by_hand(nodes, {"w": normal(5, 3)}, inputs, constants=axes)
+    measured = run(subject, sgd(0.0), 3)
+    assert measured.losses == pytest.approx([float(sweep(subject).loss.detach())] * 3)
+
+
+def test_float64_inputs_train_as_float32_ones() -> None:
+    subject = described(SMALL)
+    doubled = {name: value.double() for name, value in subject.batch.inputs.items()}
+    wide = subject.replace(batch=replace(subject.batch, inputs=doubled))
+    assert run(wide, sgd(0.1)).losses == pytest.approx(run(subject, sgd(0.1)).losses, rel=1e-5)
 
 
 def test_an_absurd_rate_is_seen_to_diverge_and_a_fair_one_to_learn() -> None:

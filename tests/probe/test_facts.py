@@ -82,6 +82,26 @@ def test_a_classifiers_softmax_is_no_attention() -> None:
     assert probe(subject).attention == {}
 
 
+@pytest.mark.parametrize(
+    ("shape", "opset", "axis", "width"),
+    [
+        ((5, 1, 1), 22, {"axis": 1}, 5),
+        ((1, 1, 5), 22, {}, 5),
+        ((5, 1, 1), 22, {}, 1),
+        ((1,), 22, {"axis": 1}, 1),
+        ((5, 2, 3), 12, {}, 30),
+        ((5, 2, 3), 12, {"axis": 2}, 6),
+    ],
+)
+def test_a_softmax_is_as_wide_as_the_numbers_that_share_its_sum(
+    shape: tuple[int, ...], opset: int, axis: dict[str, int], width: int
+) -> None:
+    nodes = [node("Mul", "x w", "a"), node("Softmax", "a", "y", **axis)]
+    subject = by_hand(nodes, {"w": torch.ones(1)}, {"x": normal(4, *shape)})
+    old = subject.replace(graph=subject.graph.replace(opsets={"": opset}))
+    assert probe(old).loss.head_width == width
+
+
 def test_places_are_weights_activations_norms_and_joins_in_forward_order() -> None:
     block = {"kind": "residual", "layers": [dense(16), {"kind": "batch_norm"}, RELU]}
     places = probe(described([dense(16), block, {"kind": "dropout", "rate": 0.1}, dense(4)])).places

@@ -96,6 +96,15 @@ def test_a_batch_that_is_not_finite_is_named_with_its_samples(value: float) -> N
     assert (origin.node, origin.stage, origin.samples) == ("input", "batch", (3, 7))
 
 
+def test_a_target_that_is_not_finite_is_named_with_its_samples() -> None:
+    subject = described(chain(1, dense(8), {"kind": "relu"}))
+    target = subject.target.clone()
+    target[[2, 5], 1] = math.nan
+    origin = found(subject.replace(batch=Batch(subject.batch.inputs, target)))
+    assert (origin.node, origin.stage, origin.samples) == ("target", "batch", (2, 5))
+    assert origin.share == pytest.approx(2 / target.numel())
+
+
 def test_a_weight_that_is_not_finite_is_named() -> None:
     subject = described([dense(8, name="fc"), {"kind": "relu"}, dense(4)])
     kernel = subject.graph.parameters["fc.kernel"].value.clone()

@@ -160,6 +160,15 @@ def test_a_constant_convolution_is_symmetric_and_a_drawn_one_is_not() -> None:
         assert (kernel.units, kernel.identical) == (5, expected)
 
 
+def test_copies_of_a_transposed_convolution_are_seen_and_drawn_kernels_are_none() -> None:
+    nodes = [node("ConvTranspose", "x c", "h"), node("Relu", "h", "a"), node("ConvTranspose", "a d", "y")]
+    inputs, copied = {"x": normal(16, 4, 3, 3)}, normal(4, 1, 3, 3).expand(4, 6, 3, 3).clone()
+    same = normal(1, 1, 3, 3).expand(6, 1, 3, 3).clone()
+    first = by_name(probe(by_hand(nodes, {"c": copied, "d": same}, inputs)))["c"]
+    assert (first.units, first.identical, first.symmetric) == (6, True, True)
+    assert not by_name(probe(by_hand(nodes, {"c": normal(4, 6, 3, 3), "d": same}, inputs)))["c"].identical
+
+
 def subjects() -> dict[str, Subject]:
     norm = {"kind": "batch_norm"}
     shut = dense(8, {"kernel": "he_normal", "bias": {"law": "constant", "value": -30}})

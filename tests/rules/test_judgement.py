@@ -1,17 +1,23 @@
 """Rules on evidence made up for them: where each begins to speak, how grave it is, and when it holds its tongue."""
 
 import math
+import re
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import pytest
 
 from service.contract.words import LossName, Severity
 from tests.probe.subjects import chain, dense, described
+from worker.budget import Deadline
 from worker.course import Run
+from worker.diagnose import diagnose
 from worker.probe.evidence import Evidence, Gain, InputEvidence, RecurrentGain, Segment, Training, Units
 from worker.probe.measure import probe
+from worker.probe.training import Ask
 from worker.rules import HEADINGS, Answer, Observation, Silence, rules
+from worker.trial import measured
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 HEALTHY: Evidence = probe(described(chain(3, dense(32), {"kind": "relu"})))
@@ -108,8 +114,10 @@ def test_without_two_layers_in_a_row_there_is_no_gain_to_judge(code: str) -> Non
     assert status(code, replace(HEALTHY, gain=None)) == "not_applicable"
 
 
-def test_a_gain_of_minus_infinity_is_left_to_other_rules() -> None:
-    assert status("GRD01", gained(-math.inf, -math.inf, -math.inf)) == "could_not_judge"
+@pytest.mark.parametrize("code", ["GRD01", "GRD02"])
+@pytest.mark.parametrize("total", [-math.inf, math.inf, math.nan])
+def test_a_gain_that_is_not_finite_is_left_to_other_rules(code: str, total: float) -> None:
+    assert status(code, gained(total, total, total)) == "could_not_judge"
 
 
 def with_units(samples: int, dead: float, excess: float) -> Evidence:
@@ -186,6 +194,42 @@ def test_a_declared_rate_that_diverges_rejects_only_if_another_learns() -> None:
     assert severity("TRN01", replace(HEALTHY, training=tamed)) is ERROR
     assert status("TRN01", replace(HEALTHY, training=training(wild))) == "could_not_judge"
     assert status("TRN01", replace(HEALTHY, training=PASSED)) == "not_applicable"
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ((ERROR, WARNING, WARNING), WARNING),
+        ((ERROR, ERROR, WARNING), ERROR),
+        ((ERROR, WARNING, None), WARNING),
+        ((ERROR, ERROR, None), ERROR),
+        ((ERROR, WARNING), WARNING),
+        ((ERROR, None, None), None),
+    ],
+)
+def test_a_finding_is_as_grave_as_most_seeds_show_it_in_any_order(
+    shown: tuple[Severity | None, ...], expected: Severity | None
+) -> None:
+    states = {ERROR: ("live", "dead"), WARNING: ("live", "live", "dead"), None: ("live",)}
+    for order in permutations(shown):
+        findings, _ = diagnose([with_states(*states[each]) for each in order])
+        assert next((each.severity for each in findings if each.code == "GRD03"), None) is expected
+
+
+def test_training_that_can_change_nothing_is_told_as_that() -> None:
+    answer = judge("TRN02", replace(HEALTHY, training=training(run(gradient_norms=()))))
+    assert isinstance(answer, Observation)
+    assert "does not depend on any weight" in answer.explanation
+
+
+def test_a_trial_of_four_steps_ends_in_a_finite_sentence() -> None:
+    evidence = measured(described(chain(3, dense(32), {"kind": "relu"})), Ask(4), Deadline.after(1e9))
+    assert evidence.training is not None
+    slow = [replace(each, beaten=False) for each in evidence.training.runs]
+    answer = judge("TRN02", replace(evidence, training=replace(evidence.training, runs=tuple(slow))))
+    assert isinstance(answer, Observation)
+    assert re.search(r"after 4 steps it had come to \d", answer.explanation)
+    assert all(map(math.isfinite, answer.evidence.values()))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -183,6 +184,23 @@ def test_batch_norm_is_not_put_before_fewer_than_sixteen_samples() -> None:
     few, enough = described(layers, size=15), described(layers, size=16)
     assert treatments["batch-norm"].apply(few, probe(few)) is None
     assert treatments["batch-norm"].apply(enough, probe(enough)) is not None
+
+
+def test_no_norm_is_put_behind_a_layer_of_one_number_per_sample() -> None:
+    nodes = [node("MatMul", "x w", "h"), node("Sigmoid", "h", "s"), node("Mul", "s g", "y")]
+    vector = by_hand(nodes, {"w": normal(16), "g": normal(1)}, {"x": normal(64, 16)})
+    for name in ("layer-norm", "batch-norm"):
+        assert treatments[name].apply(vector, probe(vector)) is None
+
+
+@pytest.mark.parametrize(("opset", "stands"), [(8, False), (9, True), (16, True), (17, True)])
+def test_layer_norm_stands_only_in_files_whose_opset_can_say_it(opset: int, stands: bool) -> None:  # noqa: FBT001
+    subject = described(chain(2, dense(12), RELU))
+    old = subject.replace(graph=subject.graph.replace(opsets={"": opset}))
+    change = treatments["layer-norm"].apply(old, probe(old))
+    assert (change is not None) is stands
+    for added in change.subject.graph.nodes if change else ():
+        assert onnx.defs.get_schema(added.op, opset, "").since_version <= opset
 
 
 @pytest.mark.parametrize("name", list(treatments))

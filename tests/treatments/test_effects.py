@@ -6,12 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.probe.subjects import chain, dense, described
+from service.contract.words import LossName
+from tests.probe.subjects import by_hand, chain, dense, described, normal
+from worker.loss import Loss
 from worker.network.graph import Graph, Node
+from worker.network.run import Program
 from worker.probe.evidence import Gain
 from worker.probe.measure import probe
 from worker.probe.sweep import sweep
-from worker.subject import Subject
+from worker.subject import Batch, Subject
 from worker.treatments import treatments
 
 RELU = {"kind": "relu"}
@@ -165,3 +168,33 @@ def _rewired(graph: Graph, start: tuple[Node, ...], rest: list[Node], old: str) 
     first, *others = rest
     inputs = tuple("product" if value == old else value for value in first.inputs)
     return graph.replace(nodes=(*start, Node(first.op, inputs, first.outputs, first.name, first.attributes), *others))
+
+
+def test_inputs_are_standardized_whatever_names_the_network_has_taken() -> None:
+    nodes = [
+        Node("Mul", ("x", "x.std"), ("x.treated",), "x.treated.centre"),
+        Node("Mul", ("x.treated", "x.mean"), ("x.treated.centred",), "x.treated.scale"),
+        Node("MatMul", ("x.treated.centred", "w"), ("y",), "y"),
+    ]
+    taken = {"x.mean": torch.full((16,), 2.0), "x.std": torch.full((16,), 3.0), "w": normal(16, 4)}
+    before = by_hand(nodes, taken, {"x": 100 + 30 * normal(64, 16)})
+    after = treated("standardize-input", before).graph
+    for names in ([node.name for node in after.nodes], [value for node in after.nodes for value in node.outputs]):
+        assert len(set(names)) == len(names)
+    x = before.batch.inputs["x"]
+    expected = ((x - x.mean()) / x.std(correction=0) * 6) @ taken["w"]
+    torch.testing.assert_close(Program(after).run({"x": x})["y"], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_fix_loss_leaves_out_a_softmax_over_one_unit_and_keeps_the_flatten_behind_it() -> None:
+    nodes = [
+        Node("Conv", ("x", "w"), ("z",), "z"),
+        Node("Softmax", ("z",), ("s",), "s", {"axis": 1}),
+        Node("Flatten", ("s",), ("y",), "y"),
+    ]
+    inputs, bits = {"x": normal(64, 3, 4, 4)}, torch.arange(64).reshape(64, 1) % 2
+    before = by_hand(nodes, {"w": normal(1, 3, 4, 4)}, inputs)
+    after = treated("fix-loss", before.replace(batch=Batch(inputs, bits.float()), loss=Loss(LossName.BCE)))
+    expected = (inputs["x"] * normal(1, 3, 4, 4)).sum((1, 2, 3)).unsqueeze(1)
+    torch.testing.assert_close(Program(after.graph).run(inputs)[after.output], expected, rtol=1e-4, atol=1e-4)
+    assert after.loss.name is LossName.BCE_WITH_LOGITS
