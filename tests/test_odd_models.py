@@ -38,6 +38,7 @@ from tests.odd_models import (
     normal,
     odd,
     one_hot,
+    weights,
     x,
 )
 from worker.examine import examine
@@ -137,6 +138,15 @@ GRAPHS = {
     "a weight for another output": odd(TWO, x(target=CLASSES), output="z", reads=CROSS_ENTROPY),
     "attention under an infinite mask": odd(ATTENTION, x(SIZE, 5, 8, target=CLASSES), reads=CROSS_ENTROPY),
     "a recurrent layer": odd(RNN, x(SIZE, 7, 6, target=CLASSES), reads=CROSS_ENTROPY),
+    "float64 throughout": odd(
+        graph(
+            "(double[N,6] x) => (double[N,3] y)",
+            "h = Gemm(x, w1, b1) a = Relu(h) y = Gemm(a, w2, b2)",
+            {name: each.astype(float) for name, each in weights().items()},
+        ),
+        {"x": normal(SIZE, 6).astype(float), "target": CLASSES},
+        reads=CROSS_ENTROPY,
+    ),
     "a value read twice": odd(dense(hidden="Mul(h, h)"), x(target=CLASSES), reads=CROSS_ENTROPY),
     "a head alone": odd(described(LAYER)),
     "an unknown field": odd(described({**LAYER, "trainable": False}), None, Invalid),

@@ -102,6 +102,13 @@ def test_a_softmax_is_as_wide_as_the_numbers_that_share_its_sum(
     assert probe(old).loss.head_width == width
 
 
+def test_a_softmax_over_another_axis_than_the_last_is_no_attention() -> None:
+    for axis, seen in ((1, set()), (2, {"s"}), (-1, {"s"})):
+        nodes = [node("MatMul", "x w", "a"), node("Softmax", "a", "s", axis=axis), node("MatMul", "s v", "y")]
+        subject = by_hand(nodes, {"w": normal(5, 6), "v": normal(6, 3)}, {"x": normal(8, 4, 5)})
+        assert probe(subject).attention.keys() == seen
+
+
 def test_places_are_weights_activations_norms_and_joins_in_forward_order() -> None:
     block = {"kind": "residual", "layers": [dense(16), {"kind": "batch_norm"}, RELU]}
     places = probe(described([dense(16), block, {"kind": "dropout", "rate": 0.1}, dense(4)])).places

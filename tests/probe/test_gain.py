@@ -170,3 +170,12 @@ def test_there_is_no_gain_where_rounding_cuts_the_gradient_off() -> None:
     nodes = [node("Round", "x", "r"), node("MatMul", "r w", "y")]
     subject = by_hand(nodes, {"w": normal(8, 4)}, {"x": normal(16, 8)})
     assert measure_gain(sweep(subject)) is None
+
+
+def test_a_mask_of_minus_infinity_within_a_layer_leaves_every_measure_a_number() -> None:
+    mask = {"mask": torch.tensor([-math.inf, 0, 0, 0, 0, 0])}
+    nodes = [node("MatMul", "x w0", "a"), node("Gemm", "a w1 mask", "b"), node("Softmax", "b", "s", axis=-1)]
+    kernels = {f"w{index}": normal(6, 6, seed=index) for index in range(3)}
+    inputs = {"x": normal(32, 6)}
+    found = gain(by_hand([*nodes, node("MatMul", "s w2", "y")], kernels, inputs, constants=mask))
+    assert all(map(math.isfinite, (found.total, found.forward, found.collapse, found.token_collapse)))
