@@ -35,6 +35,12 @@ class Check(NamedTuple):
     server: str | None
     timeout_s: float
 
+    @property
+    def external(self) -> tuple[Path, ...]:
+        """The files of external data: those that were named, and the one that torch writes beside a model."""
+        beside = self.model.with_name(f"{self.model.name}.data")
+        return (*self.data, beside) if beside.is_file() and beside not in self.data else self.data
+
 
 class Answer(NamedTuple):
     """What a check has to say."""
@@ -70,7 +76,7 @@ def read_options(options: Path | None, policy: Path | None, flags: Mapping[str, 
 
 def run(check: Check, options: Options, settings: Settings) -> Answer:
     """Examine and judge; Trouble of any kind where that cannot be done."""
-    for path in check.data:
+    for path in check.external:
         sniff.flat(path.name)
     with Progress(
         TextColumn("{task.description}"),
@@ -92,7 +98,7 @@ def run(check: Check, options: Options, settings: Settings) -> Answer:
 
 def _there(check: Check, options: Options, tell: Any) -> Answer:  # noqa: ANN401  what `run` made
     with Client(check.server or "", check.timeout_s) as client:
-        job_id = client.submit(check.model, check.batch, check.data, options)
+        job_id = client.submit(check.model, check.batch, check.external, options)
         client.follow(job_id, tell)
         gate = client.gate(job_id)
         return Answer(
@@ -115,7 +121,7 @@ def _here(check: Check, options: Options, settings: Settings, tell: Any) -> Answ
             options,
             job_id="",
             created_at=datetime.now(UTC),
-            external={path.name: path for path in check.data},
+            external={path.name: path for path in check.external},
             device=device,
             progress=tell,
         )

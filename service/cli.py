@@ -124,6 +124,8 @@ def check(  # noqa: PLR0917  each option of the command line is a parameter
         "treat": treat,
         "time_limit_s": time_limit,
     }
+    if output is not None and not output.parent.is_dir():
+        raise typer.BadParameter(f"there is no directory {output.parent}", param_hint="--output")  # noqa: EM102, TRY003
     asked = checking.Check(model, batch, tuple(data or ()), format, server, timeout)
     raise typer.Exit(_judged(asked, options, policy, flags, output))
 

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from worker.network.graph import Graph, Node
 
-_NODE_S: Final = 3e-5
+_NODE_S: Final = 1.5e-5
 """Seconds that any operator takes."""
-_NUMBER_S: Final = 1e-9
+_NUMBER_S: Final = 5e-10
 """Seconds per number that an operator writes."""
-_PRODUCTS_PER_S: Final = {"Conv": 1e10, "ConvTranspose": 1e10}
+_PRODUCTS_PER_S: Final = {"Conv": 2e10, "ConvTranspose": 2e10}
 """Multiplications per second of the slower operators."""
-_PRODUCTS_PER_S_ELSEWHERE: Final = 3e10
+_PRODUCTS_PER_S_ELSEWHERE: Final = 6e10
 _RECURRENT: Final = frozenset({"RNN", "GRU", "LSTM"})
 BOTH_WAYS: Final = 3
 """A step forward and back by a forward pass: the way back costs twice the way there."""

@@ -28,7 +28,7 @@ from worker.trial import Bench, Examined, Tried, applied_to, measured
 
 STEPS: Final = {Depth.QUICK: 50, Depth.STANDARD: 200, Depth.DEEP: 200}
 """Steps of the training trial."""
-_TRAINING_SHARE: Final = 0.5
+_TRAINING_SHARE: Final = 0.6
 """Share of the time limit that measuring the untreated subject may take."""
 
 

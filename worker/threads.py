@@ -10,7 +10,7 @@ from typing import Final
 
 import torch
 
-WORTH: Final = 0.01
+WORTH: Final = 0.005
 """Planned seconds of one forward pass from which a second thread pays."""
 
 

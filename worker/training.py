@@ -107,7 +107,9 @@ class Trainer:
         if len(losses) < width:
             return math.inf
         windows = torch.tensor(losses, dtype=torch.float64).unfold(0, width, 1)
-        noise = 3 * windows.diff(dim=1).std(1) / math.sqrt(2 * width) if self._partial else torch.zeros(())
+        noise = torch.zeros(())
+        if self._partial and width > 2:  # noqa: PLR2004  a spread takes two differences
+            noise = 3 * windows.diff(dim=1).std(1) / math.sqrt(2 * width)
         return float((windows.mean(1) + noise).nan_to_num(math.inf, math.inf).min())
 
     def _rows(self, steps: int, seed: int) -> Iterator[Tensor | None]:

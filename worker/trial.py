@@ -38,6 +38,7 @@ scales).
 WORTH: Final = 0.05
 """Gain in log loss below which a difference is none."""
 _WORST_LOSS: Final = 1e4
+_SET_THE_RATE: Final = frozenset({TreatmentKind.LEARNING_RATE, TreatmentKind.OPTIMIZER})
 _ONLY_TRAINING_SHOWS: Final = frozenset({TreatmentKind.CLIPPING, TreatmentKind.LEARNING_RATE, TreatmentKind.OPTIMIZER})
 
 
@@ -149,25 +150,29 @@ class Bench:
         return improved or any(each.kind in _ONLY_TRAINING_SHOWS for each in tried.treatments)
 
     def _gains(self, treatments: Sequence[Treatment]) -> Iterator[float]:
-        """Yield how much lower the treated arm's log loss ends, seed by seed."""
+        """Yield how much lower the treated arm's log loss ends, seed by seed.
+
+        Each arm takes its best rate, but where the rate is what is treated: there both take the rate that they have.
+        """
+        rates = (1.0,) if any(each.kind in _SET_THE_RATE for each in treatments) else RATES
         for pair in range(PAIRS):
             base, evidence = self._pair(pair)
             treated = applied_to(treatments, base, evidence)
             if treated is None or self._deadline.passed:
                 return
-            yield self._untreated(pair) - log_loss(treated.subject, pair, self._deadline)
+            yield self._untreated(pair, rates) - log_loss(treated.subject, pair, rates, self._deadline)
 
     def _pair(self, pair: int) -> tuple[Subject, Evidence]:
         index = pair % len(self.before.subjects)
         return self.before.subjects[index].redrawn(self.before.subjects[0].seed + pair), self.before.evidences[index]
 
-    def _untreated(self, pair: int) -> float:
-        if pair not in self._arms:
-            self._arms[pair] = log_loss(self._pair(pair)[0], pair, self._deadline)
-        return self._arms[pair]
+    def _untreated(self, pair: int, rates: tuple[float, ...]) -> float:
+        if (pair, rates) not in self._arms:
+            self._arms[pair, rates] = log_loss(self._pair(pair)[0], pair, rates, self._deadline)
+        return self._arms[pair, rates]
 
     @cached_property
-    def _arms(self) -> dict[int, float]:
+    def _arms(self) -> dict[tuple[int, tuple[float, ...]], float]:
         return {}
 
 
@@ -182,10 +187,10 @@ def measured(subject: Subject, ask: Ask, deadline: Deadline) -> Evidence:
     return replace(evidence, training=try_training(subject, evidence.loss, ask, deadline))
 
 
-def log_loss(subject: Subject, seed: int, deadline: Deadline) -> float:
-    """Return ln of the mean loss over the second half of a short run, at the best of three rates."""
+def log_loss(subject: Subject, seed: int, rates: tuple[float, ...], deadline: Deadline) -> float:
+    """Return ln of the mean loss over the second half of a short run, at the best of these multiples of its rate."""
     trainer, usual = Trainer(subject), usual_optimizer(subject)
-    ends = (trainer.run(_at(subject, usual, rate), STEPS, seed, deadline).losses for rate in RATES)
+    ends = (trainer.run(_at(subject, usual, rate), STEPS, seed, deadline).losses for rate in rates)
     return min(math.log(min(max(_second_half(losses), 1e-12), _WORST_LOSS)) for losses in ends)
 
 
@@ -210,7 +215,7 @@ def _figures(evidence: Evidence) -> dict[str, float]:
     if evidence.gain is not None:
         found["gain"] = evidence.gain.total
     best = evidence.training.best if evidence.training else None
-    if best is not None:
+    if best is not None and math.isfinite(best.lowest):
         found["lowest_loss"] = best.lowest
     dead = [place.units.dead for place in evidence.places if place.units is not None]
     saturated = [place.activation.saturated for place in evidence.places if place.activation.saturated is not None]

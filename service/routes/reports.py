@@ -67,7 +67,7 @@ def treated_model(use: Use, job: Annotated[Job, Depends(existing)]) -> FileRespo
     ended_well(job)
     key = f"{job.id}/treated-model"
     if not use.storage.exists(key):
-        msg = "No remedy was recommended that changes the model, so there is no treated one."
+        msg = "There is no treated model: nothing is prescribed, or it changes no weights, or the model came as JSON."
         raise NotFound(msg)
     path = use.storage.path(key)
     with path.open("rb") as file:

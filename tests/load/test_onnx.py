@@ -222,7 +222,7 @@ def test_external_tensors_are_read_from_the_file_given_under_their_name(write: W
 @pytest.mark.parametrize("location", ["weights.bin", "../secret", "/etc/passwd", ""])
 def test_no_other_file_is_ever_opened(write: Write, tmp_path: Path, location: str) -> None:
     (tmp_path / "weights.bin").write_bytes(bytes(52))
-    with pytest.raises(UnreadableModel, match="not uploaded"):
+    with pytest.raises(UnreadableModel, match="did not come with the model"):
         read(apart(write, tmp_path, location))
 
 

@@ -137,6 +137,20 @@ def test_a_run_and_a_trace_of_a_recurrent_layer_give_the_same_numbers(op: str, a
     torch.testing.assert_close(program.run(x)["y"], program.trace(x).values["y"])
 
 
+@pytest.mark.parametrize(("op", "given"), [("RNN", 1), ("GRU", 1), ("LSTM", 2)])
+def test_an_initial_state_for_another_batch_is_refused(op: str, given: int) -> None:
+    """Torch's own layers would read past the end of a state for two samples where four come in."""
+    gates = {"RNN": 1, "GRU": 3, "LSTM": 4}[op]
+    weights = {"w": torch.randn(1, gates * 5, 3), "r": torch.randn(1, gates * 5, 5), "b": torch.randn(1, gates * 10)}
+    starts = {name: torch.zeros(1, 2, 5) for name in ("h", "c")[:given]}
+    node = Node(op, ("x", "w", "r", "b", "", *starts), ("y",), attributes={"hidden_size": 5})
+    steps = Input("x", torch.float32, (6, "batch", 3))
+    program = Program(graph(node, parameters=weights, inputs=(steps,)).replace(constants=starts))
+    assert program.run({"x": torch.randn(6, 2, 3)})["y"].shape == (6, 1, 2, 5)
+    with pytest.raises(BatchMismatch, match="initial state has the shape"):
+        program.run({"x": torch.randn(6, 4, 3)})
+
+
 def test_a_bidirectional_layer_has_states_both_ways() -> None:
     weights = {"w": torch.randn(2, 5, 3), "r": torch.randn(2, 5, 5)}
     node = Node("RNN", ("x", "w", "r"), ("y",), name="loop", attributes={"direction": "bidirectional"})

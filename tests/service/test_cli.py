@@ -92,6 +92,21 @@ def test_options_policy_batch_and_data_reach_the_server(settings: Settings, mode
     assert sent.policy.rules["GRD01"].level == "off"
 
 
+def test_the_data_that_torch_writes_beside_a_model_go_along(settings: Settings, model: Path) -> None:
+    beside = model.with_name(f"{model.name}.data")
+    beside.write_bytes(b"weights")
+    with serving(settings, lambda s, job: s.succeed(job)) as (url, service):
+        check(model, "--server", url)
+        (job,) = service.backing.jobs.page(limit=9, cursor=None, status=None, verdict=None).items
+        assert service.backing.storage.names(f"{job.id}/data") == (beside.name,)
+
+
+def test_a_report_that_has_nowhere_to_go_is_refused_before_the_examination(model: Path, tmp_path: Path) -> None:
+    code, said, complaints = check(model, "--output", tmp_path / "nowhere" / "report.json")
+    assert (code, said) == (2, "")
+    assert "there is no directory" in complaints
+
+
 def test_the_report_goes_into_a_file_and_the_verdict_to_the_terminal(
     settings: Settings, model: Path, tmp_path: Path
 ) -> None:

@@ -19,7 +19,10 @@ def _fill(tensor: TensorProto, external: Mapping[str, Path]) -> None:
     said = {each.key: each.value for each in tensor.external_data}
     location = said.get("location", "")
     if location not in external:
-        msg = f"The tensor {tensor.name!r} lies in the file {location!r}, which was not uploaded with the model."
+        msg = (
+            f"The tensor {tensor.name!r} lies in the file {location!r}, which did not come with the model: send it as "
+            "a further part `data` (on the command line, --data FILE), or export with external_data=False."
+        )
         raise UnreadableModel(msg)
     tensor.raw_data = _bytes(tensor.name, external[location], said)
     tensor.data_location = TensorProto.DEFAULT

@@ -1,6 +1,7 @@
 """Uploads to a subject: whatever format the model and the batch came in."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from worker.network.run import Program
 from worker.subject import Batch, Settings, Subject
 
 Format = Literal["onnx", "gradgate", "keras"]
+_SMALL_SAMPLE = 2**14
+"""Numbers per sample up to which a file with a fixed batch is freed of it although no batch came."""
 _REDRAWS = 3
 """Seeds under which a description without weights is examined."""
 
@@ -74,6 +77,12 @@ def _for_reference(model: Path, graph: Graph, *, written: bool) -> bytes | Path:
     return model if as_it_came or not fits(graph) else to_onnx(graph).SerializeToString()
 
 
+def _small(graph: Graph) -> bool:
+    """Whether a sample has few enough numbers for a batch of many to be drawn."""
+    sizes = [math.prod(size for size in given.shape[1:] if isinstance(size, int)) for given in graph.inputs]
+    return sum(sizes) <= _SMALL_SAMPLE
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -86,7 +95,7 @@ def _model(
         start = file.read(64).lstrip()
     if start[:1] != b"{":
         graph = onnx.read(path, external)
-        return rebatchable(graph) if batch else graph, None
+        return rebatchable(graph) if batch or _small(graph) else graph, None
     architecture = parse(path.read_bytes())
     return lower(architecture, seed=options.seed), architecture
 

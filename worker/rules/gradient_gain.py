@@ -79,9 +79,10 @@ def _judge(evidence: Evidence, sign: int, limits: _Limits) -> Answer:
     at_risk = size >= limits.risk
     worst = sorted(gain.segments, key=lambda segment: -sign * segment.gain)[:SHOWN_PLACES]
     verb = "shrinks" if sign < 0 else "grows"
-    layers = sum(segment.layers for segment in gain.segments)
+    count = sum(segment.layers for segment in gain.segments)
+    layers = f"{count} layer{'s' if count > 1 else ''}"
     return Observation(
-        f"On its way back over {layers} layers the gradient {verb} by a factor of {_factor(gain.total)} "
+        f"On its way back over {layers} the gradient {verb} by a factor of {_factor(gain.total)} "
         f"(ln of squared gain {gain.total:+.1f}; beyond {sign * limits.risk:+g} is at risk). "
         f"{_where(worst, gain, sign)}{_trained(evidence)}",
         weigh(evidence) if at_risk else Severity.INFO,

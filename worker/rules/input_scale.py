@@ -33,7 +33,7 @@ def input_scale(evidence: Evidence, *, decades: float = 1.5) -> Answer:
     if not found:
         return CLEAR
     return Observation(
-        f"The input {found[0].name} has a root mean square of {found[0].rms:.3g}; {low:.2g} to {high:.3g} is usual.",
+        f"Input {found[0].name} has a root mean square of {found[0].rms:.3g}; {low:.2g} to {high:.3g} is usual.",
         weigh(evidence),
         tuple(Place(node=given.name, measured=given.rms, limit=high if given.rms > 1 else low) for given in found),
         {"rms": found[0].rms, "mean": found[0].mean, "std": found[0].std},

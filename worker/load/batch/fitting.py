@@ -57,6 +57,8 @@ def _hint(value: Tensor, given: Input) -> str:
     rest = given.shape[1:]
     if tuple(value.shape) == rest:
         return "; the batch axis seems to be missing"
+    if tuple(value.shape[1:]) == rest:
+        return "; the file fixes its batch, so export it with a free first axis (dynamic_shapes, or dynamic_axes)"
     if value.dim() == len(_CHANNELS_LAST) == len(given.shape):
         turned = value.permute(_CHANNELS_LAST).shape[1:]
         if all(size == wanted or isinstance(wanted, str) for size, wanted in zip(turned, rest, strict=True)):

@@ -100,11 +100,19 @@ def _layer(
 
 
 def _start(given: Tensor | None, layer: Layer, *, batch_first: bool) -> Tensor:
-    """Return the initial state [directions, batch, width]; zeros where none is given."""
+    """Return the initial state [directions, batch, width]; zeros where none is given.
+
+    ValueError where the given one has another shape: torch's own layers read past its end.
+    """
+    directions, _, width = layer.recurrence.shape
+    wanted = (directions, layer.x.shape[1], width)
     if given is None:
-        directions, _, width = layer.recurrence.shape
-        return layer.x.new_zeros(directions, layer.x.shape[1], width)
-    return given.transpose(0, 1) if batch_first else given
+        return layer.x.new_zeros(wanted)
+    start = given.transpose(0, 1) if batch_first else given
+    if tuple(start.shape) != wanted:
+        msg = f"the initial state has the shape {list(start.shape)} instead of {list(wanted)}"
+        raise ValueError(msg)
+    return start
 
 
 def _laid_out(y: Tensor, lasts: Sequence[Tensor], *, batch_first: bool) -> tuple[Tensor, ...]:
