@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.course import Run
-from worker.probe.evidence import Evidence
+from worker.probe.evidence import TELLING_STEPS, Evidence
 from worker.rules import CLEAR, Answer, Observation, Silence, rule
+
+_TOO_SHORT = f" A trial of fewer than {TELLING_STEPS} steps proves little, so this only warns."
 
 
 @rule("TRN02", Symptom.STALLED_TRAINING, order=60, aliases=["LossNotDecreasing"])
@@ -38,11 +40,11 @@ def stalled_training(evidence: Evidence, *, share: float = 0.999) -> Answer:
     best = training.best or training.runs[0]
     limit = share * evidence.loss.chance
     return Observation(
-        _sentence(training.runs, best, limit),
+        _sentence(training.runs, best, limit) + ("" if training.failed else _TOO_SHORT),
         Severity.ERROR if training.failed else Severity.WARNING,
         (Place(node="loss", measured=best.lowest, limit=limit),),
         {"lowest_loss": best.lowest, "chance": evidence.loss.chance, "steps": len(best.losses)},
-        1.0 if training.complete else 0.5,
+        1.0 if training.failed else 0.5,
     )
 
 
