@@ -1,0 +1,127 @@
+"""A parsed ONNX model as a graph, every tensor of it a constant yet."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+import onnx
+from onnx import ModelProto, ValueInfoProto
+from torch import Tensor
+
+from service.contract.problem import UnreadableModel, UnsupportedModel
+from worker.network import proto
+from worker.network.dtypes import dtype
+from worker.network.functions import Functions, functions, written_out
+from worker.network.graph import Graph, Input, Node, names
+from worker.network.ops.generate import constant
+
+LARGEST_VERSION = 2**31
+OLDEST = 7
+"""The oldest version of ai.onnx whose operators broadcast as today's do."""
+HELD = frozenset({"value", "value_float", "value_floats", "value_int", "value_ints"})
+"""The attributes of `Constant` that hold numbers."""
+
+
+def interpret(model: ModelProto) -> Graph:
+    """Return the graph of a model whose tensors are all in it; UnreadableModel, UnsupportedModel or TooComplex."""
+    graph = _graph(model, functions(model))
+    _check_order(graph)
+    return graph
+
+
+def _opsets(model: ModelProto) -> dict[str, int]:
+    opsets = {proto.domain(each.domain): each.version for each in model.opset_import} or {"": 1}
+    newest = onnx.defs.onnx_opset_version()
+    version = opsets.get("", OLDEST)
+    if not OLDEST <= version <= newest:
+        msg = f"The model uses version {version} of ONNX's operators; {OLDEST} to {newest} are supported."
+        raise UnsupportedModel(msg)
+    absurd = [name for name, each in opsets.items() if not 0 < each < LARGEST_VERSION]
+    if absurd:
+        msg = f"The model uses version {opsets[absurd[0]]} of the domain {absurd[0]!r}; no such version is possible."
+        raise UnreadableModel(msg)
+    return opsets
+
+
+def _graph(model: ModelProto, known: Functions) -> Graph:
+    graph = model.graph
+    if graph.sparse_initializer:
+        msg = "The model holds sparse tensors, which are not supported."
+        raise UnsupportedModel(msg)
+    constants = {each.name: proto.tensor(each) for each in graph.initializer}
+    written = [each for node in graph.node for each in written_out(node, known)]
+    nodes = [_hoisted(node, constants) for node in written]
+    return Graph(
+        nodes=tuple(_named(_folded(nodes, constants))),
+        inputs=tuple(_input(each) for each in graph.input if each.name not in constants),
+        outputs=tuple(each.name for each in graph.output),
+        parameters={},
+        constants=constants,
+        opsets=_opsets(model),
+    )
+
+
+def _input(value: ValueInfoProto) -> Input:
+    if not value.type.HasField("tensor_type"):
+        msg = f"The input {value.name!r} is not a tensor ({value.type.WhichOneof('value') or 'no type'})."
+        raise UnsupportedModel(msg)
+    kind = value.type.tensor_type
+    sizes = (each.dim_value if each.HasField("dim_value") else each.dim_param or "?" for each in kind.shape.dim)
+    return Input(value.name, dtype(kind.elem_type), tuple(sizes))
+
+
+def _hoisted(node: Node, constants: dict[str, Tensor]) -> Node:
+    """Return a node whose subgraphs hold no tensors: they are added to `constants`, where subgraphs see them."""
+    inner = {name: value for name, value in node.attributes.items() if isinstance(value, Graph)}
+    if not inner:
+        return node
+    changed = {}
+    for name, graph in inner.items():
+        constants.update(graph.constants)
+        nodes = _folded([_hoisted(each, constants) for each in graph.nodes], constants)
+        changed[name] = graph.replace(nodes=tuple(nodes), constants={})
+    return replace(node, attributes={**node.attributes, **changed})
+
+
+def _folded(nodes: list[Node], constants: dict[str, Tensor]) -> Iterator[Node]:
+    """Yield the nodes but `Constant`; what those hold is added to `constants`."""
+    for node in nodes:
+        if node.op == "Constant" and not node.domain and set(node.attributes) <= HELD:
+            constants[node.outputs[0]] = constant(**node.attributes)  # type: ignore[arg-type]
+        else:
+            yield node
+
+
+def _named(nodes: Iterator[Node]) -> Iterator[Node]:
+    """Yield the nodes, each with a name that no other has."""
+    taken: Counter[str] = Counter()
+    for place, node in enumerate(nodes):
+        name = node.name or f"{node.op}_{place}"
+        taken[name] += 1
+        while taken[name] > 1:
+            name = f"{name}_{place}"
+            taken[name] += 1
+        yield replace(node, name=name)
+
+
+def _check_order(graph: Graph) -> None:
+    """Refuse a graph that reads a value before it is written, or writes one twice."""
+    seen = {*graph.constants, *(each.name for each in graph.inputs)}
+    for node in graph.nodes:
+        _check_node(node, seen)
+        seen.update(names(node.outputs))
+    absent = [name for name in graph.outputs if name not in seen]
+    if absent:
+        msg = f"The model's output {absent[0]!r} is written by no node."
+        raise UnreadableModel(msg)
+
+
+def _check_node(node: Node, seen: set[str]) -> None:
+    for name in names(node.inputs):
+        if name not in seen:
+            msg = f"The node {node.name!r} ({node.op}) reads {name!r}, which nothing before it writes."
+            raise UnreadableModel(msg)
+    for name in names(node.outputs):
+        if name in seen:
+            msg = f"The node {node.name!r} ({node.op}) writes {name!r}, which is written already."
+            raise UnreadableModel(msg)
