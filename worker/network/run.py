@@ -66,12 +66,13 @@ class Program:
         inputs: Mapping[str, Tensor],
         parameters: Mapping[str, Tensor] | None = None,
         *,
-        training: bool = False,
+        training: bool | None = False,
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
         """Return the graph's outputs by name, differentiable in inputs and parameters.
 
-        `parameters` stand in for the graph's own of the same names.  BatchMismatch where the inputs do not fit.
+        `parameters` stand in for the graph's own of the same names.  `training` is the mode of normalizations and
+        dropout; None leaves it to the file.  BatchMismatch where the inputs do not fit.
         """
         context = Context(0, 0, training, generator, self.device)
         values = self._execute(self._start(inputs, parameters), context)

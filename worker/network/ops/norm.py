@@ -30,15 +30,22 @@ def batch_normalization(
 ) -> tuple[Tensor, ...]:
     """Each channel to mean 0 and variance 1, then scaled and shifted.
 
-    The statistics are the batch's (its variance biased) in training, whatever the file says, and the running ones
-    otherwise; nothing keeps the running ones moving.
+    The statistics are the batch's (its variance biased) in training, and the running ones otherwise.  Nothing keeps
+    the running ones moving, but where the file itself asks for training and nobody overrules it.
     """
-    if context.training:
+    if context.training or (context.training is None and training_mode):
         y = torch.batch_norm(x, scale, bias, None, None, True, 0.0, epsilon, False)  # noqa: FBT003  torch's own order
-        return y, mean, var
+        return y, *(_moved(x, mean, var, momentum) if training_mode and not context.training else (mean, var))
     factor = scale * torch.rsqrt(var + epsilon)
     y = (x - _per_channel(mean, x)) * _per_channel(factor, x) + _per_channel(bias, x)
     return y.to(x.dtype), mean, var
+
+
+def _moved(x: Tensor, mean: Tensor, var: Tensor, momentum: float) -> tuple[Tensor, Tensor]:
+    """Return the running statistics after a batch."""
+    axes = [axis for axis in range(x.dim()) if axis != 1]
+    here, spread = x.mean(axes), x.var(axes, correction=0)
+    return mean * momentum + here * (1 - momentum), var * momentum + spread * (1 - momentum)
 
 
 @op("InstanceNormalization")
@@ -105,22 +112,24 @@ def mean_variance(x: Tensor, *, axes: Sequence[int] = (0, 2, 3)) -> Tensor:
     return centred / (centred.square().mean(list(axes), keepdim=True).sqrt() + 1e-9)
 
 
-@op("Dropout", since=12)
+@op("Dropout", since=12, fixed=["ratio"])
 def dropout(
     x: Tensor, ratio: Tensor | None = None, training_mode: Tensor | None = None, *, seed: int = 0, context: Context
 ) -> tuple[Tensor, Tensor]:
     """In training, each element kept with probability 1 - ratio and scaled to keep the mean; x itself otherwise."""
-    return _dropped(x, 0.5 if ratio is None else float(ratio), context)
+    asked = training_mode is not None and bool(training_mode)
+    return _dropped(x, 0.5 if ratio is None else float(ratio), context, asked=asked)
 
 
 @op("Dropout")
 def dropout_by_attribute(x: Tensor, *, ratio: float = 0.5, context: Context) -> tuple[Tensor, Tensor]:
     """In training, each element kept with probability 1 - ratio and scaled to keep the mean; x itself otherwise."""
-    return _dropped(x, ratio, context)
+    return _dropped(x, ratio, context, asked=False)
 
 
-def _dropped(x: Tensor, ratio: float, context: Context) -> tuple[Tensor, Tensor]:
-    if not context.training or ratio <= 0:
+def _dropped(x: Tensor, ratio: float, context: Context, *, asked: bool) -> tuple[Tensor, Tensor]:
+    training = asked if context.training is None else context.training
+    if not training or ratio <= 0:
         return x, torch.ones_like(x, dtype=torch.bool)
     there = x.device if context.generator is None else context.generator.device
     kept = torch.rand(x.shape, generator=context.generator, device=there).to(x.device) >= ratio
