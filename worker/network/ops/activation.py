@@ -141,13 +141,13 @@ def log_softmax_flat(x: Tensor, *, axis: int = 1) -> Tensor:
     return torch.log_softmax(_flat(x, axis), 1).reshape(x.shape)
 
 
-@op("Hardmax", since=13)
+@op("Hardmax", since=13, gradient=False)
 def hardmax(x: Tensor, *, axis: int = -1) -> Tensor:
     """1 at the first largest element along an axis, 0 elsewhere."""
     return torch.zeros_like(x).scatter(axis, x.argmax(axis, keepdim=True), 1)
 
 
-@op("Hardmax")
+@op("Hardmax", gradient=False)
 def hardmax_flat(x: Tensor, *, axis: int = 1) -> Tensor:
     """Hardmax over all axes from `axis` on."""
     return hardmax(_flat(x, axis), axis=1).reshape(x.shape)

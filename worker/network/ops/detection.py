@@ -103,7 +103,7 @@ def roi_align_unshifted(
     )
 
 
-@op("NonMaxSuppression")
+@op("NonMaxSuppression", gradient=False)
 def non_max_suppression(
     boxes: Tensor,
     scores: Tensor,

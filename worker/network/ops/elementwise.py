@@ -15,6 +15,8 @@ Unary = Callable[[Tensor], Tensor]
 Binary = Callable[[Tensor, Tensor], Tensor]
 WIDE = MappingProxyType({torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64})
 """Where torch can hold a type but hardly compute in it: a type that can, right below 2⁶³."""
+STEPPED = frozenset({"BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Ceil", "Floor", "Not", "Round", "Sign"})
+"""Operators of numbers that move in steps."""
 
 
 def widened(value: Tensor) -> Tensor:
@@ -26,7 +28,7 @@ def _unary(name: str, function: Unary) -> None:
     def apply(x: Tensor) -> Tensor:
         return function(widened(x)).to(x.dtype)
 
-    op(name)(apply)
+    op(name, gradient=name not in STEPPED)(apply)
 
 
 def _binary(name: str, function: Binary, *, truth: bool = False) -> None:
@@ -35,7 +37,7 @@ def _binary(name: str, function: Binary, *, truth: bool = False) -> None:
         result = function(widened(left), widened(right))
         return result if truth or a.dtype not in WIDE else result.to(a.dtype)
 
-    op(name)(apply)
+    op(name, gradient=not truth and name not in STEPPED)(apply)
 
 
 def _variadic(name: str, function: Binary) -> None:
@@ -118,13 +120,13 @@ def identity(x: Tensor) -> Tensor:
     return x
 
 
-@op("IsNaN")
+@op("IsNaN", gradient=False)
 def is_nan(x: Tensor) -> Tensor:
     """True where x is not a number."""
     return torch.isnan(x)
 
 
-@op("IsInf")
+@op("IsInf", gradient=False)
 def is_inf(x: Tensor, *, detect_negative: int = 1, detect_positive: int = 1) -> Tensor:
     """True where x is infinite, of the signs asked for."""
     return (torch.isposinf(x) & bool(detect_positive)) | (torch.isneginf(x) & bool(detect_negative))
@@ -184,7 +186,7 @@ def cast_like(x: Tensor, like: Tensor, *, saturate: int = 1, round_mode: str = "
     return x.to(like.dtype)
 
 
-@op("BitShift")
+@op("BitShift", gradient=False)
 def bit_shift(a: Tensor, b: Tensor, *, direction: str) -> Tensor:
     """A shifted by b bits; what leaves the type is lost."""
     left, right = a.to(torch.int64), b.to(torch.int64)
@@ -192,7 +194,7 @@ def bit_shift(a: Tensor, b: Tensor, *, direction: str) -> Tensor:
     return (moved & (2 ** (8 * a.element_size()) - 1) if a.element_size() < right.element_size() else moved).to(a.dtype)
 
 
-@op("BitCast", since=26)
+@op("BitCast", since=26, gradient=False)
 def bit_cast(x: Tensor, *, to: int) -> Tensor:
     """The bits of x read as another type of the same size."""
     return x.contiguous().view(dtype(to))

@@ -28,14 +28,14 @@ def constant(
     return torch.tensor(value_float if value_floats is None else value_floats, dtype=torch.float32)
 
 
-@op("ConstantOfShape")
+@op("ConstantOfShape", gradient=False)
 def constant_of_shape(sizes: Tensor, *, value: Tensor | None = None, context: Context) -> Tensor:
     """One value throughout; 0 by default."""
     fill = torch.zeros(1) if value is None else value
     return fill.reshape(-1)[0].to(context.device).expand(integers(sizes)).contiguous()
 
 
-@op("Range")
+@op("Range", fixed=["limit"])
 def arange(start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
     """The numbers from start on, by delta, below limit."""
     first, last, step = start.item(), limit.item(), delta.item()
@@ -43,7 +43,7 @@ def arange(start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
     return torch.arange(count, dtype=start.dtype, device=start.device) * delta.to(start.device) + start
 
 
-@op("EyeLike")
+@op("EyeLike", gradient=False)
 def eye_like(x: Tensor, *, dtype: int | None = None, k: int = 0) -> Tensor:
     """Ones on diagonal k of a matrix as large as x."""
     rows, columns = (torch.arange(size, device=x.device) for size in x.shape)
@@ -62,19 +62,19 @@ def _cosines(size: Tensor, periodic: int, weights: Sequence[float], code: int) -
     return torch.stack(terms).sum(0).to(dtype(code))
 
 
-@op("HannWindow")
+@op("HannWindow", gradient=False)
 def hann(size: Tensor, *, output_datatype: int = 1, periodic: int = 1) -> Tensor:
     """The Hann window."""
     return _cosines(size, periodic, [0.5, -0.5], output_datatype)
 
 
-@op("HammingWindow")
+@op("HammingWindow", gradient=False)
 def hamming(size: Tensor, *, output_datatype: int = 1, periodic: int = 1) -> Tensor:
     """The Hamming window, with the specification's weights 25/46 and 21/46."""
     return _cosines(size, periodic, [25 / 46, -21 / 46], output_datatype)
 
 
-@op("BlackmanWindow")
+@op("BlackmanWindow", gradient=False)
 def blackman(size: Tensor, *, output_datatype: int = 1, periodic: int = 1) -> Tensor:
     """The Blackman window."""
     return _cosines(size, periodic, [0.42, -0.5, 0.08], output_datatype)
@@ -114,7 +114,7 @@ def random_uniform(
     return (_noise(shape, context, normal=False) * (high - low) + low).to(_chosen(dtype, torch.float32))
 
 
-@op("RandomNormalLike")
+@op("RandomNormalLike", gradient=False)
 def random_normal_like(
     x: Tensor,
     *,
@@ -128,7 +128,7 @@ def random_normal_like(
     return (_noise(x.shape, context, normal=True) * scale + mean).to(_chosen(dtype, x.dtype))
 
 
-@op("RandomUniformLike")
+@op("RandomUniformLike", gradient=False)
 def random_uniform_like(
     x: Tensor,
     *,
@@ -142,7 +142,7 @@ def random_uniform_like(
     return (_noise(x.shape, context, normal=False) * (high - low) + low).to(_chosen(dtype, x.dtype))
 
 
-@op("Bernoulli")
+@op("Bernoulli", gradient=False)
 def bernoulli(x: Tensor, *, dtype: int | None = None, seed: float | None = None, context: Context) -> Tensor:
     """1 with probability x, 0 otherwise."""
     return (_noise(x.shape, context, normal=False).to(x.device) < x).to(_chosen(dtype, x.dtype))

@@ -76,7 +76,7 @@ def scatter_nd(data: Tensor, indices: Tensor, updates: Tensor, *, reduction: str
     return combined.reshape(data.shape)
 
 
-@op("OneHot")
+@op("OneHot", fixed=["indices", "depth"])
 def one_hot(indices: Tensor, depth: Tensor, values: Tensor, *, axis: int = -1) -> Tensor:
     """A row of `depth` numbers per index: the second value at the index, the first elsewhere."""
     length = int(depth.reshape(-1)[0])
@@ -88,7 +88,7 @@ def one_hot(indices: Tensor, depth: Tensor, values: Tensor, *, axis: int = -1) -
     return torch.where(hot, on, off)
 
 
-@op("NonZero")
+@op("NonZero", gradient=False)
 def non_zero(x: Tensor) -> Tensor:
     """The indices of the elements that are not zero, one column each."""
     return torch.nonzero(x if x.dim() else x.reshape(1)).t()[: x.dim()]

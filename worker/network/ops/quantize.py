@@ -18,7 +18,7 @@ def _spread(values: Tensor, x: Tensor, axis: int, block: int) -> Tensor:
     return there.reshape([-1 if each == axis % x.dim() else 1 for each in range(x.dim())])
 
 
-@op("QuantizeLinear")
+@op("QuantizeLinear", gradient=False)
 def quantize(
     x: Tensor,
     scale: Tensor,

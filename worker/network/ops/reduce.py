@@ -115,13 +115,13 @@ _reduction("ReduceLogSumExp", _log_sum_exp, _itself)
 _reduction("ReduceSumSquare", _sum_square, torch.square)
 
 
-@op("ArgMax")
+@op("ArgMax", gradient=False)
 def arg_max(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Tensor:
     """Where the largest element along an axis stands: the first, or the last of equals."""
     return _position(x == x.amax(axis, keepdim=True), axis, bool(keepdims), bool(select_last_index))
 
 
-@op("ArgMin")
+@op("ArgMin", gradient=False)
 def arg_min(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Tensor:
     """Where the smallest element along an axis stands: the first, or the last of equals."""
     return _position(x == x.amin(axis, keepdim=True), axis, bool(keepdims), bool(select_last_index))

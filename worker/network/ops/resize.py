@@ -129,7 +129,7 @@ def _weighted(x: Tensor, axis: Axis, at: Tensor, how: Sampling) -> Tensor:
     return mixed.movedim(-1, axis.index)
 
 
-@op("Resize", since=11)
+@op("Resize", since=11, fixed=["roi", "scales"])
 def resize(
     x: Tensor,
     roi: Tensor | None = None,
@@ -182,13 +182,13 @@ def _targets(
     return [(math.floor(scale * x.shape[axis] + 0.5), scale) for axis in along]
 
 
-@op("Resize", since=10)
+@op("Resize", since=10, fixed=["scales"])
 def resize_by_scales(x: Tensor, scales: Tensor, *, mode: str = "nearest") -> Tensor:
     """X with its sizes multiplied by scales."""
     return resize(x, None, scales, mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
 
 
-@op("Upsample", since=9)
+@op("Upsample", since=9, fixed=["scales"])
 def upsample(x: Tensor, scales: Tensor, *, mode: str = "nearest") -> Tensor:
     """X with its sizes multiplied by scales."""
     return resize_by_scales(x, scales, mode={"bilinear": "linear"}.get(mode, mode))

@@ -27,7 +27,7 @@ def empty(*, dtype: int | None = None) -> Result:
     return _one([])
 
 
-@op("SequenceLength")
+@op("SequenceLength", gradient=False)
 def length(values: Tensors) -> Tensor:
     """How many tensors there are."""
     return torch.tensor(len(values))

@@ -9,13 +9,13 @@ from torch import Tensor
 from worker.network.ops import Context, integers, op, together
 
 
-@op("Shape")
+@op("Shape", gradient=False)
 def shape(x: Tensor, *, start: int = 0, end: int | None = None) -> Tensor:
     """The sizes of x, from axis `start` to `end`."""
     return torch.tensor(list(x.shape)[start:end], dtype=torch.int64)
 
 
-@op("Size")
+@op("Size", gradient=False)
 def size(x: Tensor) -> Tensor:
     """How many elements x has."""
     return torch.tensor(x.numel(), dtype=torch.int64)

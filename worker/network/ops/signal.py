@@ -52,7 +52,7 @@ def stft(
     return torch.view_as_real(spectrum[..., : size // 2 + 1] if onesided else spectrum)
 
 
-@op("MelWeightMatrix", since=17)
+@op("MelWeightMatrix", since=17, gradient=False)
 def mel_weights(
     bins: Tensor, length: Tensor, rate: Tensor, lowest: Tensor, highest: Tensor, *, output_datatype: int = 1
 ) -> Tensor:
