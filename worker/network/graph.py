@@ -6,7 +6,7 @@ shared, so a copy costs nothing until something in it differs.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self, TypeAlias, Union
+from typing import Literal, Self, TypeAlias, Union
 
 import torch
 from torch import Tensor
@@ -46,6 +46,8 @@ class Input:
     """Sizes; a name (or "?") where the batch chooses."""
     classes: int | None = None
     """For an integer input that indexes a table: the table's length."""
+    form: Literal["tensor", "text", "sequence", "optional"] = "tensor"
+    """What the value is; only a tensor's type and shape are known, and only tensors are examined."""
 
 
 @dataclass(frozen=True)

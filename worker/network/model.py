@@ -1,11 +1,13 @@
 """A parsed ONNX model as a graph, every tensor of it a constant yet."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Literal
 
 import onnx
-from onnx import ModelProto, ValueInfoProto
+import torch
+from onnx import ModelProto, TensorProto, ValueInfoProto
 from torch import Tensor
 
 from service.contract.problem import UnreadableModel, UnsupportedModel
@@ -61,11 +63,24 @@ def _graph(model: ModelProto, known: Functions) -> Graph:
     )
 
 
+FORMS: Mapping[str, Literal["tensor", "sequence", "optional"]] = {
+    "tensor_type": "tensor",
+    "sequence_type": "sequence",
+    "optional_type": "optional",
+}
+
+
 def _input(value: ValueInfoProto) -> Input:
-    if not value.type.HasField("tensor_type"):
-        msg = f"The input {value.name!r} is not a tensor ({value.type.WhichOneof('value') or 'no type'})."
+    """Return an input; UnsupportedModel where it is a map, a sparse tensor or nothing at all."""
+    which = value.type.WhichOneof("value") or "no type"
+    if which not in FORMS:
+        msg = f"The input {value.name!r} is not a tensor ({which})."
         raise UnsupportedModel(msg)
+    if FORMS[which] != "tensor":
+        return Input(value.name, torch.float32, (), form=FORMS[which])
     kind = value.type.tensor_type
+    if kind.elem_type == TensorProto.STRING:
+        return Input(value.name, torch.float32, (), form="text")
     sizes = (each.dim_value if each.HasField("dim_value") else each.dim_param or "?" for each in kind.shape.dim)
     return Input(value.name, dtype(kind.elem_type), tuple(sizes))
 

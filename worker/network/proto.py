@@ -1,6 +1,7 @@
 """ONNX's protobufs as nodes and tensors."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -8,21 +9,45 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helpe
 from torch import Tensor
 
 from service.contract.problem import UnreadableModel, UnsupportedModel
+from worker.network import arrays
 from worker.network.dtypes import dtype
 from worker.network.graph import Attribute, Graph, Input, Node
+
+Value: TypeAlias = Tensor | arrays.Array | list[Any] | None
+"""What a name may stand for: a tensor, an array of text, a sequence of values, or None for an optional left absent."""
+
+TEXT = frozenset("OUST")
+"""numpy's kinds of text."""
+
+
+def value(given: object) -> Value:
+    """Return a value of numpy's, a tensor's protobuf, or a sequence of such, as our interpreter holds it."""
+    if given is None or isinstance(given, Tensor):
+        return given
+    if isinstance(given, TensorProto):
+        return tensor(given)
+    if isinstance(given, (list, tuple)):
+        return [value(each) for each in given]
+    held = np.asarray(given)
+    return held.astype(object) if held.dtype.kind in TEXT else arrays.tensor(held)
+
+
+def array(held: Value) -> Any:  # noqa: ANN401  an array, a list of such, or None
+    """Return a value as numpy has it, in its own ONNX type; a sequence as a list, an absent optional as None."""
+    if isinstance(held, (list, tuple)):
+        return [array(each) for each in held]
+    return arrays.array(held) if isinstance(held, Tensor) else held
 
 
 def tensor(proto: TensorProto, base: str = "") -> Tensor:
     """Return a tensor of the file's own type; UnreadableModel where its numbers do not fit its shape."""
-    kind = dtype(proto.data_type)
+    dtype(proto.data_type)
     try:
         values = numpy_helper.to_array(proto, base)
     except Exception as error:
         msg = f"The tensor {proto.name!r} cannot be read: {error}"
         raise UnreadableModel(msg) from error
-    if kind == torch.bfloat16:
-        return torch.from_numpy(values.view(np.int16).copy()).view(torch.bfloat16)
-    return torch.from_numpy(np.array(values))
+    return arrays.tensor(values)
 
 
 def domain(name: str) -> str:
