@@ -1,7 +1,8 @@
-"""Work in a process of its own, which may crash or hang there."""
+"""Work in a process of its own, which may crash or hang there, or want more than there is."""
 
 import io
 import os
+import resource
 import select
 import signal
 import struct
@@ -9,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +19,12 @@ Array = NDArray[np.generic]
 
 GRACE_S = 0.5
 """How long a child may take to go once its pipe is closed."""
+MEMORY = 4 * 2**30
+"""Bytes that a child may take beside what its parent holds."""
+_STATUS = Path("/proc/self/status")
 
 
-def apart(work: Callable[[], dict[str, Array]], limit_s: float) -> dict[str, Array] | str:
+def apart(work: Callable[[], dict[str, Array]], limit_s: float, memory: int = MEMORY) -> dict[str, Array] | str:
     """Return what `work` gives in a forked process, or a sentence that says how it ended.
 
     The child sends arrays through a pipe and leaves at once: it runs no cleanup, and no torch.
@@ -30,7 +35,7 @@ def apart(work: Callable[[], dict[str, Array]], limit_s: float) -> dict[str, Arr
         child = os.fork()
     if not child:
         os.close(reader)
-        _deliver(work, writer)
+        _deliver(work, writer, memory)
     os.close(writer)
     try:
         raw = _received(reader, limit_s)
@@ -38,21 +43,38 @@ def apart(work: Callable[[], dict[str, Array]], limit_s: float) -> dict[str, Arr
         os.close(reader)
         ended = _ended(child)
     if raw is None:
-        return f"it took longer than {limit_s:g} s."
+        return f"it took longer than {limit_s:.3g} s."
     return _unpacked(raw, ended)
 
 
-def _deliver(work: Callable[[], dict[str, Array]], writer: int) -> None:
+def _deliver(work: Callable[[], dict[str, Array]], writer: int, memory: int) -> None:
     """Write the result, or the reason why there is none, and end the process."""
     try:
         with os.fdopen(writer, "wb") as pipe:
             try:
+                _bound(memory)
                 packed = b"A" + _packed(work())
+            except MemoryError:
+                packed = f"Eit takes more than {memory / 2**20:.0f} MiB of memory.".encode()
             except BaseException as trouble:  # noqa: BLE001  whatever it is, the parent reports it
                 packed = b"E" + str(trouble).encode(errors="replace")[:500]
             pipe.write(struct.pack("<Q", len(packed)) + packed)
     finally:
         os._exit(0)
+
+
+def _bound(memory: int) -> None:
+    """Let this process take so many bytes more than it holds; where the system does not say what it holds, as before.
+
+    Memory is bounded as data, not as address space: torch maps far more than it uses.
+    """
+    with suppress(OSError, ValueError):
+        lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines() if ":" in line)
+        held = int(lines.get("VmData", "").split()[0]) * 1024
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        most = held + memory if hard == resource.RLIM_INFINITY else min(held + memory, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _packed(arrays: Mapping[str, Array]) -> bytes:

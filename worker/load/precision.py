@@ -1,15 +1,18 @@
-"""Files in half precision, examined in float32: gradients are measured where rounding does not hide them."""
+"""Graphs in another precision.
 
+Files in half precision are examined in float32: gradients are measured where rounding does not hide them.
+"""
+
+from collections.abc import Collection
 from dataclasses import replace
 
 import torch
-from onnx import TensorProto
 from torch import Tensor
 
-from worker.network.graph import Attribute, Graph, Input, Node, Parameter
+from worker.network.dtypes import ONNX
+from worker.network.graph import Attribute, Graph, Node
 
 HALF = frozenset({torch.float16, torch.bfloat16})
-CODES = frozenset({int(TensorProto.FLOAT16), int(TensorProto.BFLOAT16)})
 TYPED = frozenset({"to", "dtype", "stash_type", "output_dtype", "output_datatype", "softmax_precision"})
 """Attributes whose value is the code of a type."""
 
@@ -21,34 +24,30 @@ def widened(graph: Graph) -> Graph:
     if not kinds:
         return graph
     names = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
-    wide = graph.replace(
-        nodes=tuple(map(_node, graph.nodes)),
-        inputs=tuple(map(_input, graph.inputs)),
-        parameters={name: _parameter(each) for name, each in graph.parameters.items()},
-        constants={name: _tensor(value) for name, value in graph.constants.items()},
-    )
+    wide = retyped(graph, HALF, torch.float32)
     return wide.replace(notes=(*graph.notes, f"The file holds {names} numbers; it is examined in float32."))
 
 
-def _tensor(value: Tensor) -> Tensor:
-    return value.float() if value.dtype in HALF else value
+def retyped(graph: Graph, kinds: Collection[torch.dtype], to: torch.dtype) -> Graph:
+    """Return the graph with `to` in place of every type of `kinds`: tensors, inputs, and what nodes cast to."""
+    codes = frozenset(ONNX[kind] for kind in kinds)
 
+    def tensor(value: Tensor) -> Tensor:
+        return value.to(to) if value.dtype in kinds else value
 
-def _parameter(parameter: Parameter) -> Parameter:
-    return replace(parameter, value=_tensor(parameter.value))
+    def attribute(name: str, value: Attribute) -> Attribute:
+        if isinstance(value, Graph):
+            return value.replace(nodes=tuple(map(node, value.nodes)))
+        if isinstance(value, Tensor):
+            return tensor(value)
+        return ONNX[to] if name in TYPED and value in codes else value
 
+    def node(each: Node) -> Node:
+        return replace(each, attributes={name: attribute(name, value) for name, value in each.attributes.items()})
 
-def _input(given: Input) -> Input:
-    return replace(given, dtype=torch.float32) if given.dtype in HALF else given
-
-
-def _node(node: Node) -> Node:
-    return replace(node, attributes={name: _attribute(name, value) for name, value in node.attributes.items()})
-
-
-def _attribute(name: str, value: Attribute) -> Attribute:
-    if isinstance(value, Graph):
-        return value.replace(nodes=tuple(map(_node, value.nodes)))
-    if isinstance(value, Tensor):
-        return _tensor(value)
-    return int(TensorProto.FLOAT) if name in TYPED and value in CODES else value
+    return graph.replace(
+        nodes=tuple(map(node, graph.nodes)),
+        inputs=tuple(replace(each, dtype=to) if each.dtype in kinds else each for each in graph.inputs),
+        parameters={name: replace(each, value=tensor(each.value)) for name, each in graph.parameters.items()},
+        constants={name: tensor(value) for name, value in graph.constants.items()},
+    )
