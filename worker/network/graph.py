@@ -126,3 +126,13 @@ def stream(seed: int, name: str) -> torch.Generator:
 def names(values: Sequence[str]) -> tuple[str, ...]:
     """Return the names that are not absent."""
     return tuple(value for value in values if value)
+
+
+def reads(node: Node) -> Iterator[str]:
+    """Yield the names that a node reads, those of its subgraphs included."""
+    yield from names(node.inputs)
+    for value in node.attributes.values():
+        if isinstance(value, Graph):
+            yield from value.outputs
+            for inner in value.nodes:
+                yield from reads(inner)

@@ -1,6 +1,6 @@
 """The interpreter: walks a graph's nodes in order and computes each with torch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -10,8 +10,10 @@ from torch import Tensor
 
 from service.contract.problem import BatchMismatch, OutOfMemory, Trouble
 from worker.network.body import body, defined, unsupported
-from worker.network.graph import Graph, Node, names
+from worker.network.fuse import fused
+from worker.network.graph import Graph, Node, names, reads
 from worker.network.ops import Context, Operator, find
+from worker.network.ops.fused import DOMAIN as JOINED
 
 Values: TypeAlias = dict[str, Any]
 """Tensors by name; None where an optional argument of a function is absent."""
@@ -60,6 +62,7 @@ class Program:
         self._parameters = {name: each.value.to(device) for name, each in graph.parameters.items()}
         self._constants = {name: _placed(value, device) for name, value in graph.constants.items()}
         self._steps = _freeing([self._step(node) for node in graph.nodes], graph.outputs)
+        self._joined: Sequence[_Step] | None = None
 
     def run(
         self,
@@ -75,7 +78,7 @@ class Program:
         dropout; None leaves it to the file.  BatchMismatch where the inputs do not fit.
         """
         context = Context(0, 0, training, generator, self.device)
-        values = self._execute(self._start(inputs, parameters), context)
+        values = self._execute(self._start(inputs, parameters), context, self._fast())
         return {name: values[name] for name in self.graph.outputs}
 
     def trace(
@@ -89,7 +92,7 @@ class Program:
         """Return every value of a run, and the states of recurrent nodes."""
         states: dict[str, tuple[Tensor, ...]] = {}
         context = Context(0, 0, training, generator, self.device, states)
-        values = self._execute(self._start(inputs, parameters), context, keep=True)
+        values = self._execute(self._start(inputs, parameters), context, self._steps, keep=True)
         shown = {name: value for name, value in values.items() if name not in self._constants and value is not None}
         return Trace(shown, states)
 
@@ -97,7 +100,8 @@ class Program:
         """Return a subgraph's outputs for arguments in order, with the values around it in sight."""
         given = dict(zip((each.name for each in self.graph.inputs), arguments, strict=False))
         absent = dict.fromkeys(each.name for each in self.graph.inputs)
-        values = self._execute({**around, **self._constants, **absent, **given}, context, keep=bool(around))
+        start = {**around, **self._constants, **absent, **given}
+        values = self._execute(start, context, self._steps, keep=bool(around))
         return tuple(values.get(name) for name in self.graph.outputs)  # type: ignore[misc]
 
     def _start(self, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor] | None) -> Values:
@@ -108,8 +112,17 @@ class Program:
         given = {each.name: inputs[each.name] for each in self.graph.inputs}
         return {**self._constants, **self._parameters, **(parameters or {}), **given}
 
-    def _execute(self, values: Values, context: Context, *, keep: bool = False) -> Values:
-        for step in self._steps:
+    def _fast(self) -> Sequence["_Step"]:
+        """Return the steps of the graph's faster form."""
+        if self._joined is None:
+            joined = fused(self.graph)
+            known = {id(step.node): step for step in self._steps}
+            steps = [known.get(id(node)) or self._step(node) for node in joined.nodes]
+            self._joined = _freeing(steps, joined.outputs)
+        return self._joined
+
+    def _execute(self, values: Values, context: Context, steps: Sequence["_Step"], *, keep: bool = False) -> Values:
+        for step in steps:
             outputs = self._computed(step, values, context)
             values.update(zip(step.node.outputs, outputs, strict=False))
             if not keep:
@@ -144,7 +157,7 @@ class Program:
         return step.expanded[kind]
 
     def _step(self, node: Node) -> _Step:
-        opset = self.graph.opsets.get(node.domain, 0)
+        opset = 1 if node.domain == JOINED else self.graph.opsets.get(node.domain, 0)
         bodies = {
             name: Program(value.replace(opsets=self.graph.opsets), self.device)
             for name, value in node.attributes.items()
@@ -177,16 +190,6 @@ def _in_context(step: _Step, inputs: list[Any], given: dict[str, Any], context: 
 def _placed(value: Tensor, device: torch.device) -> Tensor:
     whole = not value.is_floating_point() and value.dim() <= 1 and value.numel() <= STAYS
     return value.to(CPU if whole else device)
-
-
-def reads(node: Node) -> Iterator[str]:
-    """Yield the names that a node reads, those of its subgraphs included."""
-    yield from names(node.inputs)
-    for value in node.attributes.values():
-        if isinstance(value, Graph):
-            yield from value.outputs
-            for inner in value.nodes:
-                yield from reads(inner)
 
 
 def _freeing(steps: list[_Step], outputs: Sequence[str]) -> list[_Step]:

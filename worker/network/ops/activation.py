@@ -117,8 +117,9 @@ def gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
 @op("Softmax", since=13)
 def softmax(x: Tensor, *, axis: int = -1) -> Tensor:
     """eˣ over its sum along an axis; a row that is -inf throughout gives NaN but passes no gradient on."""
-    if not x.requires_grad:
-        return torch.softmax(x, axis)
+    y = torch.softmax(x, axis)
+    if not x.requires_grad or bool(y.detach().sum().isfinite()):
+        return y
     dead = (x == -torch.inf).all(axis, keepdim=True)
     return torch.softmax(x.masked_fill(dead, 0), axis).masked_fill(dead, torch.nan)
 

@@ -27,7 +27,10 @@ def gemm(
     transB: int = 0,  # noqa: N803  the specification's name
 ) -> Tensor:
     """Alpha a b + beta c, with a or b transposed where asked."""
-    product = (a.t() if transA else a) @ (b.t() if transB else b)
+    left, right = a.t() if transA else a, b.t() if transB else b
+    if c is not None and alpha == beta == 1:
+        return torch.addmm(c, left, right)
+    product = left @ right
     scaled = product if alpha == 1 else product * alpha
     return scaled if c is None else scaled + (c if beta == 1 else c * beta)
 
