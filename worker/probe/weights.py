@@ -1,7 +1,8 @@
 """Every parameter: its scale, the gradient that reaches it, and, where none does, why.
 
 A gradient of exactly zero is not yet a fault.  A float64 sweep tells what float32 only could not hold; a sweep in
-which the all-zero parameters are jittered opens the branches that are shut by design (Fixup, ReZero, zero gamma).
+which the all-zero parameters are jittered opens the branches that are shut by design (Fixup, ReZero, zero gamma); and
+the graph tells which operators let none through.
 """
 
 from typing import Final
@@ -9,10 +10,11 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from worker.network.graph import Node
+from worker.network.flow import flow
+from worker.network.graph import Node, reads
 from worker.network.layers import KERNELS
 from worker.optimizers import Optimizer
-from worker.probe.evidence import ParameterEvidence
+from worker.probe.evidence import Cut, ParameterEvidence
 from worker.probe.path import Path
 from worker.probe.sweep import Sweep, sweep_double
 
@@ -28,13 +30,14 @@ def measure_parameters(sweep: Sweep, optimizer: Optimizer) -> tuple[ParameterEvi
     gradients = sweep.gradients(trainable)
     readers = _readers(path)
     silent = [name for name in trainable if name not in gradients or not bool(gradients[name].any())]
-    states = _states(sweep, [name for name in silent if name in readers])
+    cuts = _cuts(sweep, silent)
+    states = _states(sweep, [name for name in silent if name in readers and name not in cuts])
     ratios = optimizer.first_update_ratios({name: graph.parameters[name].value for name in trainable}, gradients)
     found = []
     for name in trainable:
-        node = readers.get(name)
-        state = "unused" if node is None else states.get(name, "live")
-        units, identical, symmetric = _sameness(sweep, name, node)
+        node = readers.get(name) or next(graph.consumers(name), None)
+        state = "cut" if name in cuts else states.get(name, "live" if name in readers else "unused")
+        units, identical, symmetric = _sameness(sweep, name, readers.get(name))
         found.append(
             ParameterEvidence(
                 name=name,
@@ -49,7 +52,8 @@ def measure_parameters(sweep: Sweep, optimizer: Optimizer) -> tuple[ParameterEvi
                 units=units,
                 identical=identical,
                 symmetric=symmetric,
-                blocked_at=_blocked_at(sweep, node) if state == "dead" and node else None,
+                blocked_at=_blocked_at(sweep, node) if state == "dead" and node else _first(cuts.get(name, ())),
+                cuts=cuts.get(name, ()),
                 origin=graph.parameters[name].origin or (node.origin if node else None),
             )
         )
@@ -60,9 +64,25 @@ def _readers(path: Path) -> dict[str, Node]:
     """Return the first node of the path that each parameter reaches."""
     found: dict[str, Node] = {}
     for node in path.nodes:
-        for name in path.weights[node.name]:
+        for name in (name for value in reads(node) for name in path.behind(value)):
             found.setdefault(name, node)
     return found
+
+
+def _cuts(sweep: Sweep, silent: list[str]) -> dict[str, tuple[Cut, ...]]:
+    """Return what cuts the gradient of each silent parameter that moves the loss and that none can reach."""
+    graph, output = sweep.subject.graph, sweep.subject.output
+    apart = [name for name, value in sweep.values.items() if not getattr(value, "requires_grad", False)]
+    flows = {name: flow(graph, [name], apart) for name in silent}
+    return {
+        name: tuple(Cut(cut.node, cut.op, cut.origin, cut.within) for cut in found.cuts(graph, output))
+        for name, found in flows.items()
+        if output in found.moved - found.reached
+    }
+
+
+def _first(cuts: tuple[Cut, ...]) -> str | None:
+    return cuts[0].node if cuts else None
 
 
 def _states(sweep: Sweep, silent: list[str]) -> dict[str, str]:

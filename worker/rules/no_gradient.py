@@ -1,9 +1,15 @@
 """Finds the parameters that nothing can teach."""
 
+from collections.abc import Sequence
+from typing import Final
+
 from service.contract.report import Place
 from service.contract.words import Symptom
-from worker.probe.evidence import Evidence, ParameterEvidence
+from worker.probe.evidence import Cut, Evidence, ParameterEvidence
 from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
+
+NAMED: Final = 3
+"""How many of the operators that cut a gradient are named."""
 
 
 @rule("GRD03", Symptom.NO_GRADIENT, order=20, aliases=["AllZero", "UnchangedTensor"])
@@ -12,47 +18,76 @@ def no_gradient(evidence: Evidence, *, share: float = 0.5) -> Answer:
 
     What it measures
         Parameters whose gradient is exactly zero on the batch, also in float64 and also after parameters that are
-        all zero were jittered.  Half of all numbers in weights, or more, is a certainty that rejects.
+        all zero were jittered; and those that move the loss only through operators that no gradient comes back
+        through: a choice (ArgMax, a comparison), a step (Round, Sign, Floor), a cast to whole numbers.  The operators
+        are named.  Half of all numbers in weights, or more, is a certainty that rejects.
 
     Why it matters
         What receives no gradient does not learn, under any optimizer and at any rate.
 
     When it is wrong
         Rows of an embedding whose tokens are absent from the batch have no gradient either; only whole tensors count.
-        Experts that the batch does not reach look the same as dead ones.
+        Experts that the batch does not reach look the same as dead ones.  A training script may pass a gradient
+        straight through a step that the exported file shows as it is; or it freezes what lies behind on purpose.
 
     References
         Zhang et al. 2019 (Fixup), Bachlechner et al. 2020 (ReZero): zero gradients by design, told apart here.
+        Bengio et al. 2013: estimators that pass a gradient through a step.
     """
     if evidence.nonfinite is not None:
         return Silence("could_not_judge", "the gradient is not finite; see NUM01")
-    reached = [parameter for parameter in evidence.parameters if parameter.state != "unused"]
-    dead = [parameter for parameter in reached if parameter.state == "dead"]
     if not evidence.parameters:
         return Silence("not_applicable", "the model has no parameters that training changes")
+    reached = [parameter for parameter in evidence.parameters if parameter.state != "unused"]
+    lost = [parameter for parameter in reached if parameter.state in {"dead", "cut"}]
     if not reached:
-        return _cut_off(evidence)
-    if not dead:
+        return _apart(evidence)
+    if not lost:
         return CLEAR
-    lost = sum(parameter.count for parameter in dead) / sum(parameter.count for parameter in reached)
+    part = sum(parameter.count for parameter in lost) / sum(parameter.count for parameter in reached)
+    cuts = _cuts(lost)
     return Observation(
-        f"{len(dead)} of {len(reached)} parameters, {lost:.0%} of all weights, receive a gradient of exactly zero"
-        f"{_where(dead)}.",
-        weigh(evidence, certain=lost >= share),
-        tuple(Place(node=p.node, origin=p.origin, parameter=p.name, measured=0, limit=0) for p in dead[:SHOWN_PLACES]),
-        {"share": lost, "parameters": len(dead)},
+        _told(lost, reached, part, cuts),
+        weigh(evidence, certain=part >= share),
+        (*(Place(node=each.node, origin=each.origin, measured=0, limit=0) for each in cuts[:NAMED]), *_places(lost)),
+        {"share": part, "parameters": len(lost)},
     )
 
 
-def _cut_off(evidence: Evidence) -> Observation:
-    first = evidence.parameters[:SHOWN_PLACES]
+def _told(lost: list[ParameterEvidence], reached: list[ParameterEvidence], part: float, cuts: list[Cut]) -> str:
+    """Return the finding in words: what is cut off for good, and what is dead on this batch."""
+    whole = f"{len(lost)} of {len(reached)} parameters, {part:.0%} of all weights,"
+    dead = [parameter for parameter in lost if parameter.state == "dead"]
+    if not dead:
+        return f"{whole} can receive no gradient{_ends(cuts)}."
+    zero = f"receive a gradient of exactly zero{_where(dead)}"
+    if not cuts:
+        return f"{whole} {zero}."
+    return f"{whole} receive none: {len(dead)} {zero}; {len(lost) - len(dead)} can receive none{_ends(cuts)}."
+
+
+def _apart(evidence: Evidence) -> Observation:
     return Observation(
-        f"None of the {len(evidence.parameters)} parameters has a differentiable path to the loss; an operator without "
-        "a gradient stands between.",
+        f"None of the {len(evidence.parameters)} parameters changes the output that the loss reads.",
         weigh(evidence, certain=True),
-        tuple(Place(node=p.node, origin=p.origin, parameter=p.name, measured=0, limit=0) for p in first),
+        _places(evidence.parameters),
         {"share": 1.0, "parameters": len(evidence.parameters)},
     )
+
+
+def _places(parameters: Sequence[ParameterEvidence]) -> tuple[Place, ...]:
+    shown = parameters[:SHOWN_PLACES]
+    return tuple(Place(node=p.node, origin=p.origin, parameter=p.name, measured=0, limit=0) for p in shown)
+
+
+def _cuts(lost: list[ParameterEvidence]) -> list[Cut]:
+    return list(dict.fromkeys(cut for parameter in lost for cut in parameter.cuts))
+
+
+def _ends(cuts: list[Cut]) -> str:
+    shown = [f"{cut.op} {cut.node!r}" + (f" within {cut.within!r}" if cut.within else "") for cut in cuts[:NAMED]]
+    more = f" and {len(cuts) - NAMED} more" if len(cuts) > NAMED else ""
+    return f": the gradient ends at {', '.join(shown)}{more}" if shown else ""
 
 
 def _where(dead: list[ParameterEvidence]) -> str:

@@ -1,0 +1,158 @@
+"""How far a gradient comes back, told from the graph alone: which operators let it pass, and where it ends.
+
+A value *moves* with another where changing that changes it; it is *reached* where, moreover, every operator between
+lets a gradient pass.  An operator that reads a reached value and writes a moved one that is not cuts the gradient.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Final
+
+from onnx import defs
+
+from worker.network.dtypes import DIFFERENTIABLE, dtype
+from worker.network.graph import Graph, Node, names, reads
+from worker.network.ops import find
+
+VALUELESS: Final = frozenset(
+    {"Shape", "Size", "ConstantOfShape", "EyeLike", "RandomNormalLike", "RandomUniformLike", "SequenceLength"}
+)
+"""Operators whose output does not depend on their input's values."""
+_FLOATS: Final = ("(float)", "(double)", "(float16)", "(bfloat16)")
+
+Pairs = Iterable[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """An operator at which a gradient ends."""
+
+    node: str
+    op: str
+    origin: str | None = None
+    within: str = ""
+    """The node in whose body it stands."""
+
+
+@dataclass
+class Flow:
+    """What moves with some values, and how much of it a gradient comes back from."""
+
+    moved: set[str]
+    reached: set[str]
+    steps: list[tuple[Cut, frozenset[str]]] = field(default_factory=list)
+    """Operators that cut, with the moved values that they write."""
+
+    def cuts(self, graph: Graph, output: str) -> tuple[Cut, ...]:
+        """Return the operators that cut on the ways to `output`, in forward order."""
+        needed = _needed(graph, {output})
+        return tuple(dict.fromkeys(cut for cut, written in self.steps if written & needed))
+
+
+def flow(graph: Graph, start: Collection[str], apart: Collection[str] = ()) -> Flow:
+    """Return what moves with `start` and how far a gradient at it comes; values `apart` are known to pass none on."""
+    found = Flow(set(start), set(start))
+    for node in graph.nodes:
+        _through(node, graph.opsets, found, frozenset(apart))
+    return found
+
+
+def passes(node: Node, opsets: Mapping[str, int], place: int, output: int) -> bool:
+    """Whether a gradient can pass a node, from an output to the input at `place`."""
+    if node.op == "Cast" and not node.domain:
+        return dtype(int(node.attributes["to"])) in DIFFERENTIABLE  # type: ignore[arg-type]
+    return _allowed(node.domain, node.op, opsets.get(node.domain, 0), place, output)
+
+
+@cache
+def _allowed(domain: str, name: str, opset: int, place: int, output: int) -> bool:
+    operator = find(domain, name, opset)
+    return (operator is None or operator.passes(place)) and _holds_floats(domain, name, opset, output)
+
+
+def _holds_floats(domain: str, name: str, opset: int, output: int) -> bool:
+    """Whether an operator's output may hold floats, as far as its specification says."""
+    try:
+        specified = defs.get_schema(name, opset, domain).outputs
+    except defs.SchemaError:
+        return True
+    kinds = specified[min(output, len(specified) - 1)].types if specified else ()
+    return not specified or any(word in kind for kind in kinds for word in _FLOATS)
+
+
+def _bodies(node: Node) -> list[Graph]:
+    return [value for value in node.attributes.values() if isinstance(value, Graph)]
+
+
+def _needed(graph: Graph, outputs: Collection[str]) -> set[str]:
+    """Return the values that the outputs are made of, those inside bodies included."""
+    needed = set(outputs)
+    for node in reversed(graph.nodes):
+        if node.op not in VALUELESS and not needed.isdisjoint(node.outputs):
+            needed.update(node.inputs)
+            needed.update(*(_needed(body, body.outputs) for body in _bodies(node)))
+    return needed
+
+
+def _through(node: Node, opsets: Mapping[str, int], found: Flow, apart: frozenset[str]) -> None:
+    """Add what a node writes to what moves and what is reached."""
+    if node.op in VALUELESS:
+        return
+    bodies = _bodies(node)
+    for body in bodies:
+        if not found.moved.isdisjoint(reads(node)):
+            _inside(node, body, opsets, found, apart)
+    if bodies or found.moved.isdisjoint(node.inputs):
+        return
+    found.moved.update(names(node.outputs))
+    places = [place for place, name in enumerate(node.inputs) if name in found.reached]
+    back = [[passes(node, opsets, place, at) for at in range(len(node.outputs))] for place in places]
+    ends = {node.outputs[at] for row in back for at, passed in enumerate(row) if not passed}
+    reached = {node.outputs[at] for row in back for at, passed in enumerate(row) if passed}
+    found.reached |= reached - apart - {""}
+    if ends := (ends | reached & apart) - {""}:
+        found.steps.append((Cut(node.name or node.outputs[0], node.op, node.origin), frozenset(ends)))
+
+
+def _inside(node: Node, body: Graph, opsets: Mapping[str, int], found: Flow, apart: frozenset[str]) -> None:
+    """Follow the values through the body of an If, Loop or Scan, round after round while more of them move."""
+    inner, size = Flow(set(found.moved), set(found.reached)), -1
+    into, around, out = _ties(node, body)
+    while size != (size := len(inner.moved) + len(inner.reached)):
+        inner.steps.clear()
+        _carry(into, found, inner)
+        for each in body.nodes:
+            _through(each, opsets, inner, apart)
+        _carry(around, inner, inner)
+    _carry(out, inner, found)
+    for cut, written in inner.steps:
+        found.steps.append((replace(cut, within=cut.within or node.name), written))
+
+
+def _carry(pairs: Pairs, source: Flow, target: Flow) -> None:
+    """Let each pair's second value move, and be reached, where its first is."""
+    for first, second in pairs:
+        target.moved |= {second} if first in source.moved else set()
+        target.reached |= {second} if first in source.reached else set()
+
+
+def _ties(node: Node, body: Graph) -> tuple[list[tuple[str, str]], ...]:
+    """Return which values a body takes from its node, from its own last round, and gives to its node."""
+    inputs = [each.name for each in body.inputs]
+    if node.op == "If":
+        return [], [], list(zip(body.outputs, node.outputs, strict=False))
+    if node.op == "Loop":
+        results = body.outputs[1:]
+        return (
+            list(zip(node.inputs[2:], inputs[2:], strict=False)),
+            list(zip(results, inputs[2:], strict=False)),
+            list(zip(results, node.outputs, strict=False)),
+        )
+    given = node.inputs[len(node.inputs) - len(inputs) :]
+    states = len(inputs) - int(node.attributes.get("num_scan_inputs", len(inputs)))  # type: ignore[arg-type]
+    return (
+        list(zip(given, inputs, strict=False)),
+        list(zip(body.outputs[:states], inputs, strict=False)),
+        list(zip(body.outputs, node.outputs, strict=False)),
+    )
