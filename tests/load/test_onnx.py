@@ -238,8 +238,8 @@ def test_old_and_unknown_versions_are_refused_with_the_range(write: Write) -> No
 
 
 def test_types_that_torch_does_not_compute_are_named(write: Write) -> None:
-    with pytest.raises(UnsupportedModel, match="FLOAT8E4M3FN"):
-        read(dense(write, kind=TensorProto.FLOAT8E4M3FN))
+    with pytest.raises(UnsupportedModel, match="COMPLEX64"):
+        read(dense(write, kind=TensorProto.COMPLEX64))
 
 
 def test_a_value_that_nothing_writes_is_named(write: Write) -> None:

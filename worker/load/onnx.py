@@ -10,11 +10,12 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto
 
 from service.contract.problem import UnreadableModel
-from worker.load import external as kept_apart
+from worker.load.external import Files
 from worker.load.notes import notes
 from worker.load.parameters import parameters
 from worker.load.precision import widened
-from worker.load.wire import count
+from worker.load.wire import SELF, lightened
+from worker.network import elsewhere
 from worker.network import model as networks
 from worker.network.graph import Graph, Input, Parameter
 
@@ -31,7 +32,7 @@ def read(model: Path, external: Mapping[str, Path] = NOTHING, max_nodes: int = M
     """
     file = _parsed(model, max_nodes)
     try:
-        return widened(interpret(file, external))
+        return widened(interpret(file, {**external, SELF: model}))
     except (
         TypeError,
         ValueError,
@@ -46,18 +47,18 @@ def read(model: Path, external: Mapping[str, Path] = NOTHING, max_nodes: int = M
 
 def interpret(model: ModelProto, external: Mapping[str, Path] = NOTHING) -> Graph:
     """Return the graph of a model that is parsed already; raises as `read` does."""
-    kept_apart.fetch(model, external)
-    return _with_parameters(networks.interpret(model))
+    with Files(external) as files, elsewhere.found_by(files.find):
+        graph = networks.interpret(model)
+    return _with_parameters(graph)
 
 
 def _parsed(model: Path, max_nodes: int) -> ModelProto:
     if not model.stat().st_size:
         msg = "The model file is empty."
         raise UnreadableModel(msg)
-    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        with memoryview(data) as view:
-            count(view, max_nodes)
-        return _decoded(data[:])
+    with model.open("rb") as file:  # the map is closed when nothing views it any more, an error's frames included
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    return _decoded(lightened(data, max_nodes))
 
 
 def _decoded(data: bytes) -> ModelProto:

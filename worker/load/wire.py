@@ -1,105 +1,189 @@
-"""Counting what a model file holds before a protobuf parser spends a hundred times its size on it."""
+"""A model file without its large numbers, cut down before a protobuf parser spends a hundred times its size on it.
+
+The file is walked once, as bytes.  What is counted here is refused early; what nobody reads (documentation, metadata,
+types of inner values) is left out; and the numbers of a large tensor stay where they are: the tensor says, as one with
+external data does, at which bytes of the model's own file they lie.
+"""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias, Union
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias, Union
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor  # type: ignore[import-untyped]
+from onnx import FunctionProto, GraphProto, ModelProto, StringStringEntryProto, TensorProto
 
 from service.contract.problem import TooComplex, UnreadableModel
 
 Message: TypeAlias = Mapping[int, Union["Message", None]]
-"""The fields worth entering, by number."""
+"""The fields that are kept, by key (number and wire type); those that hold messages, with the fields of these."""
+Parts: TypeAlias = list[memoryview | bytes]
 
-DEEPEST = 100
+
+class _Field(NamedTuple):
+    """A field of a message: its key, and where it, its content and the next one begin."""
+
+    key: int
+    at: int
+    inside: int
+    stop: int
+
+
+SELF: Final = "\0"
+"""The name by which a tensor's numbers are found in the model's own file.  No file can be named so."""
+LARGE: Final = 4096
+"""Bytes from which on a tensor's numbers stay where they are."""
+LARGEST: Final = 256 * 2**20
+"""Most bytes of a file beside the numbers of its large tensors."""
+DEEPEST: Final = 100
 """Levels of nesting at which protobuf's own parser stops."""
-FIELDS_PER_ELEMENT = 60
+FIELDS_PER_ELEMENT: Final = 60
 """Most fields per allowed node: a node has about ten, and an attribute full of strings has more."""
+MESSAGES_PER_ELEMENT: Final = 20
+"""Most fields among them that are messages; each costs a parser a hundred bytes, however small it is."""
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
-_TENSOR: dict[int, Message | None] = {6: None, 13: {}, 16: {}}
-_SPARSE: dict[int, Message | None] = {1: _TENSOR, 2: _TENSOR}
-_TYPE: dict[int, Message | None] = {}
-_TYPE.update({1: {2: {1: {}}}, 4: {1: _TYPE}, 5: {2: _TYPE}, 8: {2: {1: {}}}, 9: {1: _TYPE}})
-_VALUE: dict[int, Message | None] = {2: _TYPE, 4: {}}
-_GRAPH: dict[int, Message | None] = {}
-_ATTRIBUTE: dict[int, Message | None] = {
-    5: _TENSOR,
-    6: _GRAPH,
-    10: _TENSOR,
-    11: _GRAPH,
-    14: _TYPE,
-    15: _TYPE,
-    22: _SPARSE,
-    23: _SPARSE,
+_UNREAD: Final = frozenset(
+    {"configuration", "device_configurations", "doc_string", "metadata_props", "quantization_annotation"}
+    | {"segment", "training_info", "value_info"}
+)
+_WIRE: Final[Mapping[int, int]] = {
+    FieldDescriptor.TYPE_DOUBLE: FIXED64,
+    FieldDescriptor.TYPE_FLOAT: FIXED32,
+    FieldDescriptor.TYPE_STRING: LENGTH,
+    FieldDescriptor.TYPE_BYTES: LENGTH,
+    FieldDescriptor.TYPE_MESSAGE: LENGTH,
 }
-_NODE: dict[int, Message | None] = {5: _ATTRIBUTE, 9: {}}
-_GRAPH.update({1: _NODE, 5: _TENSOR, 11: _VALUE, 12: _VALUE, 13: _VALUE, 14: {2: {}}, 15: _SPARSE, 16: {}})
-_FUNCTION: dict[int, Message | None] = {7: _NODE, 11: _ATTRIBUTE, 12: _VALUE, 9: {}, 14: {}}
-_MODEL: dict[int, Message | None] = {7: _GRAPH, 25: _FUNCTION, 8: {}, 14: {}, 20: {}}
+"""How a field is written; as a varint where it is not said here."""
+_ELEMENTS: Final = frozenset({"node", "initializer", "sparse_initializer", "functions"})
 
-_ELEMENTS = {(id(_GRAPH), 1), (id(_GRAPH), 5), (id(_GRAPH), 15), (id(_FUNCTION), 7), (id(_MODEL), 25)}
-"""The fields that count as elements: nodes, initialisers and functions."""
+
+def _key(number: int, wire: int) -> int:
+    return number << 3 | wire
+
+
+def _message(descriptor: Descriptor, known: dict[str, dict[int, Message | None]]) -> Message:
+    """Return the fields of a kind of message that are kept, each under every key that the parser takes it by."""
+    if descriptor.full_name not in known:
+        fields = known[descriptor.full_name] = {}
+        for each in descriptor.fields:
+            if each.name not in _UNREAD:
+                wire = _WIRE.get(each.type, VARINT)
+                inner = _message(each.message_type, known) if each.message_type else None
+                fields[_key(each.number, wire)] = inner
+                if each.is_repeated:  # numbers may be packed into one field
+                    fields[_key(each.number, LENGTH)] = inner
+    return known[descriptor.full_name]
+
+
+_KNOWN: Final[dict[str, dict[int, Message | None]]] = {}
+_MODEL: Final = _message(ModelProto.DESCRIPTOR, _KNOWN)
+_TENSOR: Final = _KNOWN["onnx.TensorProto"]
+_COUNTED: Final = frozenset(
+    (id(_KNOWN[kind.full_name]), _key(each.number, LENGTH))
+    for kind in (ModelProto.DESCRIPTOR, GraphProto.DESCRIPTOR, FunctionProto.DESCRIPTOR)
+    for each in kind.fields
+    if each.name in _ELEMENTS
+)
+_TYPE, _RAW = _key(TensorProto.DATA_TYPE_FIELD_NUMBER, VARINT), _key(TensorProto.RAW_DATA_FIELD_NUMBER, LENGTH)
+_AS_RAW: Final[Mapping[int, int]] = {
+    TensorProto.FLOAT: _key(TensorProto.FLOAT_DATA_FIELD_NUMBER, LENGTH),
+    TensorProto.DOUBLE: _key(TensorProto.DOUBLE_DATA_FIELD_NUMBER, LENGTH),
+}
+"""Where numbers of a type may lie, packed, as they lie in raw data."""
+_LEFT_OUT: Final[Message] = {}
+
+
+def lightened(data: memoryview, limit: int) -> bytes:
+    """Return an ONNX file without what is not read and without the numbers of large tensors, which lie in SELF.
+
+    TooComplex above `limit` nodes, tensors and functions (those of subgraphs included), or where fields are many
+    beyond reason; UnreadableModel where the bytes are no protobuf.
+    """
+    parts = _Walk(data, limit).light((0, len(data)), _MODEL, 0)
+    if (size := len(data) if parts is None else _size(parts)) > LARGEST:
+        msg = f"The model takes {size} bytes beside the numbers of its large tensors; the limit is {LARGEST}."
+        raise TooComplex(msg)
+    return bytes(data) if parts is None else b"".join(parts)
 
 
 @dataclass
-class Count:
-    """What a scan has seen so far, and how much it may see."""
+class _Walk:
+    """A walk over a file, with what it has met so far and how much it may meet."""
 
+    data: memoryview
     limit: int
     elements: int = 0
-    fields: int = field(default=0)
+    messages: int = 0
+    fields: int = 0
 
-    def add(self, *, element: bool) -> None:
-        """Count one field; TooComplex above a limit."""
-        self.fields += 1
-        self.elements += element
-        if self.elements > self.limit:
-            msg = f"The model holds more than {self.limit} nodes, tensors and functions, which is the limit."
+    def light(self, span: tuple[int, int], message: Message, depth: int) -> Parts | None:
+        """Return what is kept of a message; None where that is all of it."""
+        if depth > DEEPEST:
+            msg = f"The model's file is nested more than {DEEPEST} levels deep, which is the limit."
             raise TooComplex(msg)
-        if self.fields > self.limit * FIELDS_PER_ELEMENT:
-            msg = f"The model's file holds more than {self.limit * FIELDS_PER_ELEMENT} fields, which is the limit."
-            raise TooComplex(msg)
+        cut = self._large(span) if message is _TENSOR and span[1] - span[0] >= LARGE else None
+        kept: Parts = []
+        start = span[0]
+        for field in self._fields(*span):
+            inner = message.get(field.key, _LEFT_OUT)
+            if inner is None and field != cut:
+                continue
+            changed = [] if inner is None else self._entered(field, message, inner, depth)
+            if changed is not None:
+                kept += [self.data[start : field.at], *changed]
+                start = field.stop
+        if start == span[0]:
+            return None
+        return [*kept, self.data[start : span[1]], *([_pointer(cut)] if cut else [])]
+
+    def _entered(self, field: _Field, message: Message, inner: Message, depth: int) -> Parts | None:
+        """Return what is kept of a field that holds a message; None where that is all of it."""
+        if inner is _LEFT_OUT:
+            return []
+        self.messages += 1
+        self.elements += (id(message), field.key) in _COUNTED
+        _refuse_above(self.limit, self.elements, "nodes, tensors and functions")
+        _refuse_above(self.limit * MESSAGES_PER_ELEMENT, self.messages, "messages")
+        parts = self.light((field.inside, field.stop), inner, depth + 1)
+        return None if parts is None else [_written(field.key) + _written(_size(parts)), *parts]
+
+    def _large(self, span: tuple[int, int]) -> _Field | None:
+        """Return the field that holds a tensor's numbers, if they are many and lie there as they do in memory."""
+        kind, numbers = 0, dict[int, _Field]()
+        for field in self._fields(*span):
+            if field.key == _TYPE:
+                kind, _ = _varint(self.data, field.inside, field.stop)
+            elif field.key == _RAW or field.key in _AS_RAW.values():
+                if field.key in numbers:
+                    return None
+                numbers[field.key] = field
+        found = numbers.get(_RAW, numbers.get(_AS_RAW.get(kind, _RAW)))
+        return found if found and found.stop - found.inside >= LARGE else None
+
+    def _fields(self, at: int, end: int) -> Iterator[_Field]:
+        most = self.limit * FIELDS_PER_ELEMENT
+        while at < end:
+            self.fields += 1
+            if self.fields > most:
+                _refuse_above(most, self.fields, "fields")
+            key, inside = _varint(self.data, at, end)
+            inside, stop = _extent(self.data, key & 7, inside, end)
+            if stop > end:
+                raise _unreadable(inside)
+            yield _Field(key, at, inside, stop)
+            at = stop
 
 
-def count(data: memoryview, limit: int) -> Count:
-    """Count the nodes, initialisers and functions of an ONNX file, those of subgraphs included.
-
-    TooComplex above `limit`, or where fields are many beyond reason; UnreadableModel where the bytes are no protobuf.
-    """
-    found = Count(limit)
-    _scan(data, (0, len(data)), _MODEL, found, 0)
-    return found
-
-
-def _scan(data: memoryview, span: tuple[int, int], message: Message, found: Count, depth: int) -> None:
-    if depth > DEEPEST:
-        msg = f"The model's file is nested more than {DEEPEST} levels deep, which is the limit."
-        raise TooComplex(msg)
-    for number, begin, stop in _fields(data, *span):
-        found.add(element=(id(message), number) in _ELEMENTS)
-        inner = message.get(number)
-        if inner is not None and begin < stop:
-            _scan(data, (begin, stop), inner, found, depth + 1)
-
-
-def _fields(data: memoryview, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield number, begin and end of each length-delimited field; the others hold little and are passed over."""
-    while at < end:
-        key, at = _varint(data, at, end)
-        kind = key & 7
-        if kind == LENGTH:
-            length, at = _varint(data, at, end)
-            if length > end - at:
-                raise _unreadable(at)
-            yield key >> 3, at, at + length
-            at += length
-        elif kind == VARINT:
-            _, at = _varint(data, at, end)
-        elif kind in {FIXED64, FIXED32}:
-            at += 8 if kind == FIXED64 else 4
-        else:
-            raise _unreadable(at)
-    if at > end:
-        raise _unreadable(at)
+def _extent(data: memoryview, wire: int, at: int, end: int) -> tuple[int, int]:
+    """Return where a field's content begins and ends."""
+    if wire == LENGTH:
+        length, at = _varint(data, at, end)
+        return at, at + length
+    if wire == VARINT:
+        return at, _varint(data, at, end)[1]
+    if wire in {FIXED64, FIXED32}:
+        return at, at + (8 if wire == FIXED64 else 4)
+    raise _unreadable(at)
 
 
 def _varint(data: memoryview, at: int, end: int) -> tuple[int, int]:
@@ -114,6 +198,30 @@ def _varint(data: memoryview, at: int, end: int) -> tuple[int, int]:
         if shift > 63:  # noqa: PLR2004  a varint holds 64 bits
             break
     raise _unreadable(at)
+
+
+def _written(value: int) -> bytes:
+    """Return a number as a varint."""
+    low, high = value & 127, value >> 7
+    return bytes([low | 128]) + _written(high) if high else bytes([low])
+
+
+def _pointer(field: _Field) -> bytes:
+    """Return the fields of a tensor that say where in its own file its numbers lie."""
+    said = {"location": SELF, "offset": field.inside, "length": field.stop - field.inside}
+    entries = [StringStringEntryProto(key=key, value=str(value)) for key, value in said.items()]
+    made = TensorProto(data_location=TensorProto.EXTERNAL, external_data=entries)
+    return bytes(made.SerializeToString())
+
+
+def _size(parts: Parts) -> int:
+    return sum(map(len, parts))
+
+
+def _refuse_above(limit: int, count: int, what: str) -> None:
+    if count > limit:
+        msg = f"The model's file holds more than {limit} {what}, which is the limit."
+        raise TooComplex(msg)
 
 
 def _unreadable(at: int) -> UnreadableModel:
