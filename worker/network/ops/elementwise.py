@@ -174,18 +174,6 @@ def where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return torch.where(test, widened(yes), widened(no)).to(a.dtype)
 
 
-@op("Cast")
-def cast(x: Tensor, *, to: int, saturate: int = 1, round_mode: str = "up") -> Tensor:
-    """X in another type."""
-    return x.to(dtype(to))
-
-
-@op("CastLike")
-def cast_like(x: Tensor, like: Tensor, *, saturate: int = 1, round_mode: str = "up") -> Tensor:
-    """X in the type of `like`."""
-    return x.to(like.dtype)
-
-
 @op("BitShift", gradient=False)
 def bit_shift(a: Tensor, b: Tensor, *, direction: str) -> Tensor:
     """A shifted by b bits; what leaves the type is lost."""

@@ -1,16 +1,22 @@
-"""Quantization to whole numbers; no gradient passes through it."""
+"""Quantization: real numbers as whole ones (or as floats of eight bits and less) in steps of a scale.
+
+Nothing passes a gradient but `StraightThrough`, which is no operator of ONNX's: `worker.network.straight` puts it in
+the place of a DequantizeLinear that undoes a QuantizeLinear.
+"""
 
 import torch
 from torch import Tensor
 
-from service.contract.problem import UnsupportedModel
 from worker.network.dtypes import dtype
+from worker.network.lowbit import cast, limits, wide
 from worker.network.ops import beside, op
+
+MICROSOFT, OWN = "com.microsoft", "gradgate"
 
 
 def _spread(values: Tensor, x: Tensor, axis: int, block: int) -> Tensor:
     """Return scales or zero points so that they broadcast over x: one, one per slice, or one per block."""
-    (there,) = beside(x, values)
+    (there,) = beside(x, wide(values))
     if block:
         return there.repeat_interleave(block, axis).narrow(axis, 0, x.shape[axis])
     if there.dim() != 1 or len(there) == 1:
@@ -18,6 +24,7 @@ def _spread(values: Tensor, x: Tensor, axis: int, block: int) -> Tensor:
     return there.reshape([-1 if each == axis % x.dim() else 1 for each in range(x.dim())])
 
 
+@op("QuantizeLinear", domain=MICROSOFT, gradient=False)
 @op("QuantizeLinear", gradient=False)
 def quantize(
     x: Tensor,
@@ -30,18 +37,20 @@ def quantize(
     precision: int = 0,
     saturate: int = 1,
 ) -> Tensor:
-    """x / scale, rounded to the nearest whole number, plus the zero point."""
+    """x / scale, rounded to the nearest number of the type, plus the zero point; what is out of range stops there."""
     kind = zero.dtype if zero is not None else dtype(output_dtype) if output_dtype else torch.uint8
+    steps = _spread(scale, x, axis, block_size)
+    steps = steps.to(dtype(precision)) if precision else steps
+    scaled = x.to(steps.dtype) / steps
     if kind.is_floating_point:
-        msg = f"Quantization to {kind} is not supported."
-        raise UnsupportedModel(msg)
-    limits = torch.iinfo(kind)
-    whole = torch.round(x / _spread(scale, x, axis, block_size).to(x.dtype))
-    shifted = whole if zero is None else whole + _spread(zero, x, axis, block_size).to(x.dtype)
-    return shifted.clamp(limits.min, limits.max).to(kind)
+        return cast(scaled, kind, saturate=bool(saturate))
+    whole = torch.round(scaled)
+    shifted = whole if zero is None else whole + _spread(zero, x, axis, block_size).to(whole.dtype)
+    return cast(shifted.clamp(*limits(kind)), kind)
 
 
-@op("DequantizeLinear")
+@op("DequantizeLinear", domain=MICROSOFT, gradient=False)
+@op("DequantizeLinear", gradient=False)
 def dequantize(
     x: Tensor,
     scale: Tensor,
@@ -52,13 +61,37 @@ def dequantize(
     output_dtype: int = 0,
 ) -> Tensor:
     """(x - zero point) times scale."""
-    kind = dtype(output_dtype) if output_dtype else scale.dtype
-    wide = x.to(torch.int64) if not x.is_floating_point() else x
-    shifted = wide if zero is None else wide - _spread(zero, x, axis, block_size).to(wide.dtype)
-    return (shifted.to(scale.dtype) * _spread(scale, x, axis, block_size)).to(kind)
+    steps = _spread(scale, x, axis, block_size)
+    held = wide(x)
+    held = held if held.is_floating_point() else held.to(torch.int32)
+    shifted = held if zero is None else held - _spread(zero, x, axis, block_size).to(held.dtype)
+    return (shifted.to(steps.dtype) * steps).to(dtype(output_dtype) if output_dtype else steps.dtype)
 
 
-@op("DynamicQuantizeLinear")
+@op("StraightThrough", domain=OWN, fixed=("scale", "zero", "quantized"))
+def straight_through(
+    x: Tensor,
+    scale: Tensor,
+    zero: Tensor | None,
+    quantized: Tensor,
+    *,
+    axis: int = 1,
+    block_size: int = 0,
+    output_dtype: int = 0,
+) -> Tensor:
+    """x as its quantized form says, and the gradient as if x were only clamped to what that form can represent.
+
+    Bengio, Léonard and Courville 2013, section 4; Jacob et al. 2018, section 3.
+    """
+    y = dequantize(quantized, scale, zero, axis=axis, block_size=block_size, output_dtype=output_dtype)
+    steps = _spread(scale, x, axis, block_size)
+    shift = 0 if zero is None else _spread(zero, x, axis, block_size).to(steps.dtype)
+    low, high = ((end - shift) * steps for end in limits(quantized.dtype))
+    inside = torch.where((x >= low) & (x <= high), x, 0).to(y.dtype)
+    return y + (inside - inside.detach())
+
+
+@op("DynamicQuantizeLinear", gradient=False)
 def quantize_by_range(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """X in 256 steps over its own range, with the scale and zero point that were chosen."""
     low, high = x.min().clamp(max=0), x.max().clamp(min=0)
