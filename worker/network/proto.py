@@ -9,7 +9,7 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helpe
 from torch import Tensor
 
 from service.contract.problem import UnreadableModel, UnsupportedModel
-from worker.network import arrays
+from worker.network import arrays, elsewhere
 from worker.network.dtypes import dtype
 from worker.network.graph import Attribute, Graph, Input, Node
 
@@ -42,6 +42,11 @@ def array(held: Value) -> Any:  # noqa: ANN401  an array, a list of such, or Non
 def tensor(proto: TensorProto, base: str = "") -> Tensor:
     """Return a tensor of the file's own type; UnreadableModel where its numbers do not fit its shape."""
     dtype(proto.data_type)
+    elsewhere.shape(proto)
+    if proto.data_location == TensorProto.EXTERNAL:
+        if (found := elsewhere.tensor(proto)) is not None:
+            return found
+        proto = elsewhere.inlined(proto)
     try:
         values = numpy_helper.to_array(proto, base)
     except Exception as error:
