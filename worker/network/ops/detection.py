@@ -103,6 +103,30 @@ def roi_align_unshifted(
     )
 
 
+@op("MaxRoiPool", fixed=["rois"])
+def max_roi_pool(x: Tensor, rois: Tensor, *, pooled_shape: Sequence[int], spatial_scale: float = 1.0) -> Tensor:
+    """The largest elements of each region [image, x1, y1, x2, y2] in a grid of bins; 0 in a bin outside the image."""
+    corners = torch.floor(rois[:, 1:].double() * spatial_scale + 0.5).long().tolist()
+    pooled = []
+    for image, (left, top, right, bottom) in zip(rois[:, 0].long().tolist(), corners, strict=True):
+        rows = _bins(top, bottom, pooled_shape[0], x.shape[2])
+        columns = _bins(left, right, pooled_shape[1], x.shape[3])
+        bins = [_largest(x[image, :, row, column]) for row in rows for column in columns]
+        pooled.append(torch.stack(bins, 1).reshape(-1, *pooled_shape))
+    return torch.stack(pooled) if pooled else x.new_zeros(0, x.shape[1], *pooled_shape)
+
+
+def _bins(first: int, last: int, count: int, size: int) -> list[slice]:
+    """Return the parts of an axis that a region from `first` to `last` is cut into; neighbours may overlap."""
+    step = max(last - first + 1, 1) / count
+    edges = ((first + math.floor(at * step), first + math.ceil((at + 1) * step)) for at in range(count))
+    return [slice(min(max(begin, 0), size), min(max(end, 0), size)) for begin, end in edges]
+
+
+def _largest(part: Tensor) -> Tensor:
+    return part.amax((1, 2)) if part.numel() else part.new_zeros(len(part))
+
+
 @op("NonMaxSuppression", gradient=False)
 def non_max_suppression(
     boxes: Tensor,

@@ -4,10 +4,13 @@ import math
 from collections.abc import Sequence
 
 import torch
+from onnx import TensorProto
 from torch import Tensor
 
 from worker.network.dtypes import dtype
 from worker.network.ops import Context, integers, op
+
+HALVES = frozenset({torch.float16, torch.bfloat16})
 
 
 @op("Constant")
@@ -41,6 +44,15 @@ def arange(start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
     first, last, step = start.item(), limit.item(), delta.item()
     count = max(0, math.ceil((last - first) / step))
     return torch.arange(count, dtype=start.dtype, device=start.device) * delta.to(start.device) + start
+
+
+@op("Range", since=27)
+def arange_stashed(start: Tensor, limit: Tensor, delta: Tensor, *, stash_type: int = 1) -> Tensor:
+    """The numbers from start on, by delta, below limit; those of half precision are counted in another type."""
+    if start.dtype not in HALVES:
+        return arange(start, limit, delta)
+    wide = (each.to(dtype(stash_type)) for each in (start, limit, delta))
+    return arange(*wide).to(start.dtype)
 
 
 @op("EyeLike", gradient=False)
@@ -146,3 +158,14 @@ def random_uniform_like(
 def bernoulli(x: Tensor, *, dtype: int | None = None, seed: float | None = None, context: Context) -> Tensor:
     """1 with probability x, 0 otherwise."""
     return (_noise(x.shape, context, normal=False).to(x.device) < x).to(_chosen(dtype, x.dtype))
+
+
+@op("Multinomial", since=7, gradient=False)
+def multinomial(
+    x: Tensor, *, dtype: int = TensorProto.INT32, sample_size: int = 1, seed: float | None = None, context: Context
+) -> Tensor:
+    """Classes [batch, samples], drawn by the logarithms of probabilities [batch, classes] that need not add up to 1."""
+    there = x.device if context.generator is None else context.generator.device
+    chances = torch.softmax(x.detach().float(), -1).to(there)
+    drawn = torch.multinomial(chances, sample_size, replacement=True, generator=context.generator)
+    return drawn.to(x.device, _chosen(dtype, torch.int32))

@@ -116,6 +116,12 @@ def top_k(x: Tensor, k: Tensor, *, axis: int = -1, largest: int = 1, sorted: int
     return found.values.narrow(axis, 0, count), found.indices.narrow(axis, 0, count)
 
 
+@op("TopK")
+def top_k_by_attribute(x: Tensor, *, k: int, axis: int = -1) -> tuple[Tensor, Tensor]:
+    """The k largest elements along an axis, in order, and their indices."""
+    return top_k(x, torch.tensor(k), axis=axis)
+
+
 @op("ReverseSequence")
 def reverse_sequence(x: Tensor, lengths: Tensor, *, batch_axis: int = 1, time_axis: int = 0) -> Tensor:
     """Each sequence with its first steps, as many as it is long, in reverse order."""

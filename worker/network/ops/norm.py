@@ -1,6 +1,7 @@
 """Normalizations and dropout."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -9,12 +10,15 @@ from torch.nn import functional
 from worker.network.dtypes import dtype
 from worker.network.ops import Context, op
 
+BOOLEAN_MASK = 10
+"""The version from which dropout's mask is of truth values."""
+
 
 def _per_channel(values: Tensor, x: Tensor) -> Tensor:
     return values.reshape((1, -1) + (1,) * (x.dim() - 2))
 
 
-@op("BatchNormalization", since=7)
+@op("BatchNormalization", since=14)
 def batch_normalization(
     x: Tensor,
     scale: Tensor,
@@ -25,7 +29,6 @@ def batch_normalization(
     epsilon: float = 1e-5,
     momentum: float = 0.9,
     training_mode: int = 0,
-    spatial: int = 1,
     context: Context,
 ) -> tuple[Tensor, ...]:
     """Each channel to mean 0 and variance 1, then scaled and shifted.
@@ -36,9 +39,64 @@ def batch_normalization(
     if context.training or (context.training is None and training_mode):
         y = torch.batch_norm(x, scale, bias, None, None, True, 0.0, epsilon, False)  # noqa: FBT003  torch's own order
         return y, *(_moved(x, mean, var, momentum) if training_mode and not context.training else (mean, var))
+    return _by_running(x, scale, bias, mean, var, epsilon), mean, var
+
+
+def _by_running(  # noqa: PLR0917  the specification's order
+    x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, var: Tensor, epsilon: float
+) -> Tensor:
+    moving = mean.requires_grad or var.requires_grad
+    if not moving and x.dtype == scale.dtype == mean.dtype:
+        return torch.batch_norm(x, scale, bias, mean, var, False, 0.0, epsilon, False)  # noqa: FBT003
     factor = scale * torch.rsqrt(var + epsilon)
     y = (x - _per_channel(mean, x)) * _per_channel(factor, x) + _per_channel(bias, x)
-    return y.to(x.dtype), mean, var
+    return y.to(x.dtype)
+
+
+@op("BatchNormalization", since=7)
+def batch_normalization_by_outputs(
+    x: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    *,
+    epsilon: float = 1e-5,
+    momentum: float = 0.9,
+    spatial: int = 1,
+    context: Context,
+) -> tuple[Tensor, ...]:
+    """BatchNormalization as it was: more than one output asks for training, and each element may be a channel."""
+    rows = x if spatial else x.flatten(1)
+    settings = (each.reshape(-1) for each in (scale, bias, mean, var))
+    asked = int(context.outputs > 1)
+    y, *moved = batch_normalization(
+        rows, *settings, epsilon=epsilon, momentum=momentum, training_mode=asked, context=context
+    )
+    kept = [each.reshape(mean.shape) for each in moved]
+    return y.reshape(x.shape), *kept, *kept
+
+
+@op("BatchNormalization")
+def batch_normalization_by_attribute(
+    x: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    *,
+    consumed_inputs: Sequence[int] = (),
+    epsilon: float = 1e-5,
+    is_test: int = 0,
+    momentum: float = 0.9,
+    spatial: int = 1,
+    context: Context,
+) -> tuple[Tensor, ...]:
+    """BatchNormalization as it was at first: an attribute tells training from test."""
+    asked = replace(context, outputs=1) if is_test else context
+    return batch_normalization_by_outputs(
+        x, scale, bias, mean, var, epsilon=epsilon, momentum=momentum, spatial=spatial, context=asked
+    )
 
 
 def _moved(x: Tensor, mean: Tensor, var: Tensor, momentum: float) -> tuple[Tensor, Tensor]:
@@ -49,12 +107,11 @@ def _moved(x: Tensor, mean: Tensor, var: Tensor, momentum: float) -> tuple[Tenso
 
 
 @op("InstanceNormalization")
-def instance_normalization(x: Tensor, scale: Tensor, bias: Tensor, *, epsilon: float = 1e-5) -> Tensor:
+def instance_normalization(
+    x: Tensor, scale: Tensor, bias: Tensor, *, consumed_inputs: Sequence[int] = (), epsilon: float = 1e-5
+) -> Tensor:
     """Each channel of each sample to mean 0 and variance 1, then scaled and shifted."""
-    axes = list(range(2, x.dim()))
-    centred = x - x.mean(axes, keepdim=True)
-    variance = centred.square().mean(axes, keepdim=True)
-    return centred * torch.rsqrt(variance + epsilon) * _per_channel(scale, x) + _per_channel(bias, x)
+    return torch.instance_norm(x, scale, bias, None, None, True, 0.0, epsilon, False)  # noqa: FBT003  torch's own order
 
 
 @op("GroupNormalization", since=21)
@@ -65,12 +122,32 @@ def group_normalization(
     return functional.group_norm(x, num_groups, scale, bias, epsilon)
 
 
+@op("GroupNormalization", since=18)
+def group_normalization_by_group(
+    x: Tensor, scale: Tensor, bias: Tensor, *, num_groups: int, epsilon: float = 1e-5
+) -> Tensor:
+    """Each group of channels of each sample to mean 0 and variance 1, then scaled and shifted by group."""
+    share = x.shape[1] // num_groups
+    factor, shift = (each.repeat_interleave(share) for each in (scale, bias))
+    return functional.group_norm(x, num_groups, factor, shift, epsilon)
+
+
 @op("LayerNormalization")
 def layer_normalization(
-    x: Tensor, scale: Tensor, bias: Tensor | None = None, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+    x: Tensor,
+    scale: Tensor,
+    bias: Tensor | None = None,
+    *,
+    axis: int = -1,
+    epsilon: float = 1e-5,
+    stash_type: int = 1,
+    context: Context | None = None,
 ) -> tuple[Tensor, ...]:
-    """The axes from `axis` on to mean 0 and variance 1, then scaled and shifted."""
-    axes = list(range(axis % x.dim(), x.dim()))
+    """The axes from `axis` on to mean 0 and variance 1, then scaled and shifted; the mean and 1 / deviation besides."""
+    sizes = x.shape[axis % x.dim() :]
+    if context is not None and context.outputs == 1 and _alike(x, sizes, scale, bias):
+        return (functional.layer_norm(x, sizes, scale, bias, epsilon),)
+    axes = list(range(-len(sizes), 0))
     wide = x if x.dtype == torch.float64 else x.to(dtype(stash_type))
     mean = wide.mean(axes, keepdim=True)
     centred = wide - mean
@@ -79,12 +156,20 @@ def layer_normalization(
     return scaled if bias is None else scaled + bias, mean, inverse
 
 
+def _alike(x: Tensor, sizes: torch.Size, *others: Tensor | None) -> bool:
+    """Whether torch's own normalization takes these tensors: of one type and the sizes that are normalized."""
+    return all(other is None or (other.shape == sizes and other.dtype == x.dtype) for other in others)
+
+
 @op("RMSNormalization")
 def rms_normalization(
     x: Tensor, scale: Tensor, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
 ) -> Tensor:
     """The axes from `axis` on to mean square 1, then scaled."""
-    axes = list(range(axis % x.dim(), x.dim()))
+    sizes = x.shape[axis % x.dim() :]
+    if x.dtype in {torch.float32, torch.float64} and _alike(x, sizes, scale):
+        return functional.rms_norm(x, list(sizes), scale, epsilon)
+    axes = list(range(-len(sizes), 0))
     wide = x if x.dtype == torch.float64 else x.to(dtype(stash_type))
     return (wide * torch.rsqrt(wide.square().mean(axes, keepdim=True) + epsilon)).to(x.dtype) * scale
 
@@ -121,10 +206,20 @@ def dropout(
     return _dropped(x, 0.5 if ratio is None else float(ratio), context, asked=asked)
 
 
-@op("Dropout")
+@op("Dropout", since=7)
 def dropout_by_attribute(x: Tensor, *, ratio: float = 0.5, context: Context) -> tuple[Tensor, Tensor]:
     """In training, each element kept with probability 1 - ratio and scaled to keep the mean; x itself otherwise."""
-    return _dropped(x, ratio, context, asked=False)
+    y, kept = _dropped(x, ratio, context, asked=False)
+    return y, kept if context.opset >= BOOLEAN_MASK else kept.to(x.dtype)
+
+
+@op("Dropout")
+def dropout_with_mode(
+    x: Tensor, *, consumed_inputs: Sequence[int] = (), is_test: int = 0, ratio: float = 0.5, context: Context
+) -> tuple[Tensor, Tensor]:
+    """Dropout as it was at first: an attribute tells training from test."""
+    y, kept = _dropped(x, ratio, context, asked=not is_test)
+    return y, kept.to(x.dtype)
 
 
 def _dropped(x: Tensor, ratio: float, context: Context, *, asked: bool) -> tuple[Tensor, Tensor]:
