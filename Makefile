@@ -16,10 +16,10 @@ READY := .venv/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve test check fix generate bench clean
+.PHONY: help setup demo serve test check fix generate conformance bench clean
 
 help: ## List these commands.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## Create .venv and install everything into it, at the versions of constraints.txt.
 
@@ -55,6 +55,10 @@ fix: $(READY) ## Mend what can be mended without thinking: style and format.
 
 generate: $(READY) ## Write the generated files anew: OpenAPI, rule pages, tables, sample reports.
 	$(BIN)/pytest --update -m golden
+
+conformance: $(READY) ## Run ONNX's whole backend suite; writes down how each case ended, and docs/operators.md.
+	$(BIN)/python tests/network/conformance.py
+	$(BIN)/pytest -q --update -m golden tests/network
 
 bench: $(READY) ## Run every benchmark; the figures go to the terminal and to build/bench/*.json.
 	@mkdir -p build/bench
