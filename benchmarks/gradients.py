@@ -1,263 +1,250 @@
 """Outputs and gradients of exported networks against torch's own and onnxruntime's: prints the errors as JSON.
 
-Each network is exported by both of torch's exporters, in train mode, and read back.  Every weight of a network is a
-different number, so that a tensor of the file is matched with torch's by its values, whatever the export did to its
-layout: transposed it, reordered an LSTM's gates, or joined two biases.
+Every network of `architectures` is exported by both of torch's exporters, for training and with the exporter's
+defaults for inference, at several versions of ONNX's operators, and read back.  Where gradients in float32 differ,
+those in float64 tell rounding and kinks, which vanish there, from errors, which stay.
 
     python benchmarks/gradients.py [network …]
 """
 
-import io
+import copy
 import json
 import logging
-import math
 import sys
-import warnings
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import onnx
 import torch
+from architectures import NETWORKS
+from architectures.exporting import EXPORTERS, export, spread, versions
 from torch import Tensor, nn
 
 from worker.load.fidelity import compare
 from worker.load.onnx import interpret
-from worker.network.graph import Graph
+from worker.network.graph import Graph, Node
 from worker.network.run import Program
 
 FLOOR = 1e-3
 """Gradients are compared relative to their tensor's largest, or this share of the network's largest if that is more:
 a bias that a normalization cancels has a gradient of nothing but rounding."""
-
-
-class Residual(nn.Module):
-    """Two convolutions with batch normalization, and a way around them."""
-
-    def __init__(self, inner: int, outer: int, stride: int) -> None:
-        """Make the layers; the way around has a convolution where sizes change."""
-        super().__init__()
-        self.inside = nn.Sequential(
-            nn.Conv2d(inner, outer, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(outer),
-            nn.ReLU(),
-            nn.Conv2d(outer, outer, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(outer),
-        )
-        around = nn.Sequential(nn.Conv2d(inner, outer, 1, stride, bias=False), nn.BatchNorm2d(outer))
-        self.around = around if stride > 1 or inner != outer else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the rectified sum of both ways."""
-        return torch.relu(self.inside(x) + self.around(x))
-
-
-class Sequence(nn.Module):
-    """A recurrent layer and a head on its last step."""
-
-    def __init__(self, recurrent: nn.RNNBase) -> None:
-        """Take the layer; the head follows its width."""
-        super().__init__()
-        self.recurrent = recurrent
-        self.head = nn.Linear(recurrent.hidden_size * (1 + recurrent.bidirectional), 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return one row per sample."""
-        return self.head(self.recurrent(x)[0][:, -1])
-
-
-class Encoder(nn.Module):
-    """A transformer encoder between two dense layers."""
-
-    def __init__(self, *, norm_first: bool, activation: str) -> None:
-        """Make two blocks of width 16 with four heads."""
-        super().__init__()
-        block = nn.TransformerEncoderLayer(16, 4, 32, 0.0, activation, batch_first=True, norm_first=norm_first)
-        self.before = nn.Linear(8, 16)
-        self.blocks = nn.TransformerEncoder(block, 2, enable_nested_tensor=False)
-        self.after = nn.Linear(16, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return one row per sample."""
-        return self.after(self.blocks(self.before(x)).mean(1))
-
-
-class Words(nn.Module):
-    """An embedding, convolutions over time and a mean over the words that are there."""
-
-    def __init__(self) -> None:
-        """Make the layers for 50 words."""
-        super().__init__()
-        self.table, self.mix, self.head = nn.Embedding(50, 16), nn.Conv1d(16, 16, 3, padding=1), nn.Linear(16, 4)
-
-    def forward(self, words: Tensor) -> Tensor:
-        """Return one row per sentence."""
-        there = (words != 0).unsqueeze(-1).float()
-        mixed = nn.functional.silu(self.mix(self.table(words).transpose(1, 2))).transpose(1, 2)
-        return self.head((mixed * there).sum(1) / there.sum(1).clamp(min=1))
-
-
-class UNet(nn.Module):
-    """Down, up again by a transposed convolution and by interpolation, with what was seen on the way down."""
-
-    def __init__(self) -> None:
-        """Make the layers, with group and instance normalization."""
-        super().__init__()
-        self.down = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.GELU())
-        self.deep = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.InstanceNorm2d(8, affine=True), nn.Mish())
-        self.up = nn.ConvTranspose2d(8, 8, 2, 2)
-        self.out = nn.Conv2d(16, 2, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return an image of two channels."""
-        first = self.down(x)
-        second = self.deep(nn.functional.max_pool2d(first, 2))
-        third = nn.functional.interpolate(
-            nn.functional.avg_pool2d(self.up(second), 2), scale_factor=2.0, mode="bilinear"
-        )
-        return self.out(torch.cat([first, third], 1))
-
-
-def _mlp() -> nn.Module:
-    return nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 5))
-
-
-def _cnn() -> nn.Module:
-    first = (nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2))
-    second = (nn.Conv2d(8, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
-    return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(16, 4))
-
-
-def _resnet() -> nn.Module:
-    stem = (nn.Conv2d(3, 8, 7, 2, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
-    trunk = (Residual(8, 8, 1), Residual(8, 16, 2), Residual(16, 24, 2))
-    return nn.Sequential(*stem, *trunk, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 10))
-
-
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
-    "mlp": (_mlp, lambda: torch.randn(4, 16)),
-    "cnn-batchnorm": (_cnn, lambda: torch.randn(4, 3, 16, 16)),
-    "resnet": (_resnet, lambda: torch.randn(4, 3, 32, 32)),
-    "lstm": (lambda: Sequence(nn.LSTM(6, 8, 2, batch_first=True, bidirectional=True)), lambda: torch.randn(4, 7, 6)),
-    "gru": (lambda: Sequence(nn.GRU(6, 8, 2, batch_first=True)), lambda: torch.randn(4, 7, 6)),
-    "transformer-post": (lambda: Encoder(norm_first=False, activation="relu"), lambda: torch.randn(4, 5, 8)),
-    "transformer-pre": (lambda: Encoder(norm_first=True, activation="gelu"), lambda: torch.randn(4, 5, 8)),
-    "words": (Words, lambda: torch.randint(0, 50, (4, 9))),
-    "u-net": (UNet, lambda: torch.randn(4, 3, 16, 16)),
-}
-EXPORTERS = {"dynamo": 20, "torchscript": 17}
-"""The exporters, with the version of ONNX's operators that each is asked for."""
+OUTPUTS, REFERENCE, GRADIENTS = 1e-5, 1e-4, 1e-4
+"""The largest relative errors that pass: of outputs against torch's and onnxruntime's, and of gradients."""
+WIDER = {int(onnx.TensorProto.FLOAT): int(onnx.TensorProto.DOUBLE)}
 
 
 @dataclass(frozen=True)
 class Errors:
-    """The largest relative errors of one network."""
+    """The largest relative errors of one exported network."""
 
     torch_outputs: float
-    """Outputs in training mode, against torch's."""
+    """Against torch's, in the mode of the export."""
     onnxruntime_outputs: float | None
-    """Outputs in evaluation mode, against onnxruntime's."""
+    """Against onnxruntime's, in evaluation mode; None where it does not run the file."""
     gradients: float
-    """Parameter gradients in training mode, against torch's."""
+    """Of parameters and float inputs, against torch's."""
+    in_double: float | None
+    """The same in float64, where float32 has more than its rounding."""
     parameters: int
     """How many numbers were matched."""
     unmatched: int
-    """How many of torch's numbers the graph does not hold as parameters."""
+    """How many of torch's numbers the graph does not hold as parameters: all found, unless the export folded them."""
+    missed: tuple[str, ...]
+    """Tensors of the file that are made of parameters and are not taken for such."""
+    mistaken: tuple[str, ...]
+    """Tensors taken for parameters that are none."""
+
+    def wrong(self, *, training: bool) -> Iterator[str]:
+        """Yield what does not pass."""
+        if self.torch_outputs > OUTPUTS:
+            yield "outputs are not torch's"
+        if (self.onnxruntime_outputs or 0) > REFERENCE:
+            yield "outputs are not onnxruntime's"
+        if (self.gradients if self.in_double is None else self.in_double) > GRADIENTS:
+            yield "gradients are not torch's"
+        if training and self.unmatched:
+            yield "not every number of named_parameters() is a parameter of the graph"
+        if self.missed or self.mistaken:
+            yield "other tensors are parameters than those that follow the module's"
 
 
-def measure(name: str, exporter: str, opset: int | None = None) -> Errors:
+@dataclass(frozen=True)
+class _Case:
+    """A network, its batch, the file, and what is read from it."""
+
+    network: nn.Module
+    batch: tuple[Tensor, ...]
+    model: onnx.ModelProto
+    graph: Graph
+
+    def double(self) -> "_Case":
+        """Return the same in float64."""
+        return replace(
+            self,
+            network=copy.deepcopy(self.network).double(),
+            batch=tuple(each.double() if each.is_floating_point() else each for each in self.batch),
+            graph=_in_double(self.graph),
+        )
+
+    def inputs(self) -> dict[str, Tensor]:
+        """Return the batch by name, float tensors with gradients."""
+        fed = [each.clone().requires_grad_(each.is_floating_point()) for each in self.batch]
+        return dict(zip((each.name for each in self.graph.inputs), fed, strict=True))
+
+
+def measure(name: str, exporter: str, opset: int, *, training: bool = True) -> Errors:
     """Export a network, read it back, and return how far it is from torch."""
-    make, batch = NETWORKS[name]
     torch.manual_seed(sum(map(ord, name)))
-    network, x = make().train(), batch()
-    _spread(network)
-    model = export(network, x, exporter, opset or EXPORTERS[exporter])
-    graph = interpret(model)
-    inputs = {graph.inputs[0].name: x}
-    held = {key: each.value.clone().requires_grad_() for key, each in graph.parameters.items()}
-    ours = Program(graph).run(inputs, held, training=True)[graph.outputs[0]]
-    theirs = network(x)
-    cotangent = torch.randn_like(theirs)
-    found = _gradients(held, torch.autograd.grad(ours, list(held.values()), cotangent, allow_unused=True))
-    parameters = dict(network.named_parameters())
-    wanted = torch.autograd.grad(theirs, list(parameters.values()), cotangent)
-    gradients, matched, unmatched = _compared(parameters, dict(zip(parameters, wanted, strict=True)), found)
+    network, batch = spread(NETWORKS[name].make()).train(training), NETWORKS[name].batch()
+    model = export(copy.deepcopy(network), batch, exporter, opset)
+    case = _Case(network, batch, model, interpret(copy.deepcopy(model)))
+    other = export(spread(copy.deepcopy(network), 1), batch, exporter, opset)
+    follows = _following(case.graph, interpret(other)) - dict(network.named_buffers()).keys()
+    outputs, gradients, matched, unmatched = _against_torch(case)
+    double = _against_torch(case.double())[1] if gradients > GRADIENTS / 10 else None
+    fed = {key: value.detach() for key, value in case.inputs().items()}
     return Errors(
-        torch_outputs=float((ours - theirs).detach().abs().max() / theirs.detach().abs().max()),
-        onnxruntime_outputs=_reference(model, graph, inputs),
+        torch_outputs=outputs,
+        onnxruntime_outputs=compare(model.SerializeToString(), case.graph, fed).max_relative_error,
         gradients=gradients,
+        in_double=double,
         parameters=matched,
         unmatched=unmatched,
+        missed=tuple(sorted(follows - case.graph.parameters.keys())),
+        mistaken=tuple(sorted(case.graph.parameters.keys() - follows)),
     )
 
 
-def export(network: nn.Module, x: Tensor, exporter: str, opset: int) -> onnx.ModelProto:
-    """Return a network as a file holds it; in train mode it is exported so that batch normalization stays."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if exporter == "dynamo":
-            kept = {"optimize": False, "verbose": False}
-            torch.onnx.export(network, (x,), buffer, dynamo=True, opset_version=opset, **kept)
-        else:
-            training = torch.onnx.TrainingMode.TRAINING if network.training else torch.onnx.TrainingMode.EVAL
-            kept = {"training": training, "do_constant_folding": not network.training}
-            torch.onnx.export(network, (x,), buffer, dynamo=False, opset_version=opset, **kept)
-    return onnx.load_from_string(buffer.getvalue())
+def _following(graph: Graph, other: Graph) -> set[str]:
+    """Return the tensors that differ in a file exported with other parameters: those that are made of them."""
+    found = [
+        {**each.constants, **{key: held.value for key, held in each.parameters.items()}} for each in (graph, other)
+    ]
+    return {key for key, value in found[0].items() if key not in found[1] or not torch.equal(value, found[1][key])}
 
 
-def _spread(network: nn.Module) -> None:
-    """Give every parameter of a network values that no other has: odd numbers, each times a power of two."""
-    parameters = list(network.parameters())
-    total = sum(parameter.numel() for parameter in parameters)
-    odd = torch.randperm(total).float() * 2 + 1 - 2 * (total // 2)
-    with torch.no_grad():
-        for parameter, part in zip(parameters, odd.split([each.numel() for each in parameters]), strict=True):
-            scale = 3 / parameter[0].numel() ** 0.5 if parameter.dim() > 1 else 1.0
-            parameter.copy_(part.reshape(parameter.shape) * 2.0 ** round(math.log2(scale / 2 / total)))
+def _against_torch(case: _Case) -> tuple[float, float, int, int]:
+    """Return the errors of outputs and gradients, how many numbers were matched, and how many were not."""
+    fed, held = case.inputs(), {key: each.value.clone() for key, each in case.graph.parameters.items()}
+    kind = next(iter(case.network.parameters())).dtype
+    held = {key: each.to(kind).requires_grad_() for key, each in held.items()}
+    values = Program(case.graph).run(fed, held, training=case.network.training)
+    ours = [values[key] for key in case.graph.outputs]
+    batch = [each.detach().clone().requires_grad_(each.is_floating_point()) for each in case.batch]
+    network = copy.deepcopy(case.network)
+    result = network(*batch)
+    theirs = list(result) if isinstance(result, tuple) else [result]
+    leaves = {key: each for key, each in network.named_parameters() if each.requires_grad}
+    cotangents = [torch.randn_like(each) for each in theirs]
+    found = dict(zip(held, _gradients(ours, list(held.values()), cotangents), strict=True))
+    wanted = dict(zip(leaves, _gradients(theirs, list(leaves.values()), cotangents), strict=True))
+    error, matched, unmatched = _compared(leaves, wanted, _by_value(held, found))
+    sides = [[each for each in side if each.requires_grad] for side in (fed.values(), batch)]
+    pairs = zip(_gradients(ours, sides[0], cotangents), _gradients(theirs, sides[1], cotangents), strict=True)
+    return _worst(ours, theirs), max([error, *(_error(mine, other) for mine, other in pairs)]), matched, unmatched
 
 
-def _gradients(held: dict[str, Tensor], gradients: tuple[Tensor | None, ...]) -> dict[float, float]:
+def _gradients(outputs: Sequence[Tensor], leaves: Sequence[Tensor], cotangents: Sequence[Tensor]) -> list[Tensor]:
+    if not leaves:
+        return []
+    found = torch.autograd.grad(outputs, leaves, cotangents, allow_unused=True, retain_graph=True)
+    return [torch.zeros_like(leaf) if each is None else each for leaf, each in zip(leaves, found, strict=True)]
+
+
+def _by_value(held: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> dict[float, float]:
     """Return the gradient at each number that the graph's parameters hold."""
-    found = {}
-    for value, gradient in zip(held.values(), gradients, strict=True):
-        given = torch.zeros_like(value) if gradient is None else gradient
-        found.update(zip(value.detach().flatten().tolist(), given.flatten().tolist(), strict=True))
+    found: dict[float, float] = {}
+    for key, value in held.items():
+        found.update(zip(value.detach().flatten().tolist(), gradients[key].flatten().tolist(), strict=True))
     return found
 
 
 def _compared(
-    parameters: dict[str, Tensor], wanted: dict[str, Tensor], found: dict[float, float]
+    parameters: Mapping[str, Tensor], wanted: Mapping[str, Tensor], found: Mapping[float, float]
 ) -> tuple[float, int, int]:
     """Return the largest relative error, how many numbers were matched, and how many were not."""
     largest = max(float(gradient.abs().max()) for gradient in wanted.values())
     worst, matched, unmatched = 0.0, 0, 0
     for name, parameter in parameters.items():
-        values = parameter.detach().flatten().tolist()
-        mine = torch.tensor([found.get(value, torch.nan) for value in values])
+        mine = torch.tensor([found.get(value, torch.nan) for value in parameter.detach().flatten().tolist()])
         there = mine.isfinite()
         matched, unmatched = matched + int(there.sum()), unmatched + int((~there).sum())
         theirs = wanted[name].flatten()
-        scale = max(float(theirs.abs().max()), FLOOR * largest)
         if there.any():
-            worst = max(worst, float((mine - theirs)[there].abs().max()) / scale)
+            worst = max(worst, _error(mine[there], theirs[there], max(float(theirs.abs().max()), FLOOR * largest)))
     return worst, matched, unmatched
 
 
-def _reference(model: onnx.ModelProto, graph: Graph, inputs: dict[str, Tensor]) -> float | None:
-    return compare(model.SerializeToString(), graph, inputs).max_relative_error
+def _worst(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
+    return max(_error(mine.detach(), other.detach()) for mine, other in zip(ours, theirs, strict=True))
+
+
+def _error(ours: Tensor, theirs: Tensor, scale: float | None = None) -> float:
+    if ours.shape != theirs.shape:
+        return float("inf")
+    largest = float(theirs.abs().max()) if scale is None else scale
+    return float((ours - theirs).abs().max()) / (largest or 1.0)
+
+
+def _in_double(graph: Graph) -> Graph:
+    """Return a graph that computes in float64: constants and casts included."""
+    constants = {key: each.double() if each.dtype is torch.float32 else each for key, each in graph.constants.items()}
+    return graph.replace(nodes=tuple(map(_wider, graph.nodes)), constants=constants)
+
+
+def _wider(node: Node) -> Node:
+    given = dict(node.attributes)
+    for key, value in given.items():
+        if isinstance(value, Graph):
+            given[key] = _in_double(value)
+        elif isinstance(value, Tensor) and value.dtype is torch.float32:
+            given[key] = value.double()
+        elif (key, value) == ("to", int(onnx.TensorProto.FLOAT)):
+            given[key] = int(onnx.TensorProto.DOUBLE)
+    return replace(node, attributes=given)
+
+
+def _told(name: str, exporter: str, opset: int, *, training: bool) -> dict[str, object]:
+    """Return the errors of one export as JSON, with why they do not pass, if so."""
+    try:
+        errors = measure(name, exporter, opset, training=training)
+    except torch.onnx.OnnxExporterError as error:
+        return {"unwritten": str(error).strip().splitlines()[0][:200]}
+    except Exception as error:  # noqa: BLE001  whatever goes wrong is a line in the table
+        return {"why": [f"{type(error).__name__}: {error}"[:300]]}
+    return {**asdict(errors), "why": list(errors.wrong(training=training))}
 
 
 def main() -> None:
     """Print every network's errors, and the largest."""
     logging.disable(logging.WARNING)
-    chosen = sys.argv[1:] or list(NETWORKS)
-    found = {f"{name}/{exporter}": measure(name, exporter) for name in chosen for exporter in EXPORTERS}
+    torch.set_num_threads(1)
+    found = {}
+    for name in sys.argv[1:] or NETWORKS:
+        for exporter in EXPORTERS:
+            for opset in versions(name, exporter):
+                for training in (True, False):
+                    key = f"{name}/{exporter}/{opset}/{'training' if training else 'inference'}"
+                    found[key] = _told(name, exporter, opset, training=training)
+                    print(key, found[key].get("why"), found[key].get("unwritten", ""), file=sys.stderr, flush=True)
+    print(json.dumps({"summary": _summary(found), "networks": found}, indent=2))
+
+
+def _summary(found: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+    """Return how many files are right, and the largest errors among all."""
+    read = {key: each for key, each in found.items() if "unwritten" not in each}
+    measured = [each for each in read.values() if "gradients" in each]
     worst = {
-        "torch_outputs": max(errors.torch_outputs for errors in found.values()),
-        "onnxruntime_outputs": max(errors.onnxruntime_outputs or 0 for errors in found.values()),
-        "gradients": max(errors.gradients for errors in found.values()),
+        field: max((float(str(each[field])) for each in measured if each[field] is not None), default=None)
+        for field in ("torch_outputs", "onnxruntime_outputs", "gradients", "in_double")
     }
-    print(json.dumps({"worst": worst, "networks": {name: asdict(errors) for name, errors in found.items()}}, indent=2))
+    return {
+        "files": len(read),
+        "right": sum(not each["why"] for each in read.values()),
+        "unwritten": sorted(found.keys() - read.keys()),
+        "wrong": {key: each["why"] for key, each in read.items() if each["why"]},
+        "worst": worst,
+    }
 
 
 if __name__ == "__main__":
