@@ -9,10 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Self, TypeAlias, Union
 
 import torch
+from onnx import TypeProto
 from torch import Tensor
 
-Attribute: TypeAlias = Union[int, float, str, Tensor, tuple[int, ...], tuple[float, ...], tuple[str, ...], "Graph"]
-"""An attribute's value; tensors and graphs included."""
+Attribute: TypeAlias = Union[
+    int, float, str, Tensor, tuple[int, ...], tuple[float, ...], tuple[str, ...], "Graph", TypeProto
+]
+"""An attribute's value; tensors, graphs and types included."""
 
 Law: TypeAlias = Callable[[torch.Generator], Tensor]
 """Draws a parameter's values (float32, on the CPU) from a seeded generator."""

@@ -121,6 +121,7 @@ def attribute(proto: AttributeProto, given: Mapping[str, Attribute]) -> Attribut
         AttributeProto.STRINGS: lambda: tuple(_text(each) for each in proto.strings),
         AttributeProto.TENSOR: lambda: tensor(proto.t),
         AttributeProto.GRAPH: lambda: subgraph(proto.g, given),
+        AttributeProto.TYPE_PROTO: lambda: proto.tp,
     }
     if proto.type not in plain:
         msg = f"The attribute {proto.name!r} is of a kind ({proto.type}) that is not supported."

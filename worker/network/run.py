@@ -93,7 +93,7 @@ class Program:
         states: dict[str, tuple[Tensor, ...]] = {}
         context = Context(0, 0, training, generator, self.device, states)
         values = self._execute(self._start(inputs, parameters), context, self._steps, keep=True)
-        shown = {name: value for name, value in values.items() if name not in self._constants and value is not None}
+        shown = {key: each for key, each in values.items() if key not in self._constants and isinstance(each, Tensor)}
         return Trace(shown, states)
 
     def call(self, arguments: Sequence[Tensor | None], around: Values, context: Context) -> tuple[Tensor, ...]:

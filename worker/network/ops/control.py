@@ -73,13 +73,18 @@ def scan(
 
 def _noted(states: Sequence[Tensor], trail: list[Tensor]) -> list[Tensor]:
     """Return the states as parts of one tensor, which is added to the trail; whole numbers stay apart."""
-    moving = [state for state in states if state.is_floating_point()]
+    moving = [state for state in states if _moves(state)]
     if not moving:
         return list(states)
     joined = moving[0] if len(moving) == 1 else torch.cat([state.reshape(-1) for state in moving])
     trail.append(joined)
     parts = iter([joined] if len(moving) == 1 else joined.split([state.numel() for state in moving]))  # type: ignore[no-untyped-call]
-    return [next(parts).reshape(state.shape) if state.is_floating_point() else state for state in states]
+    return [next(parts).reshape(state.shape) if _moves(state) else state for state in states]
+
+
+def _moves(state: object) -> bool:
+    """Whether a state is a tensor of real numbers: a body may carry sequences and optionals too."""
+    return isinstance(state, Tensor) and state.is_floating_point()
 
 
 def _leave(trail: list[Tensor], context: Context) -> None:

@@ -1,16 +1,19 @@
-"""Sequences of tensors, as some exporters write splits and stacks.  A sequence is a tuple inside a tuple."""
+"""Sequences of tensors, as some exporters write splits and stacks, and optionals.
+
+A sequence is a list; an optional is what it holds, or None.
+"""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from worker.network.ops import Result, integers, op
+from worker.network.ops import Body, Result, integers, op
 
 Tensors = Sequence[Tensor]
 
 
-def _one(values: Tensors) -> Result:
+def _one(values: Sequence[object]) -> Result:
     """Return a sequence as the only result of an operator."""
     return (list(values),)  # type: ignore[return-value]
 
@@ -66,3 +69,34 @@ def split(x: Tensor, sizes: Tensor | None = None, *, axis: int = 0, keepdims: in
 def concat(values: Tensors, *, axis: int, new_axis: int = 0) -> Tensor:
     """The tensors joined along an axis, or stacked along a new one."""
     return torch.stack(list(values), axis) if new_axis else torch.cat(list(values), axis)
+
+
+@op("SequenceMap")
+def mapped(first: Tensors, *others: Tensors | Tensor, body: Body) -> Result:
+    """What a subgraph gives for each place of the sequences; tensors beside them it gets whole."""
+    rows = [
+        body(value, *(each[place] if isinstance(each, list) else each for each in others))
+        for place, value in enumerate(first)
+    ]
+    return tuple(list(column) for column in zip(*rows, strict=True))  # type: ignore[misc]
+
+
+@op("Optional")
+def optional(value: Tensor | None = None, *, type: object = None) -> Result:  # noqa: A002  the specification's name
+    """What is given, or nothing."""
+    return (value,)
+
+
+@op("OptionalGetElement")
+def held(value: Tensor | None) -> Tensor:
+    """What an optional holds; ValueError where that is nothing."""
+    if value is None:
+        msg = "the optional holds nothing"
+        raise ValueError(msg)
+    return value
+
+
+@op("OptionalHasElement", gradient=False)
+def holds(value: Tensor | None = None) -> Tensor:
+    """Whether an optional holds anything."""
+    return torch.tensor(value is not None)
