@@ -14,6 +14,7 @@ from worker.network.fuse import fused
 from worker.network.graph import Graph, Node, names, reads
 from worker.network.ops import Context, Operator, find
 from worker.network.ops.fused import DOMAIN as JOINED
+from worker.network.straight import straight
 
 Values: TypeAlias = dict[str, Any]
 """Tensors by name; None where an optional argument of a function is absent."""
@@ -57,7 +58,7 @@ class Program:
 
     def __init__(self, graph: Graph, device: torch.device = CPU) -> None:
         """Find a function for every node; UnsupportedOperator where there is none."""
-        self.graph = graph
+        self.graph = graph = straight(graph)
         self.device = device
         self._parameters = {name: each.value.to(device) for name, each in graph.parameters.items()}
         self._constants = {name: _placed(value, device) for name, value in graph.constants.items()}
