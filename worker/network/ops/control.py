@@ -30,7 +30,7 @@ def loop(
         going, count = bool(again), count + 1
     _leave(trail, context)
     if not scanned:
-        return *state, *[torch.zeros(0)] * (context.outputs - len(state))
+        return *state, *_nothing(body, [torch.tensor(0), torch.tensor(True), *state], len(state) + 1)  # noqa: FBT003
     return *state, *(torch.stack(values) for values in zip(*scanned, strict=True))
 
 
@@ -48,13 +48,9 @@ def scan(
     """A subgraph run along the scanned inputs; states go round, what it gives at each step is stacked."""
     states = list(values[: len(values) - num_scan_inputs])
     inputs = values[len(values) - num_scan_inputs :]
-    made = context.outputs - len(states)
-    slices = [
-        _slices(value, axis, back)
-        for value, axis, back in zip(
-            inputs, scan_input_axes or [0] * len(inputs), scan_input_directions or [0] * len(inputs), strict=True
-        )
-    ]
+    along = scan_input_axes or [0] * len(inputs)
+    ways = scan_input_directions or [0] * len(inputs)
+    slices = [_slices(*each) for each in zip(inputs, along, ways, strict=True)]
     rows: list[tuple[Tensor, ...]] = []
     trail: list[Tensor] = []
     for step in zip(*slices, strict=True):
@@ -62,13 +58,23 @@ def scan(
         states = _noted(results[: len(states)], trail)
         rows.append(results[len(states) :])
     _leave(trail, context)
-    axes, backs = scan_output_axes or [0] * made, scan_output_directions or [0] * made
-    columns = zip(*rows, strict=True)
+    if not rows:
+        steps = (each.new_zeros(each.movedim(axis, 0).shape[1:]) for each, axis in zip(inputs, along, strict=True))
+        return *states, *_nothing(body, [*states, *steps], len(states))
+    columns = list(zip(*rows, strict=True))
+    axes, backs = scan_output_axes or [0] * len(columns), scan_output_directions or [0] * len(columns)
     stacked = (
         torch.stack(column[::-1] if back else column, axis)
         for column, axis, back in zip(columns, axes, backs, strict=True)
     )
     return *states, *stacked
+
+
+def _nothing(body: Body, arguments: Sequence[Tensor], first: int) -> list[Tensor]:
+    """Return what a body that never runs gives at no step, from output `first` on; running it once tells the shapes."""
+    with torch.no_grad():
+        given = body(*arguments)
+    return [each.new_zeros(0, *each.shape) for each in given[first:]]
 
 
 def _noted(states: Sequence[Tensor], trail: list[Tensor]) -> list[Tensor]:
@@ -107,15 +113,18 @@ def scan_batches(
     directions: Sequence[int] | None = None,
     context: Context,
 ) -> tuple[Tensor, ...]:
-    """A scan of each sample on its own, stacked."""
-    samples = [
-        scan(
-            *(value[at] for value in values),
-            body=body,
-            num_scan_inputs=num_scan_inputs,
-            scan_input_directions=directions,
-            context=context,
-        )
-        for at in range(len(values[0]))
-    ]
+    """A scan of each sample on its own, as long as that is, stacked; zeros fill up what shorter ones give."""
+    first = len(values) - num_scan_inputs
+    longest = values[first].shape[1]
+    samples = []
+    for at in range(len(values[0])):
+        steps = longest if lengths is None else int(lengths[at])
+        own = (value[at] if place < first else value[at, :steps] for place, value in enumerate(values))
+        made = scan(*own, body=body, num_scan_inputs=num_scan_inputs, scan_input_directions=directions, context=context)
+        samples.append((*made[:first], *(_filled_up(each, longest) for each in made[first:])))
     return tuple(torch.stack(column) for column in zip(*samples, strict=True))
+
+
+def _filled_up(rows: Tensor, count: int) -> Tensor:
+    """Return `count` rows: those given, and zeros."""
+    return torch.cat([rows, rows.new_zeros(count - len(rows), *rows.shape[1:])])

@@ -199,16 +199,21 @@ def max_unpool(
     pads: Sequence[int] | None = None,
     strides: Sequence[int] | None = None,
 ) -> Tensor:
-    """Each element put back to where max pooling found it, zeros elsewhere."""
-    slid = window(x.shape[2:], kernel_shape, strides, None, pads, "NOTSET")
+    """Each element put back to where max pooling found it, zeros elsewhere.
+
+    The indices are places in the output as it is returned: those that max pooling gave of its input.
+    """
+    whole = integers(output_shape) if output_shape is not None else _unpooled(x, kernel_shape, strides, pads)
+    flat = x.new_zeros(math.prod(whole)).index_put((indices.reshape(-1),), x.reshape(-1))
+    return flat.reshape(whole)
+
+
+def _unpooled(x: Tensor, kernel: Sequence[int], strides: Sequence[int] | None, pads: Sequence[int] | None) -> list[int]:
+    """Return the shape of what max pooling made x of."""
+    slid = window(x.shape[2:], kernel, strides, None, pads, "NOTSET")
     rank = len(slid.kernel)
     sizes = [
         (x.shape[2 + axis] - 1) * slid.strides[axis] + slid.kernel[axis] - slid.pads[axis] - slid.pads[axis + rank]
         for axis in range(rank)
     ]
-    whole = [*x.shape[:2], *sizes]
-    flat = x.new_zeros(math.prod(whole)).index_put((indices.reshape(-1),), x.reshape(-1))
-    if output_shape is None:
-        return flat.reshape(whole)
-    grown = [target - size for target, size in zip(integers(output_shape), whole, strict=True)]
-    return functional.pad(flat.reshape(whole), torch_order([0] * len(whole) + grown))
+    return [*x.shape[:2], *sizes]

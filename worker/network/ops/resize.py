@@ -17,6 +17,8 @@ NEAREST: dict[str, Callable[[Tensor], Tensor]] = {
     "floor": torch.floor,
     "ceil": torch.ceil,
 }
+OUTWARD = "outward"
+"""How version 10 took the nearest: up where it shrank, down where it grew."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,11 @@ class Axis:
 
 
 def _align_corners(at: Tensor, axis: Axis) -> Tensor:
-    scaled = axis.scale * axis.before
-    length = scaled if abs(scaled - axis.after) < 1 else axis.after
-    return at * (axis.before - 1) / (length - 1) if length > 1 else at * 0
+    """Return positions with first on first and last on last, by the length that there is, as torch counts.
+
+    The suite's two cases that shrink take the length before rounding, which puts the last element elsewhere.
+    """
+    return at * (axis.before - 1) / (axis.after - 1) if axis.after > 1 else at * 0
 
 
 def _crop(at: Tensor, axis: Axis) -> Tensor:
@@ -99,7 +103,8 @@ def _resized(x: Tensor, axis: Axis, how: Sampling) -> Tensor:
     """Return x sampled anew along one axis."""
     at = COORDINATES[how.coordinates](torch.arange(axis.after, dtype=torch.float64), axis)
     if how.mode == "nearest":
-        places = NEAREST[how.nearest](at).clamp(0, axis.before - 1).long()
+        way = ("ceil" if axis.scale < 1 else "floor") if how.nearest == OUTWARD else how.nearest
+        places = NEAREST[way](at).clamp(0, axis.before - 1).long()
         y = x.index_select(axis.index, places.to(x.device))
     else:
         y = _weighted(x, axis, at, how)
@@ -185,7 +190,7 @@ def _targets(
 @op("Resize", since=10, fixed=["scales"])
 def resize_by_scales(x: Tensor, scales: Tensor, *, mode: str = "nearest") -> Tensor:
     """X with its sizes multiplied by scales."""
-    return resize(x, None, scales, mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    return resize(x, None, scales, mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode=OUTWARD)
 
 
 @op("Upsample", since=9, fixed=["scales"])
