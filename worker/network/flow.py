@@ -14,6 +14,7 @@ from onnx import defs
 from worker.network.dtypes import DIFFERENTIABLE, dtype
 from worker.network.graph import Graph, Node, names, reads
 from worker.network.ops import find
+from worker.network.straight import straight
 
 VALUELESS: Final = frozenset(
     {"Shape", "Size", "ConstantOfShape", "EyeLike", "RandomNormalLike", "RandomUniformLike", "SequenceLength"}
@@ -53,7 +54,7 @@ class Flow:
 def flow(graph: Graph, start: Collection[str], apart: Collection[str] = ()) -> Flow:
     """Return what moves with `start` and how far a gradient at it comes; values `apart` are known to pass none on."""
     found = Flow(set(start), set(start))
-    for node in graph.nodes:
+    for node in straight(graph).nodes:
         _through(node, graph.opsets, found, frozenset(apart))
     return found
 
@@ -128,6 +129,9 @@ def _inside(node: Node, body: Graph, opsets: Mapping[str, int], found: Flow, apa
     _carry(out, inner, found)
     for cut, written in inner.steps:
         found.steps.append((replace(cut, within=cut.within or node.name), written))
+    if not inner.steps and (ended := found.reached & apart):
+        found.steps.append((Cut(node.name, node.op, node.origin), frozenset(ended)))
+    found.reached -= apart
 
 
 def _carry(pairs: Pairs, source: Flow, target: Flow) -> None:

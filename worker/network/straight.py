@@ -25,10 +25,10 @@ def straight(graph: Graph) -> Graph:
 
     Such a node is called StraightThrough and keeps its name; the QuantizeLinear stays before it.
     """
-    exchanged = {undone.name: _joined(done, undone) for done, undone in pairs(graph)}
+    exchanged = {undone.outputs[0]: _joined(done, undone) for done, undone in pairs(graph)}
     if not exchanged:
         return graph
-    nodes = tuple(exchanged.get(node.name, node) for node in graph.nodes)
+    nodes = tuple(exchanged.get(node.outputs[0], node) if node.outputs else node for node in graph.nodes)
     return graph.replace(nodes=nodes, opsets={**graph.opsets, OWN: 1})
 
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from torch import Tensor
 
-from worker.network.graph import Graph, Node
+from worker.network.graph import Graph, Node, reads
+from worker.network.straight import straight
 
 WEIGHTED: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "RNN", "LSTM", "GRU", "FusedMatMul"})
 """Operators that mix features by a weight."""
@@ -63,14 +64,14 @@ class Path:
     @cached_property
     def weights(self) -> Mapping[str, tuple[str, ...]]:
         """The parameters that each node of the path reads, directly or through operators off the path."""
-        return {node.name: tuple(name for value in node.inputs for name in self.behind(value)) for node in self.nodes}
+        return {node.name: tuple(name for value in reads(node) for name in self.behind(value)) for node in self.nodes}
 
     @cached_property
     def depth(self) -> Mapping[str, int]:
         """Weight layers between the batch and each value, on the longest path."""
         depth = dict.fromkeys(self.values, 0)
         for node in self.nodes:
-            below = max((depth[value] for value in node.inputs if value in self.members), default=0)
+            below = max((depth[value] for value in reads(node) if value in self.members), default=0)
             for value in self.members.intersection(node.outputs):
                 depth[value] = below + self.is_layer(node)
         return depth
@@ -88,7 +89,7 @@ class Path:
         reach = dict.fromkeys(range(len(self.values)), 0)
         for node in self.nodes:
             ends = [self.position[value] for value in node.outputs if value in self.members]
-            for value in node.inputs:
+            for value in reads(node):
                 if value in self.members and self.depth[value]:
                     reach[self.position[value]] = max(reach[self.position[value]], *ends)
         found, furthest = [], 0
@@ -126,11 +127,14 @@ class Path:
         if value in self.graph.parameters:
             return (value,)
         node = None if value in self.members else self.producers.get(value)
-        return () if node is None else tuple(dict.fromkeys(name for each in node.inputs for name in self.behind(each)))
+        if node is None or node.op in _SHAPE_ONLY:
+            return ()
+        return tuple(dict.fromkeys(name for each in reads(node) for name in self.behind(each)))
 
 
 def trace_path(graph: Graph, values: Mapping[str, Tensor], output: str) -> Path:
     """Return the path to `output`, given every value of one differentiable run."""
+    graph = straight(graph)
     signal = _downstream(graph)
     carrying = {
         name for name in signal if (value := values.get(name)) is not None and getattr(value, "requires_grad", False)
@@ -141,7 +145,7 @@ def trace_path(graph: Graph, values: Mapping[str, Tensor], output: str) -> Path:
         written = [name for name in node.outputs if name in needed and name in carrying]
         if written:
             order.extend(reversed(written))
-            needed.update(node.inputs)
+            needed.update(reads(node))
     order.extend(given.name for given in graph.inputs if given.name in needed and given.name in carrying)
     return Path(graph, tuple(reversed(order)), output)
 
@@ -150,6 +154,6 @@ def _downstream(graph: Graph) -> set[str]:
     """Return the values that depend on the batch's values."""
     found = {given.name for given in graph.inputs}
     for node in graph.nodes:
-        if node.op not in _SHAPE_ONLY and found.intersection(node.inputs):
+        if node.op not in _SHAPE_ONLY and found.intersection(reads(node)):
             found.update(name for name in node.outputs if name)
     return found
