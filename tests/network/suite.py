@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto
+from onnx.backend.base import Backend
 from onnx.backend.test.case.test_case import TestCase as NodeCase
 from onnx.backend.test.loader import load_model_tests
 from onnx.backend.test.runner import Runner
@@ -92,12 +93,12 @@ def _of(kind: str) -> Iterator[Case]:
 
 
 @cache
-def _tests() -> Mapping[str, unittest.TestCase]:
+def _tests(backend: type[Backend]) -> Mapping[str, unittest.TestCase]:
     """Return the runner's tests by kind and name."""
     os.environ.setdefault("ONNX_MODELS", tempfile.mkdtemp(prefix="light-"))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        groups = Runner(TorchBackend, __name__).test_cases
+        groups = Runner(backend, __name__).test_cases
     kinds = {kind.replace("-", ""): kind for kind in KINDS}
     found = {}
     for group, tests in groups.items():
@@ -108,9 +109,9 @@ def _tests() -> Mapping[str, unittest.TestCase]:
     return found
 
 
-def verdict(key: str) -> Verdict:
-    """Return how a case ends when ONNX's runner puts it to our backend."""
-    test = _tests()[key]
+def verdict(key: str, backend: type[Backend] = TorchBackend) -> Verdict:
+    """Return how a case ends when ONNX's runner puts it to a backend, which is ours unless another is named."""
+    test = _tests(backend)[key]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
