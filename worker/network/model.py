@@ -8,20 +8,17 @@ from typing import Literal
 import onnx
 import torch
 from onnx import ModelProto, TensorProto, ValueInfoProto
-from torch import Tensor
 
 from service.contract.problem import UnreadableModel, UnsupportedModel
 from worker.network import proto
 from worker.network.dtypes import dtype
 from worker.network.functions import Functions, functions, written_out
 from worker.network.graph import Graph, Input, Node, names
-from worker.network.ops.generate import constant
+from worker.network.hoist import folded, hoisted
 
 LARGEST_VERSION = 2**31
 OLDEST = 7
 """The oldest version of ai.onnx whose operators broadcast as today's do."""
-HELD = frozenset({"value", "value_float", "value_floats", "value_int", "value_ints"})
-"""The attributes of `Constant` that hold numbers."""
 
 
 def interpret(model: ModelProto) -> Graph:
@@ -52,9 +49,10 @@ def _graph(model: ModelProto, known: Functions) -> Graph:
         raise UnsupportedModel(msg)
     constants = {each.name: proto.tensor(each) for each in graph.initializer}
     written = [each for node in graph.node for each in written_out(node, known)]
-    nodes = [_hoisted(node, constants) for node in written]
+    taken = {*constants, *(each.name for each in graph.input), *(name for node in written for name in node.outputs)}
+    nodes = [hoisted(node, constants, taken) for node in written]
     return Graph(
-        nodes=tuple(_named(_folded(nodes, constants))),
+        nodes=tuple(_named(folded(nodes, constants))),
         inputs=tuple(_input(each) for each in graph.input if each.name not in constants),
         outputs=tuple(each.name for each in graph.output),
         parameters={},
@@ -83,28 +81,6 @@ def _input(value: ValueInfoProto) -> Input:
         return Input(value.name, torch.float32, (), form="text")
     sizes = (each.dim_value if each.HasField("dim_value") else each.dim_param or "?" for each in kind.shape.dim)
     return Input(value.name, dtype(kind.elem_type), tuple(sizes))
-
-
-def _hoisted(node: Node, constants: dict[str, Tensor]) -> Node:
-    """Return a node whose subgraphs hold no tensors: they are added to `constants`, where subgraphs see them."""
-    inner = {name: value for name, value in node.attributes.items() if isinstance(value, Graph)}
-    if not inner:
-        return node
-    changed = {}
-    for name, graph in inner.items():
-        constants.update(graph.constants)
-        nodes = _folded([_hoisted(each, constants) for each in graph.nodes], constants)
-        changed[name] = graph.replace(nodes=tuple(nodes), constants={})
-    return replace(node, attributes={**node.attributes, **changed})
-
-
-def _folded(nodes: list[Node], constants: dict[str, Tensor]) -> Iterator[Node]:
-    """Yield the nodes but `Constant`; what those hold is added to `constants`."""
-    for node in nodes:
-        if node.op == "Constant" and not node.domain and set(node.attributes) <= HELD:
-            constants[node.outputs[0]] = constant(**node.attributes)  # type: ignore[arg-type]
-        else:
-            yield node
 
 
 def _named(nodes: Iterator[Node]) -> Iterator[Node]:
