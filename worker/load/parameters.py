@@ -1,19 +1,29 @@
 """Which tensors of an ONNX file are parameters.
 
-The file does not say.  A float tensor (an initialiser, a `Constant`, or a `ConstantOfShape` of a constant shape) is a
-parameter where it sits in a weight slot, or reaches one through operators that only rearrange or rescale it:
+torch's newer exporter lists them, and its buffers; that list is believed.  Other files do not say.  There a float
+tensor (an initialiser, a `Constant`, or a `ConstantOfShape` of a constant shape) is a parameter where it sits in a
+weight slot, or reaches one through operators that only rearrange, rescale or multiply it:
 
-- weight and bias of Conv, ConvTranspose, Gemm; either operand of MatMul; any of Einsum;
-- W, R, B and P of RNN, GRU, LSTM; scale and bias of a normalization; the slope of PRelu; the table of Gather;
-- an operand of Add, Sub, Mul, Div, or a part of Concat, that has more than one element and meets an activation,
-  which is a value that depends on a weight of the kinds above (so constants that prepare the input are none).
-  A single element with an axis counts where it is added to a product of matrices (a bias), or is zero and multiplies an
-  activation (the gate of a ReZero or SkipInit branch; no constant would be).
+- weight and bias of Conv, ConvTranspose, Gemm; either operand of MatMul; any of Einsum; what onnxruntime's fused
+  operators have of these;
+- W, R, B and P of RNN, GRU, LSTM, and first states that are not zero; scale and bias of a normalization; the slope of
+  PRelu; the table of Gather;
+- an operand of Add, Sub, Mul, Div, Max, Min, or a part of Concat, that has more than one element and meets an
+  activation, which is a value that depends on a weight of the kinds above (so constants that prepare the input are
+  none).  A single element counts where it has a module's own name (a temperature).  Under another name it needs an
+  axis, and to be added to a product of matrices (a bias), or to be zero and multiply an activation (the gate of a
+  ReZero or SkipInit branch; no constant would be).
 
-Not parameters: running statistics; tensors without an axis; masks (a value that is not finite, or is -10 000 or less,
-or nothing but zeros and ones); zeros that are joined on; tables of cosines and sines (their squares add up to one);
+Not parameters: running statistics; in torch's files, what is no initialiser; masks (a value that is not finite, or is
+-10 000 or less, or nothing but zeros and ones); zeros that are joined on, or that are multiplied by a weight (a first
+state); tables that a formula wrote: pairs of cosines and sines (their squares add up to one), ladders of equal steps or
+ratios (positions, frequencies), grids of coordinates; what is turned into both a cosine and a sine (frequencies);
 the unit scale and zero shift of an InstanceNormalization after a reshape, which is how GroupNormalization is written;
-and whatever feeds only shapes, Where, Clip, Pow, Resize and the like.
+and whatever feeds only shapes, Where, Pow, Resize and the like.
+
+What cannot be told: a single number that an exporter computed from a parameter (the exponential of a temperature,
+folded) looks like the constants of a formula and is none; a buffer of a module, in a file of torch's older exporter,
+that looks like a weight and is used like one is taken for one.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,68 +33,48 @@ import torch
 from torch import Tensor
 
 from service.contract.problem import TooComplex
-from worker.load.tables import is_mask, turns
+from worker.load.provenance import UNKNOWN, Provenance
+from worker.load.slots import MEETS, PASSES, PRODUCTS, READS, STATES, at, slots
+from worker.load.tables import is_mask, is_written_out, turns
 from worker.network.graph import Graph, Node, names
 
-SLOTS: Mapping[str, Sequence[int]] = {
-    "BatchNormalization": (1, 2),
-    "Conv": (1, 2),
-    "ConvTranspose": (1, 2),
-    "DeformConv": (1, 3),
-    "Einsum": range(64),
-    "GRU": (1, 2, 3),
-    "Gather": (0,),
-    "Gemm": (0, 1, 2),
-    "GroupNormalization": (1, 2),
-    "InstanceNormalization": (1, 2),
-    "LSTM": (1, 2, 3, 7),
-    "LayerNormalization": (1, 2),
-    "MatMul": (0, 1),
-    "PRelu": (1,),
-    "RMSNormalization": (1,),
-    "RNN": (1, 2, 3),
-}
-"""Inputs that hold weights, whatever else the operator is given."""
-
-MEETS = frozenset({"Add", "Concat", "Div", "Mul", "Sub"})
-"""Operators whose other operand may be a weight."""
-
-PASSES: Mapping[str, Sequence[int]] = {
-    **dict.fromkeys(("Cast", "CastLike", "Expand", "Flatten", "Identity", "Pad", "Reshape", "Slice", "Split"), (0,)),
-    **dict.fromkeys(("Squeeze", "Tile", "Transpose", "Unsqueeze", "Exp", "Neg", "Sqrt", "Tanh", "Sigmoid"), (0,)),
-    **dict.fromkeys(("Softplus", "Softmax", "ReduceL2", "ReduceMean", "ReduceSum", "Reciprocal", "Pow"), (0,)),
-    **dict.fromkeys(("Add", "Div", "Mul", "Sub"), (0, 1)),
-    "Concat": range(1 << 16),
-}
-"""Inputs through which a weight may reach its slot."""
-
-READS: Mapping[str, int] = {"CastLike": 1, "ConstantOfShape": 0, "Expand": 1, "Shape": 0, "Size": 0}
-"""How many inputs an operator takes numbers from, where that is not all: the others give it a type or a shape."""
 SMALL = 2**20
 LARGEST = 2**31
 """Most elements that a ConstantOfShape may write out to."""
+WAVES = frozenset({"Cos", "Sin"})
+DRAWN = frozenset({"BatchNormalization", "Conv", "ConvTranspose", "GRU", "InstanceNormalization", "LSTM", "RNN"})
+"""Operators whose slots hold nothing that a formula writes."""
 
 
 @dataclass(frozen=True)
 class _File:
-    """A graph's constants, producers, and the values that depend on its inputs."""
+    """A graph's constants, producers, readers, and the values that depend on its inputs."""
 
     constants: Mapping[str, Tensor]
     producers: Mapping[str, Node]
+    readers: Mapping[str, Sequence[Node]]
     dynamic: frozenset[str]
+    known: Provenance
 
     def leaves(self, name: str) -> Iterator[str]:
-        """Yield the float tensors that a static value is made of by rearranging and rescaling."""
-        pending, seen = [name], set()
+        """Yield the float tensors that a static value is made of by rearranging, rescaling and multiplying."""
+        pending, seen = [(name, False)], set()
         while pending:
-            current = pending.pop()
+            current, multiplied = pending.pop()
             if current in seen or current in self.dynamic:
                 continue
             seen.add(current)
             if self.held(current):
-                yield from [current] if self.value(current).dim() else []
+                yield from [current] if self._counts(current, multiplied=multiplied) else []
             elif (producer := self.producers.get(current)) is not None:
-                pending += _at(producer.inputs, PASSES.get(producer.op, ()))
+                product = multiplied or producer.op in PRODUCTS
+                pending += [(each, product) for each in at(producer.inputs, PASSES.get(producer.op, ()))]
+
+    def _counts(self, name: str, *, multiplied: bool) -> bool:
+        value = self.value(name)
+        if name in self.known.others:
+            return False
+        return name in self.known.named or (value.dim() > 0 and not (multiplied and not value.any()))
 
     def held(self, name: str) -> bool:
         """Whether a name is a float tensor of the file."""
@@ -110,18 +100,32 @@ class _File:
         filled = self.filled(name) if name not in self.constants else None
         return self.constants[name] if filled is None else filled
 
+    def turned(self, value: str) -> bool:
+        """Whether a value ends in a cosine and a sine, and nowhere else."""
+        ends: set[str] = set()
+        pending, seen = [value], set()
+        while pending:
+            for node in self.readers.get(pending.pop(), ()):
+                carries = node.op in PASSES and node.op not in PRODUCTS and node.outputs[0] not in seen
+                seen.add(node.outputs[0])
+                pending += [node.outputs[0]] if carries else []
+                ends |= set() if node.op in PASSES else {node.op}
+        return ends == WAVES
 
-def parameters(graph: Graph) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+
+def parameters(graph: Graph, known: Provenance = UNKNOWN) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return the parameters of a graph whose tensors are all constants yet, by the rule above.
 
     Beside them, what its nodes fill with one float and is no parameter: running statistics, mostly.
     """
     nodes = list(_nodes(graph.nodes))
-    file = _File(graph.constants, graph.producers(), _reached(nodes, {each.name for each in graph.inputs}))
-    strong = {leaf for node in nodes for name in _slots(node, file) for leaf in file.leaves(name)}
+    dynamic = _reached(nodes, {each.name for each in graph.inputs})
+    file = _File(graph.constants, graph.producers(), _readers(nodes), dynamic, known)
+    listed = {name for name in known.listed & graph.constants.keys() if name in file.readers and file.held(name)}
+    strong = listed | {leaf for node in nodes for leaf in _strong(node, file)}
     first = strong or {each.name for each in graph.inputs}
-    active = _reached(nodes, first) & file.dynamic if strong else file.dynamic
-    weak = {leaf for node in nodes if node.op in MEETS for leaf in _met(node, active, file)} - strong
+    active = _reached(nodes, first) & dynamic if strong else dynamic
+    weak = {leaf for node in nodes for leaf in (*_met(node, active, file), *_states(node, file))} - strong
     weak -= turns({name: file.value(name) for name in weak})
     chosen = sorted(strong | weak, key=_order(graph, nodes))
     written = {name: value for node in graph.nodes for name in node.outputs if (value := file.filled(name)) is not None}
@@ -148,6 +152,14 @@ def _nodes(nodes: Sequence[Node]) -> Iterator[Node]:
                 yield from _nodes(value.nodes)
 
 
+def _readers(nodes: Sequence[Node]) -> dict[str, list[Node]]:
+    found: dict[str, list[Node]] = {}
+    for node in nodes:
+        for name in names(node.inputs):
+            found.setdefault(name, []).append(node)
+    return found
+
+
 def _reached(nodes: Sequence[Node], start: set[str]) -> frozenset[str]:
     """Return the values that depend on those given, these included; shapes depend on nothing."""
     reached = set(start)
@@ -161,13 +173,19 @@ def _reached(nodes: Sequence[Node], start: set[str]) -> frozenset[str]:
     return frozenset(reached)
 
 
-def _at(inputs: Sequence[str], places: Sequence[int]) -> list[str]:
-    return [name for place, name in enumerate(inputs) if place in places and name]
-
-
-def _slots(node: Node, file: _File) -> list[str]:
-    found = _at(node.inputs, SLOTS.get(node.op, ())) if not node.domain else []
-    return [] if node.op == "InstanceNormalization" and _writes_group_norm(node, file) else found
+def _strong(node: Node, file: _File) -> Iterator[str]:
+    """Yield the weights in the slots of a node, unless it only prepares a weight for another."""
+    product = node.op in PRODUCTS
+    if product and node.outputs[0] not in file.dynamic:
+        return
+    if (node.op == "InstanceNormalization" and _writes_group_norm(node, file)) or (
+        product and file.turned(node.outputs[0])
+    ):
+        return
+    for name in slots(node):
+        for leaf in file.leaves(name):
+            if node.op in DRAWN or leaf in file.known.listed or not is_written_out(file.value(leaf)):
+                yield leaf
 
 
 def _writes_group_norm(node: Node, file: _File) -> bool:
@@ -178,17 +196,28 @@ def _writes_group_norm(node: Node, file: _File) -> bool:
     return source is not None and source.op == "Reshape" and units and zeros
 
 
+def _states(node: Node, file: _File) -> Iterator[str]:
+    """Yield the learnt first states of a recurrent node."""
+    for name in at(node.inputs, STATES.get(node.op, ())):
+        yield from (leaf for leaf in file.leaves(name) if leaf in file.known.named or file.value(leaf).any())
+
+
 def _met(node: Node, active: frozenset[str], file: _File) -> Iterator[str]:
     """Yield the weights among the operands of a node, at least one of which is an activation."""
-    if active.isdisjoint(node.inputs):
+    if node.op not in MEETS or active.isdisjoint(node.inputs):
         return
     single = node.op == "Add" and any(_product(name, file) for name in node.inputs)
     for name in node.inputs:
         for leaf in file.leaves(name):
-            value = file.value(leaf)
-            large = value.numel() > 1 or (value.dim() == 1 and (single or _is_gate(node, value)))
-            if large and not is_mask(value) and not (node.op == "Concat" and not value.any()):
+            value, named = file.value(leaf), leaf in file.known.named
+            large = value.numel() > 1 or named or (value.dim() == 1 and (single or _is_gate(node, value)))
+            joined = node.op == "Concat" and not value.any() and not named
+            if large and not joined and not _is_constant(value):
                 yield leaf
+
+
+def _is_constant(value: Tensor) -> bool:
+    return is_mask(value) or is_written_out(value)
 
 
 def _is_gate(node: Node, value: Tensor) -> bool:
