@@ -98,22 +98,27 @@ def _needed(graph: Graph, outputs: Collection[str]) -> set[str]:
 
 def _through(node: Node, opsets: Mapping[str, int], found: Flow, apart: frozenset[str]) -> None:
     """Add what a node writes to what moves and what is reached."""
-    if node.op in VALUELESS:
-        return
     bodies = _bodies(node)
-    for body in bodies:
-        if not found.moved.isdisjoint(reads(node)):
-            _inside(node, body, opsets, found, apart)
-    if bodies or found.moved.isdisjoint(node.inputs):
+    if node.op in VALUELESS or found.moved.isdisjoint(reads(node) if bodies else node.inputs):
         return
+    before = len(found.steps)
+    for body in bodies:
+        _inside(node, body, opsets, found, apart)
+    ended = set() if bodies else _across(node, opsets, found)
+    ended |= found.reached & apart if len(found.steps) == before else set()
+    found.reached -= apart
+    if ended:
+        found.steps.append((Cut(node.name or node.outputs[0], node.op, node.origin), frozenset(ended)))
+
+
+def _across(node: Node, opsets: Mapping[str, int], found: Flow) -> set[str]:
+    """Let the outputs of a node without bodies move; return those to which some reached input is cut off."""
     found.moved.update(names(node.outputs))
     places = [place for place, name in enumerate(node.inputs) if name in found.reached]
-    back = [[passes(node, opsets, place, at) for at in range(len(node.outputs))] for place in places]
-    ends = {node.outputs[at] for row in back for at, passed in enumerate(row) if not passed}
-    reached = {node.outputs[at] for row in back for at, passed in enumerate(row) if passed}
-    found.reached |= reached - apart - {""}
-    if ends := (ends | reached & apart) - {""}:
-        found.steps.append((Cut(node.name or node.outputs[0], node.op, node.origin), frozenset(ends)))
+    edges = [(place, at) for place in places for at, name in enumerate(node.outputs) if name]
+    passed = [edge for edge in edges if passes(node, opsets, *edge)]
+    found.reached.update(node.outputs[at] for _, at in passed)
+    return {node.outputs[at] for place, at in edges if (place, at) not in passed}
 
 
 def _inside(node: Node, body: Graph, opsets: Mapping[str, int], found: Flow, apart: frozenset[str]) -> None:
@@ -129,9 +134,6 @@ def _inside(node: Node, body: Graph, opsets: Mapping[str, int], found: Flow, apa
     _carry(out, inner, found)
     for cut, written in inner.steps:
         found.steps.append((replace(cut, within=cut.within or node.name), written))
-    if not inner.steps and (ended := found.reached & apart):
-        found.steps.append((Cut(node.name, node.op, node.origin), frozenset(ended)))
-    found.reached -= apart
 
 
 def _carry(pairs: Pairs, source: Flow, target: Flow) -> None:

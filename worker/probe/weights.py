@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from worker.network.flow import flow
-from worker.network.graph import Node, reads
+from worker.network.graph import Node
 from worker.network.layers import KERNELS
 from worker.optimizers import Optimizer
 from worker.probe.evidence import Cut, ParameterEvidence
@@ -64,7 +64,7 @@ def _readers(path: Path) -> dict[str, Node]:
     """Return the first node of the path that each parameter reaches."""
     found: dict[str, Node] = {}
     for node in path.nodes:
-        for name in (name for value in reads(node) for name in path.behind(value)):
+        for name in path.weights[node.name]:
             found.setdefault(name, node)
     return found
 
