@@ -18,7 +18,8 @@
     │   ├── UnsupportedOperator
     │   ├── UnsupportedModel
     │   ├── BatchMismatch
-    │   └── TooComplex
+    │   ├── TooComplex
+    │   └── UnfaithfulImport
     ├── Broken           the examination itself ended early       the job fails, 500 in the problem
     │   ├── TimedOut
     │   ├── OutOfMemory
@@ -196,6 +197,15 @@ class TooComplex(Unfit):
     """A model over a limit on nodes, parameters or nesting."""
 
     title = "The model is too complex."
+
+
+class UnfaithfulImport(Unfit):
+    """A model of which an operator is computed otherwise here than by an independent runtime.
+
+    The message names the output that shows it, the error, the limit and the first node at fault.
+    """
+
+    title = "The model is not computed as an independent runtime computes it."
 
 
 class Broken(Trouble):

@@ -72,8 +72,23 @@ class LossSection(Contract):
     notes: tuple[str, ...] = ()
 
 
+class Difference(Contract):
+    """Where two runtimes part: the first node whose value differs by more than the limit."""
+
+    node: str
+    op: str
+    value: str
+    """The output of the node that differs."""
+    error: Number
+    """The largest error of that value, relative to its largest magnitude."""
+
+
 class Fidelity(Contract):
-    """Our forward pass against an independent runtime's, in evaluation mode."""
+    """Our forward pass against an independent runtime's, in evaluation mode.
+
+    Where an operator itself is computed otherwise than by the runtime and by its specification's own reference, there
+    is no report: the job ends in the problem `/problems/unfaithful-import`.
+    """
 
     reference: str
     max_relative_error: Number | None
@@ -81,6 +96,9 @@ class Fidelity(Contract):
     compared: int
     """How many outputs were compared."""
     ok: bool
+    """Whether they agree, or differ for a reason that was found and is not ours: the notes say which."""
+    first_difference: Difference | None = None
+    """Where the outputs differ: the first node that does."""
     notes: tuple[str, ...] = ()
 
 

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from service.contract.problem import UnfaithfulImport
 from worker.load.apart import apart
-from worker.load.fidelity import LIMIT, compare, error
+from worker.load.fidelity import compare
+from worker.load.numbers import LIMIT, error
 from worker.network.export import to_onnx
 from worker.network.graph import Graph, Input, Node, Parameter
 
@@ -33,16 +35,21 @@ def test_a_right_graph_agrees() -> None:
     assert found.reference.startswith("onnxruntime ")
 
 
-def test_a_wrong_graph_is_found_and_its_output_named() -> None:
+def test_a_file_that_is_read_wrongly_is_no_report_but_a_problem() -> None:
     """Rows of the weight sum to 15, 18, 21 and 24; a tenth more is a tenth of the largest."""
-    found = compare(to_onnx(dense(WEIGHT)).SerializeToString(), dense(WEIGHT * 1.1), X)
-    assert not found.ok
-    assert found.max_relative_error == pytest.approx(0.1, rel=1e-5)
-    assert "'y'" in found.notes[0]
+    with pytest.raises(UnfaithfulImport, match=r"'y' differs .* by 0\.1 .*limit is 0\.0001.*'dense' \(Gemm\)"):
+        compare(to_onnx(dense(WEIGHT)).SerializeToString(), dense(WEIGHT * 1.1), X)
 
 
-def test_a_model_that_onnxruntime_refuses_is_a_note() -> None:
+def test_a_file_that_onnxruntime_refuses_is_written_again_and_compared() -> None:
     found = compare(b"no model", dense(WEIGHT), X)
+    assert (found.ok, found.compared) == (True, 1)
+    assert "written out again" in found.notes[0]
+
+
+def test_a_model_that_onnxruntime_refuses_altogether_is_a_note() -> None:
+    graph = dense(WEIGHT).replace(nodes=(Node("Swish", ("x",), ("y",), name="s"),), opsets={"": 26})
+    found = compare(to_onnx(graph).SerializeToString(), graph, X)
     assert (found.ok, found.compared, found.max_relative_error) == (False, 0, None)
     assert "could not run" in found.notes[0]
 
@@ -82,6 +89,11 @@ def test_a_process_that_hangs_is_ended_and_is_a_sentence() -> None:
     assert apart(lambda: time.sleep(60) or {}, 0.2) == "it took longer than 0.2 s."
 
 
+def test_a_process_that_wants_too_much_memory_is_a_sentence() -> None:
+    said = apart(lambda: {"a": np.ones(2**28)}, 30, memory=2**28)
+    assert said == "it takes more than 256 MiB of memory."
+
+
 def test_a_process_does_not_hang_after_torch_has_used_its_threads() -> None:
     """A fork in a process with torch's thread pool deadlocks if the child calls torch; ours does not."""
     weight = torch.randn(300, 300, requires_grad=True)
@@ -107,6 +119,10 @@ def test_large_results_come_through_the_pipe_whole() -> None:
         ([np.nan, 1.0], [2.0, 1.0], np.inf),
         ([1.0], [1.0, 1.0], np.inf),
         ([0.0], [0.0], 0),
+        ([3, 4], [3, 4], 0),
+        ([3, 4], [3, 6], 2),
+        ([True, False], [True, True], 1),
+        ([1, 2], [1.0, 2.0], np.inf),
     ],
 )
 def test_the_error_is_relative_to_the_largest_and_counts_where_numbers_are_not_finite(

@@ -15,6 +15,7 @@ from worker.network.graph import Attribute, Graph, Node
 HALF = frozenset({torch.float16, torch.bfloat16})
 TYPED = frozenset({"to", "dtype", "stash_type", "output_dtype", "output_datatype", "softmax_precision"})
 """Attributes whose value is the code of a type."""
+WIDENED = "The file holds {} numbers; it is examined in float32."
 
 
 def widened(graph: Graph) -> Graph:
@@ -25,7 +26,12 @@ def widened(graph: Graph) -> Graph:
         return graph
     names = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
     wide = retyped(graph, HALF, torch.float32)
-    return wide.replace(notes=(*graph.notes, f"The file holds {names} numbers; it is examined in float32."))
+    return wide.replace(notes=(*graph.notes, WIDENED.format(names)))
+
+
+def is_widened(graph: Graph) -> bool:
+    """Whether the file that a graph comes from held numbers in half precision."""
+    return any(note.endswith(WIDENED.partition("{}")[2]) for note in graph.notes)
 
 
 def retyped(graph: Graph, kinds: Collection[torch.dtype], to: torch.dtype) -> Graph:
