@@ -14,6 +14,7 @@ from worker.load.external import Files
 from worker.load.notes import notes
 from worker.load.parameters import parameters
 from worker.load.precision import widened
+from worker.load.provenance import Provenance, provenance
 from worker.load.wire import SELF, lightened
 from worker.network import elsewhere
 from worker.network import model as networks
@@ -49,7 +50,7 @@ def interpret(model: ModelProto, external: Mapping[str, Path] = NOTHING) -> Grap
     """Return the graph of a model that is parsed already; raises as `read` does."""
     with Files(external) as files, elsewhere.found_by(files.find):
         graph = networks.interpret(model)
-    return _with_parameters(graph)
+    return _with_parameters(graph, provenance(model))
 
 
 def _parsed(model: Path, max_nodes: int) -> ModelProto:
@@ -74,9 +75,9 @@ def _decoded(data: bytes) -> ModelProto:
     return parsed
 
 
-def _with_parameters(graph: Graph) -> Graph:
+def _with_parameters(graph: Graph, known: Provenance) -> Graph:
     """Return the graph with its parameters told apart from its other tensors."""
-    chosen, filled = parameters(graph)
+    chosen, filled = parameters(graph, known)
     held = chosen.keys() | filled.keys()
     nodes = tuple(node for node in graph.nodes if not (node.outputs and node.outputs[0] in held))
     constants = {name: value for name, value in {**graph.constants, **filled}.items() if name not in chosen}

@@ -1,13 +1,22 @@
-"""What a constant tensor looks like: a mask, a switch, a rotation."""
+"""What a constant tensor looks like: a mask, a switch, a rotation, a ladder of numbers, a grid."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 
+import torch
 from torch import Tensor
 
 MASK = -1e4
 """What masks add to a logit is this or less."""
 ROUNDING = 1e-3
+STEPS = 4
+"""Fewest numbers of a ladder: fewer stand at equal distances by chance."""
+COORDINATES = 4
+"""Most coordinates of a grid's points."""
+POINTS = 9
+"""Fewest points of a grid."""
+LARGEST = 2**16
+"""Most numbers of a grid."""
 
 
 def is_mask(value: Tensor) -> bool:
@@ -20,6 +29,58 @@ def is_mask(value: Tensor) -> bool:
 def _switch(value: Tensor) -> bool:
     ones, zeros = int((value == 1).sum()), int((value == 0).sum())
     return ones > 0 and zeros > 0 and ones + zeros == value.numel()
+
+
+def is_written_out(value: Tensor) -> bool:
+    """Whether a tensor was written out by a formula, not drawn or learnt: a ladder, a grid, or a table of waves."""
+    return _ladder(value) or _grid(value) or _waves(value)
+
+
+def _ladder(value: Tensor) -> bool:
+    """Whether the numbers lie along one axis, at equal distances or with equal ratios: positions, or frequencies."""
+    steps = value.reshape(-1).double()
+    if steps.numel() < STEPS or steps.numel() != max(value.shape) or not bool(steps.isfinite().all()):
+        return False
+    return _even(steps) or (bool((steps > 0).all()) and _even(steps.log()))
+
+
+def _even(steps: Tensor) -> bool:
+    apart = steps.diff()
+    return bool(apart[0] != 0) and bool(((apart - apart.mean()).abs() <= ROUNDING * apart.mean().abs()).all())
+
+
+def _grid(value: Tensor) -> bool:
+    """Whether the tensor holds each point of a grid once: as many as its coordinates have values, multiplied."""
+    if not POINTS <= value.numel() <= LARGEST:
+        return False
+    return any(_once(value, axis) for axis, size in enumerate(value.shape) if 1 < size <= COORDINATES)
+
+
+def _once(value: Tensor, axis: int) -> bool:
+    points = value.numel() // value.shape[axis]
+    counts = []
+    for coordinate in value.unbind(axis):
+        counts.append(len(set(coordinate.reshape(-1).tolist())))
+        if counts[-1] == points:
+            return False
+    return points >= POINTS and sum(count > 1 for count in counts) > 1 and torch.Size(counts).numel() == points
+
+
+def _waves(value: Tensor) -> bool:
+    """Whether each row holds cosines and sines of the same angles, side by side or one half after the other."""
+    if value.dim() < 2 or value.shape[-1] % 2 or not value.numel():  # noqa: PLR2004
+        return False
+    rows = value.reshape(-1, value.shape[-1])
+    return any(
+        _unit(*first) and _unit(*whole) and _wave(value)
+        for first, whole in zip(_halves(rows[:1]), _halves(rows), strict=True)
+    )
+
+
+def _halves(rows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    half = rows.shape[-1] // 2
+    yield rows[:, :half], rows[:, half:]
+    yield rows[:, ::2], rows[:, 1::2]
 
 
 def turns(tables: Mapping[str, Tensor]) -> set[str]:
