@@ -135,6 +135,10 @@ def test_packed_projections_are_their_parts(ours: Ours, gradients: Gradients) ->
     torch.testing.assert_close(ours("MultiHeadAttention", torch.stack(heads, 3), num_heads=N), apart)
     packed = torch.stack(heads[1:], 3)
     torch.testing.assert_close(ours("MultiHeadAttention", parts[0], packed, num_heads=N), apart)
+    side = [torch.cat(parts, -1)[:, :1], *[None] * 4, *torch.randn(2, B, N, 9, H), whole(P)]
+    one = [*(part[:, :1] for part in parts), *[None] * 2, *side[5:]]
+    expected = ours("DecoderMaskedMultiHeadAttention", *one, num_heads=N)
+    torch.testing.assert_close(ours("DecoderMaskedMultiHeadAttention", *side, num_heads=N), expected)
     gradients("MultiHeadAttention", torch.stack(heads, 3), num_heads=N)
     gradients("MultiHeadAttention", parts[0], packed, num_heads=N)
 
@@ -150,21 +154,18 @@ def test_one_step_attends_to_another_sequence(
     gradients("DecoderMaskedMultiHeadAttention", *inputs, num_heads=N, **given)
 
 
-@pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("hidden", [False, True])
 @pytest.mark.parametrize("added", [None, (1, N), (B, 1)])
-def test_one_step_attends_to_those_before_it(  # noqa: PLR0917  two truths and what varies
+def test_one_step_attends_to_those_before_it(
     oracle: Oracle,
     gradients: Gradients,
     added: tuple[int, int] | None,
     hidden: bool,  # noqa: FBT001
     biased: bool,  # noqa: FBT001
-    packed: bool,  # noqa: FBT001
 ) -> None:
-    parts = [torch.randn(B, 1, D) for _ in range(3)]
     inputs = (
-        *([torch.cat(parts, -1), None, None] if packed else parts),
+        *(torch.randn(B, 1, D) for _ in range(3)),
         masks(1, P + 1)["keys"] if hidden else None,
         None if added is None else torch.randn(*added, 1, P + 1),
         torch.randn(B, N, 9, H),

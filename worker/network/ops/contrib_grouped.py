@@ -104,7 +104,7 @@ def _cached(past: Tensor | None, new: Tensor, places: Tensor, total: int) -> Ten
 
 
 def _hidden(query: Tensor, places: Tensor, ends: Tensor, keys: int, *, window: int, causal: bool) -> Tensor:
-    """Return the lowest number there is where a key lies beyond the sample's end, later than the query, or too early."""
+    """Return the lowest number there is where a key lies beyond the sample's end, after the query, or too early."""
     at = torch.arange(keys, device=query.device)
     shown = (at < ends[:, None])[:, None].expand(-1, places.shape[1], -1)
     if causal:
