@@ -51,6 +51,10 @@ def _divide(a: Tensor, b: Tensor) -> Tensor:
     return a / b if a.is_floating_point() else torch.div(a, b, rounding_mode="trunc")
 
 
+def _sign(x: Tensor) -> Tensor:
+    return torch.where(torch.isnan(x), x, torch.sign(x)) if x.is_floating_point() else torch.sign(x)
+
+
 for _name, _function in {
     "Abs": torch.abs,
     "Acos": torch.acos,
@@ -71,7 +75,7 @@ for _name, _function in {
     "Not": torch.logical_not,
     "Reciprocal": torch.reciprocal,
     "Round": torch.round,
-    "Sign": torch.sign,
+    "Sign": _sign,
     "Sin": torch.sin,
     "Sinh": torch.sinh,
     "Sqrt": torch.sqrt,
@@ -176,10 +180,21 @@ def where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 @op("BitShift", gradient=False)
 def bit_shift(a: Tensor, b: Tensor, *, direction: str) -> Tensor:
-    """A shifted by b bits; what leaves the type is lost."""
-    left, right = a.to(torch.int64), b.to(torch.int64)
-    moved = left << right if direction == "LEFT" else left >> right
-    return (moved & (2 ** (8 * a.element_size()) - 1) if a.element_size() < right.element_size() else moved).to(a.dtype)
+    """A shifted by b bits; what leaves the type is lost, and the sign stays where it is shifted down."""
+    bits = 8 * a.element_size()
+    left, right = together(a.to(torch.int64), b.to(torch.int64))
+    steps = right.clamp(0, bits - 1)
+    moved = left << steps if direction == "LEFT" else _shifted_down(left, steps, logical=a.dtype == torch.uint64)
+    gone = -(left < 0).long() if direction != "LEFT" and a.dtype.is_signed else torch.zeros_like(left)
+    return torch.where((right >= 0) & (right < bits), moved, gone).to(a.dtype)
+
+
+def _shifted_down(left: Tensor, steps: Tensor, *, logical: bool) -> Tensor:
+    """Return 64 bits shifted down; zeros come from above where `logical`, else the sign."""
+    if not logical:
+        return left >> steps
+    halved = (left >> 1) & torch.iinfo(torch.int64).max
+    return torch.where(steps == 0, left, halved >> (steps - 1).clamp(min=0))
 
 
 @op("BitCast", since=26, gradient=False)
