@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self, TypeAlias, Union
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from onnx import TypeProto
 from torch import Tensor
 
+Text: TypeAlias = NDArray[np.object_]
+"""A tensor of text."""
+
 Attribute: TypeAlias = Union[
-    int, float, str, Tensor, tuple[int, ...], tuple[float, ...], tuple[str, ...], "Graph", TypeProto
+    int, float, str, Tensor, Text, tuple[int, ...], tuple[float, ...], tuple[str, ...], "Graph", TypeProto
 ]
 """An attribute's value; tensors, graphs and types included."""
 

@@ -26,10 +26,17 @@ def hoisted(node: Node, constants: dict[str, Tensor], taken: set[str]) -> Node:
 def folded(nodes: Iterable[Node], constants: dict[str, Tensor]) -> Iterator[Node]:
     """Yield the nodes but `Constant`; what those hold is added to `constants`."""
     for node in nodes:
-        if node.op == "Constant" and not node.domain and set(node.attributes) <= HELD:
+        if _holds_numbers(node):
             constants[node.outputs[0]] = constant(**node.attributes)  # type: ignore[arg-type]
         else:
             yield node
+
+
+def _holds_numbers(node: Node) -> bool:
+    """Whether a node is a `Constant`, and not of text."""
+    if node.op != "Constant" or node.domain or not set(node.attributes) <= HELD:
+        return False
+    return "value" not in node.attributes or isinstance(node.attributes["value"], Tensor)
 
 
 def _emptied(graph: Graph, constants: dict[str, Tensor], taken: set[str]) -> Graph:

@@ -44,16 +44,14 @@ def _opsets(model: ModelProto) -> dict[str, int]:
 
 def _graph(model: ModelProto, known: Functions) -> Graph:
     graph = model.graph
-    if graph.sparse_initializer:
-        msg = "The model holds sparse tensors, which are not supported."
-        raise UnsupportedModel(msg)
-    constants = {each.name: proto.tensor(each) for each in graph.initializer}
-    written = [each for node in graph.node for each in written_out(node, known)]
+    constants, texts = proto.initial(graph)
+    written = [*texts, *(each for node in graph.node for each in written_out(node, known))]
     taken = {*constants, *(each.name for each in graph.input), *(name for node in written for name in node.outputs)}
     nodes = [hoisted(node, constants, taken) for node in written]
+    held = {*constants, *(name for node in texts for name in node.outputs)}
     return Graph(
         nodes=tuple(_named(folded(nodes, constants))),
-        inputs=tuple(_input(each) for each in graph.input if each.name not in constants),
+        inputs=tuple(_input(each) for each in graph.input if each.name not in held),
         outputs=tuple(each.name for each in graph.output),
         parameters={},
         constants=constants,

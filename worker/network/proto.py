@@ -5,19 +5,23 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helper
+from onnx import AttributeProto, GraphProto, NodeProto, SparseTensorProto, TensorProto, numpy_helper
 from torch import Tensor
 
 from service.contract.problem import UnreadableModel, UnsupportedModel
 from worker.network import arrays, elsewhere
 from worker.network.dtypes import dtype
-from worker.network.graph import Attribute, Graph, Input, Node
+from worker.network.graph import Attribute, Graph, Input, Node, Text
+from worker.network.sparse import dense
 
 Value: TypeAlias = Tensor | arrays.Array | list[Any] | None
 """What a name may stand for: a tensor, an array of text, a sequence of values, or None for an optional left absent."""
 
 TEXT = frozenset("OUST")
 """numpy's kinds of text."""
+
+SPARSE = "sparse_"
+"""Begins the name of an attribute of `Constant` that holds a sparse tensor, and is dropped: it is written out."""
 
 
 def value(given: object) -> Value:
@@ -47,12 +51,34 @@ def tensor(proto: TensorProto, base: str = "") -> Tensor:
         if (found := elsewhere.tensor(proto)) is not None:
             return found
         proto = elsewhere.inlined(proto)
+    return arrays.tensor(_values(proto, base))
+
+
+def _values(proto: TensorProto, base: str = "") -> arrays.Array:
     try:
-        values = numpy_helper.to_array(proto, base)
+        return np.asarray(numpy_helper.to_array(proto, base))
     except Exception as error:
         msg = f"The tensor {proto.name!r} cannot be read: {error}"
         raise UnreadableModel(msg) from error
-    return arrays.tensor(values)
+
+
+def tensor_or_text(proto: TensorProto) -> Tensor | Text:
+    """Return a tensor, or an array of strings where it holds such."""
+    return _values(proto).astype(object) if proto.data_type == TensorProto.STRING else tensor(proto)
+
+
+def sparse(proto: SparseTensorProto) -> Tensor:
+    """Return a sparse tensor written out; UnreadableModel or TooComplex where that cannot be."""
+    return dense(tensor(proto.values), tensor(proto.indices), tuple(proto.dims), proto.values.name)
+
+
+def initial(proto: GraphProto) -> tuple[dict[str, Tensor], list[Node]]:
+    """Return the tensors that a graph starts from, by name; and nodes that make those of text."""
+    written = {each.name: each for each in proto.initializer}
+    texts = {name: each for name, each in written.items() if each.data_type == TensorProto.STRING}
+    held = {name: tensor(each) for name, each in written.items() if name not in texts}
+    held |= {each.values.name: sparse(each) for each in proto.sparse_initializer}
+    return held, [Node("Constant", (), (name,), name, {"value": tensor_or_text(each)}) for name, each in texts.items()]
 
 
 def domain(name: str) -> str:
@@ -82,15 +108,13 @@ def _name(given: str | bytes) -> str:
 
 def subgraph(proto: GraphProto, given: Mapping[str, Attribute]) -> Graph:
     """Return an attribute's graph: what it does not hold itself it reads from the graph around it."""
-    if proto.sparse_initializer:
-        msg = f"The graph {proto.name!r} holds sparse tensors, which are not supported."
-        raise UnsupportedModel(msg)
+    held, texts = initial(proto)
     return Graph(
-        nodes=tuple(node(each, given) for each in proto.node),
+        nodes=(*texts, *(node(each, given) for each in proto.node)),
         inputs=tuple(argument(each.name) for each in proto.input),
         outputs=tuple(each.name for each in proto.output),
         parameters={},
-        constants={each.name: tensor(each) for each in proto.initializer},
+        constants=held,
     )
 
 
@@ -104,7 +128,7 @@ def attributes(protos: Iterable[AttributeProto], given: Mapping[str, Attribute])
     found = {}
     for proto in protos:
         if not proto.ref_attr_name:
-            found[_name(proto.name)] = attribute(proto, given)
+            found[_name(proto.name).removeprefix(SPARSE)] = attribute(proto, given)
         elif proto.ref_attr_name in given:
             found[_name(proto.name)] = given[proto.ref_attr_name]
     return found
@@ -119,7 +143,8 @@ def attribute(proto: AttributeProto, given: Mapping[str, Attribute]) -> Attribut
         AttributeProto.INTS: lambda: tuple(int(each) for each in proto.ints),
         AttributeProto.FLOATS: lambda: tuple(float(each) for each in proto.floats),
         AttributeProto.STRINGS: lambda: tuple(_text(each) for each in proto.strings),
-        AttributeProto.TENSOR: lambda: tensor(proto.t),
+        AttributeProto.TENSOR: lambda: tensor_or_text(proto.t),
+        AttributeProto.SPARSE_TENSOR: lambda: sparse(proto.sparse_tensor),
         AttributeProto.GRAPH: lambda: subgraph(proto.g, given),
         AttributeProto.TYPE_PROTO: lambda: proto.tp,
     }

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from onnx import TensorProto
 from torch import Tensor
@@ -21,10 +22,14 @@ def constant(
     value_floats: Sequence[float] | None = None,
     value_int: int | None = None,
     value_ints: Sequence[int] | None = None,
+    value_string: str | None = None,
+    value_strings: Sequence[str] | None = None,
 ) -> Tensor:
-    """The value of the attribute that is given."""
+    """The value of the attribute that is given; text is an array of numpy's objects."""
     if value is not None:
         return value
+    if value_string is not None or value_strings is not None:
+        return np.array(value_string if value_strings is None else value_strings, object)  # type: ignore[return-value]
     whole = value_int if value_ints is None else value_ints
     if whole is not None:
         return torch.tensor(whole, dtype=torch.int64)
