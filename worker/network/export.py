@@ -1,21 +1,25 @@
 """A graph as an ONNX file."""
 
+import sys
 from collections.abc import Iterable
 
 import numpy as np
 import onnx
-import torch
-from onnx import AttributeProto, TensorProto, helper
+from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
+from worker.network import arrays
 from worker.network.dtypes import ONNX
 from worker.network.graph import Attribute, Graph, Input, Node
+from worker.network.lowbit import FLOAT4, WHOLE
 
 PRODUCER = "gradgate"
 OLDEST_IR = 4
 """The oldest version in which an initialiser need not be an input too."""
 SMALL = 1024
 """Bytes of a tensor that may be a shape, which onnx reads to infer others."""
+PACKED = frozenset({FLOAT4, *WHOLE})
+"""Types of which a byte of the file holds several numbers."""
 FLOAT = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
 
 
@@ -54,7 +58,7 @@ def _types(graph: Graph, model: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
         inferred = onnx.shape_inference.infer_shapes(bare).graph
     except (onnx.shape_inference.InferenceError, RuntimeError):
         return {}
-    return {value.name: value.type for value in (*inferred.output, *inferred.input) if value.HasField("type")}
+    return {value.name: value.type for value in (*inferred.output, *inferred.input) if value.type.WhichOneof("value")}
 
 
 def graph_proto(graph: Graph, name: str) -> onnx.GraphProto:
@@ -70,6 +74,9 @@ def graph_proto(graph: Graph, name: str) -> onnx.GraphProto:
 
 
 def _input(given: Input) -> onnx.ValueInfoProto:
+    """Return an input's declaration; where its type is not known (in a body, mostly), the graph around says it."""
+    if given.form != "tensor":
+        return onnx.ValueInfoProto(name=given.name)
     sizes = [None if size == "?" else size for size in given.shape]
     return helper.make_tensor_value_info(given.name, ONNX[given.dtype], sizes)
 
@@ -84,24 +91,36 @@ def node_proto(node: Node) -> onnx.NodeProto:
 def attribute_proto(name: str, value: Attribute) -> AttributeProto:
     """Return an attribute's protobuf."""
     if isinstance(value, Graph):
-        return helper.make_attribute(name, graph_proto(value, name))
+        return helper.make_attribute(name, graph_proto(_closed(value), name))
     if isinstance(value, Tensor):
         return helper.make_attribute(name, tensor_proto(name, value))
+    if isinstance(value, np.ndarray):
+        return helper.make_attribute(name, numpy_helper.from_array(value, name))
     if isinstance(value, tuple) and not value:
         return helper.make_attribute(name, value, attr_type=AttributeProto.INTS)
     return helper.make_attribute(name, value)
 
 
+def _closed(body: Graph) -> Graph:
+    """Return a body that gives only what it computes: a value from around it goes through an Identity."""
+    own = {*(each.name for each in body.inputs), *body.producers(), *body.constants}
+    passed = {name: f"{name}.given" for name in body.outputs if name not in own}
+    copies = (Node("Identity", (name,), (given,), given) for name, given in passed.items())
+    outputs = tuple(passed.get(name, name) for name in body.outputs)
+    return body.replace(nodes=(*body.nodes, *copies), outputs=outputs) if passed else body
+
+
 def tensor_proto(name: str, value: Tensor) -> TensorProto:
-    """Return a tensor's protobuf, its numbers as raw little-endian bytes."""
-    held = value.detach().cpu().contiguous()
-    raw = (held.view(torch.int16) if held.dtype == torch.bfloat16 else held).numpy()
-    return TensorProto(name=name, data_type=ONNX[held.dtype], dims=_sizes(held), raw_data=_little(raw))
+    """Return a tensor's protobuf, its numbers as raw little-endian bytes; those of four bits and less are packed."""
+    held = arrays.array(value)
+    if value.dtype in PACKED:
+        return numpy_helper.from_array(held, name)
+    return TensorProto(name=name, data_type=ONNX[value.dtype], dims=_sizes(value), raw_data=_little(held))
 
 
 def _sizes(value: Tensor) -> Iterable[int]:
     return list(value.shape)
 
 
-def _little(raw: np.ndarray) -> bytes:
-    return raw.astype(raw.dtype.newbyteorder("<"), copy=False).tobytes()
+def _little(raw: arrays.Array) -> bytes:
+    return raw.tobytes() if sys.byteorder == "little" else raw.astype(raw.dtype.newbyteorder("<")).tobytes()

@@ -54,7 +54,7 @@ class Input:
     """Sizes; a name (or "?") where the batch chooses."""
     classes: int | None = None
     """For an integer input that indexes a table: the table's length."""
-    form: Literal["tensor", "text", "sequence", "optional"] = "tensor"
+    form: Literal["tensor", "text", "sequence", "optional", "any"] = "tensor"
     """What the value is; only a tensor's type and shape are known, and only tensors are examined."""
 
 

@@ -119,8 +119,8 @@ def subgraph(proto: GraphProto, given: Mapping[str, Attribute]) -> Graph:
 
 
 def argument(name: str) -> Input:
-    """Return an input of a graph inside a graph, which takes whatever tensor it is given."""
-    return Input(name, torch.float32, ())
+    """Return an input of a graph inside a graph, which takes whatever it is given."""
+    return Input(name, torch.float32, (), form="any")
 
 
 def attributes(protos: Iterable[AttributeProto], given: Mapping[str, Attribute]) -> dict[str, Attribute]:
