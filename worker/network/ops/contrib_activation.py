@@ -5,9 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from worker.network.ops import Context, op
-from worker.network.ops.standard import standard
-
-MICROSOFT = "com.microsoft"
+from worker.network.ops.standard import MICROSOFT, standard
 
 
 @op("Gelu", domain=MICROSOFT)

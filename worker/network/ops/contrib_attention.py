@@ -8,8 +8,8 @@ from torch import Tensor
 from service.contract.problem import UnsupportedOperator
 from worker.network.ops import op
 from worker.network.ops.heads import attend, causal, masked, merged, parted
+from worker.network.ops.standard import MICROSOFT
 
-MICROSOFT = "com.microsoft"
 FILLER = -10000.0
 """The logit of a masked key where the file says no other."""
 Qkv = tuple[Tensor, Tensor, Tensor]

@@ -7,9 +7,8 @@ from torch.nn import functional
 from service.contract.problem import UnsupportedOperator
 from worker.network.ops import beside, op
 from worker.network.ops.heads import attend, merged, parted, turned
-from worker.network.ops.standard import standard
+from worker.network.ops.standard import MICROSOFT, standard
 
-MICROSOFT = "com.microsoft"
 AFTER = 2
 """What `qk_output` calls the weights, after the softmax."""
 

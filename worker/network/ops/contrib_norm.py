@@ -8,9 +8,7 @@ from torch.nn import functional
 
 from worker.network.dtypes import dtype
 from worker.network.ops import op
-from worker.network.ops.standard import standard
-
-MICROSOFT = "com.microsoft"
+from worker.network.ops.standard import MICROSOFT, standard
 
 
 @op("LayerNormalization", domain=MICROSOFT)

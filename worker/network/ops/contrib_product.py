@@ -5,9 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from worker.network.ops import op
-from worker.network.ops.standard import activated, standard
-
-MICROSOFT = "com.microsoft"
+from worker.network.ops.standard import MICROSOFT, activated, standard
 
 
 @op("FusedMatMul", domain=MICROSOFT)

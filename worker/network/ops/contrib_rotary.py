@@ -7,8 +7,8 @@ from torch import Tensor
 
 from worker.network.ops import beside, op
 from worker.network.ops.heads import merged, parted, turned
+from worker.network.ops.standard import MICROSOFT
 
-MICROSOFT = "com.microsoft"
 THIRD = 3
 """Time, height and width take turns."""
 

@@ -11,6 +11,8 @@ from torch.nn import functional
 from service.contract.problem import UnsupportedOperator
 from worker.network.ops import NEWEST, find
 
+MICROSOFT = "com.microsoft"
+"""The domain of onnxruntime's own operators."""
 OTHERWISE: dict[str, Callable[..., Tensor]] = {
     "": lambda x: x,
     "Clip": torch.clamp,
