@@ -130,7 +130,8 @@ class _Walk:
                 continue
             changed = [] if inner is None else self._entered(field, message, inner, depth)
             if changed is not None:
-                kept += [self.data[start : field.at], *changed]
+                kept += [self.data[start : field.at]] if field.at > start else []
+                kept += changed
                 start = field.stop
         if start == span[0]:
             return None
