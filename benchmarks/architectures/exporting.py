@@ -10,14 +10,17 @@ from torch import Tensor, nn
 
 EXPORTERS = {"dynamo": (18, 24), "torchscript": (13, 17)}
 """Both exporters, with the versions of ONNX's operators that each is asked for."""
-OLDER = dict.fromkeys(("mlp", "cnn-batchnorm", "lstm", "u-net", "transformer-post"), (9, 11))
-"""Networks that the older exporter writes for older versions too."""
+FURTHER = {
+    **dict.fromkeys(("mlp", "cnn-batchnorm", "lstm", "prelu", "transformer-post"), (9, 11)),
+    "spatial-transformer": (20,),
+}
+"""Networks that the older exporter writes for further versions."""
 
 
 def versions(name: str, exporter: str) -> tuple[int, ...]:
     """Return the versions that an exporter is asked for with a network."""
-    older = OLDER.get(name, ()) if exporter == "torchscript" else ()
-    return older + EXPORTERS[exporter]
+    further = FURTHER.get(name, ()) if exporter == "torchscript" else ()
+    return further + EXPORTERS[exporter]
 
 
 def export(network: nn.Module, batch: tuple[Tensor, ...], exporter: str, opset: int) -> onnx.ModelProto:

@@ -83,7 +83,7 @@ class Llama(nn.Module):
     def __init__(self) -> None:
         """Make one block of width 16: four heads of queries, two of keys."""
         super().__init__()
-        self.table, self.norm, self.second = nn.Embedding(40, WIDTH), Scale(), nn.RMSNorm(WIDTH)
+        self.table, self.norm, self.second = nn.Embedding(40, WIDTH), Scale(), Scale()
         self.query, self.key, self.value = (nn.Linear(WIDTH, size, bias=False) for size in (16, 8, 8))
         self.joined, self.gate, self.up = (
             nn.Linear(WIDTH, WIDTH, bias=False),

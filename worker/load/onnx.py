@@ -15,6 +15,7 @@ from worker.load.notes import notes
 from worker.load.parameters import parameters
 from worker.load.precision import widened
 from worker.load.provenance import Provenance, provenance
+from worker.load.ties import tied
 from worker.load.wire import SELF, lightened
 from worker.network import elsewhere
 from worker.network import model as networks
@@ -86,7 +87,9 @@ def _with_parameters(graph: Graph, known: Provenance) -> Graph:
         parameters={name: Parameter(value) for name, value in chosen.items()},
         constants=constants,
     )
-    return split.replace(inputs=tuple(_counted(each, split) for each in split.inputs), notes=tuple(notes(split)))
+    whole = tied(split, known)
+    counted = tuple(_counted(each, whole) for each in whole.inputs)
+    return whole.replace(inputs=counted, notes=(*notes(whole), *whole.notes))
 
 
 def _counted(given: Input, graph: Graph) -> Input:
