@@ -68,9 +68,9 @@ class OneNode:
         options.intra_op_num_threads = 1
         model = self.model(inputs, held).SerializeToString()
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        given = {name: value.numpy() for name, value in _fed(inputs).items()}
         wanted = {each.name for each in session.get_inputs()}
-        results = session.run(list(self.written), {name: value for name, value in given.items() if name in wanted})
+        given = {name: value.numpy() for name, value in _fed(inputs).items() if name in wanted}
+        results = session.run(list(self.written), given)
         return [torch.from_numpy(np.array(each)) for each in results]
 
 

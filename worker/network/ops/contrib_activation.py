@@ -66,7 +66,7 @@ def bias_softmax(data: Tensor, bias: Tensor, *, is_inner_broadcast: int, axis: i
     return torch.softmax(sums.flatten(front), front).reshape(sums.shape)
 
 
-@op("BiasDropout", domain=MICROSOFT)
+@op("BiasDropout", domain=MICROSOFT, fixed=("ratio",))
 def bias_dropout(
     data: Tensor,
     bias: Tensor,

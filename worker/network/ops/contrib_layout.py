@@ -28,7 +28,7 @@ def pad(data: Tensor, pads: Tensor, value: Tensor | None = None, *, mode: str = 
     return y
 
 
-@op("Range", domain=MICROSOFT)
+@op("Range", domain=MICROSOFT, fixed=["limit"])
 def numbers(start: Tensor, limit: Tensor, delta: Tensor | None = None) -> Tensor:
     """Start and what follows it by steps of delta (1), before limit."""
     step = torch.ones_like(start) if delta is None else delta
@@ -98,18 +98,20 @@ def crop_and_resize(
         top = corners[0] + (corners[1] - corners[0]) * right
         bottom = corners[2] + (corners[3] - corners[2]) * right
         y = top + (bottom - top) * down
-    inside = ((rows >= 0) & (rows <= x.shape[2] - 1))[:, :, None] & ((columns >= 0) & (columns <= x.shape[3] - 1))[
-        :, None
-    ]
-    return torch.where(inside[:, None], y, extrapolation_value)
+    down_inside, right_inside = (_within(*each) for each in ((rows, x.shape[2]), (columns, x.shape[3])))
+    inside = down_inside[:, None, :, None] & right_inside[:, None, None, :]
+    return torch.where(inside, y, y.new_full((), extrapolation_value))
 
 
 def _positions(begin: Tensor, end: Tensor, steps: int, length: int) -> Tensor:
     """Return where along an axis each box is read [boxes, steps]: from end to end, or in its middle."""
-    share = (
-        torch.linspace(0, 1, steps, dtype=begin.dtype, device=begin.device) if steps > 1 else begin.new_tensor([0.5])
-    )
+    share = torch.linspace(0, 1, steps) if steps > 1 else torch.tensor([0.5])
+    (share,) = beside(begin, share.to(begin.dtype))
     return (begin[:, None] + (end - begin)[:, None] * share) * (length - 1)
+
+
+def _within(places: Tensor, length: int) -> Tensor:
+    return (places >= 0) & (places <= length - 1)
 
 
 def _at(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

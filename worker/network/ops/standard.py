@@ -23,11 +23,11 @@ OTHERWISE: dict[str, Callable[..., Tensor]] = {
 
 
 @cache
-def standard(name: str, opset: int = NEWEST) -> Callable[..., Any]:
-    """Return the function of an operator of ai.onnx; UnsupportedOperator where there is none here."""
-    found = find("", name, opset)
+def standard(name: str, opset: int = NEWEST, domain: str = "") -> Callable[..., Any]:
+    """Return the function of another operator; UnsupportedOperator where there is none here."""
+    found = find(domain, name, opset)
     if found is None:
-        msg = f"The operator {name} of ai.onnx is not computed by a function of its own."
+        msg = f"The operator {name} of {domain or 'ai.onnx'} is not computed by a function of its own."
         raise UnsupportedOperator(msg)
     return found.function
 
