@@ -1,6 +1,7 @@
 """An ONNX file as a graph."""
 
 import mmap
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,15 +10,18 @@ from types import MappingProxyType
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto
 
-from service.contract.problem import UnreadableModel
+from service.contract.problem import OutOfMemory, TooComplex, UnreadableModel
+from worker.load.classical import maps, written_out
 from worker.load.external import Files
 from worker.load.notes import notes
 from worker.load.parameters import parameters
 from worker.load.precision import widened
 from worker.load.provenance import Provenance, provenance
+from worker.load.pruning import pruned
+from worker.load.quantization import quantized
 from worker.load.ties import tied
 from worker.load.wire import SELF, lightened
-from worker.network import elsewhere
+from worker.network import elsewhere, room
 from worker.network import model as networks
 from worker.network.graph import Graph, Input, Parameter
 
@@ -25,24 +29,25 @@ MAX_NODES = 50_000
 NOTHING: Mapping[str, Path] = MappingProxyType({})
 CARRIES = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Slice"})
 """Operators through which an index stays an index."""
+DAMAGES = (TypeError, ValueError, LookupError, RuntimeError, AttributeError, ArithmeticError, MemoryError)
+"""What a damaged file may raise, such as by a name that is no text."""
 
 
 def read(model: Path, external: Mapping[str, Path] = NOTHING, max_nodes: int = MAX_NODES) -> Graph:
     """Return the graph of an ONNX file; `external` holds the files that its tensors may lie in, by declared name.
 
-    Raises UnreadableModel, UnsupportedModel or TooComplex.
+    Raises UnreadableModel, UnsupportedModel, TooComplex or OutOfMemory.
     """
     file = _parsed(model, max_nodes)
     try:
         return widened(interpret(file, {**external, SELF: model}))
-    except (
-        TypeError,
-        ValueError,
-        LookupError,
-        RuntimeError,
-        AttributeError,
-        ArithmeticError,
-    ) as error:  # such as a name that is no text
+    except RecursionError as error:
+        msg = f"The model's functions or graphs are nested too deep: more than {sys.getrecursionlimit()} calls."
+        raise TooComplex(msg) from error
+    except DAMAGES as error:
+        if room.exhausted(error):
+            msg = f"Reading the model needs more memory than there is: {room.said(error)}."
+            raise OutOfMemory(msg) from error
         msg = f"The file is damaged: {error}"
         raise UnreadableModel(msg) from error
 
@@ -51,7 +56,8 @@ def interpret(model: ModelProto, external: Mapping[str, Path] = NOTHING) -> Grap
     """Return the graph of a model that is parsed already; raises as `read` does."""
     with Files(external) as files, elsewhere.found_by(files.find):
         graph = networks.interpret(model)
-    return _with_parameters(graph, provenance(model))
+    types = {each.name: each.type for each in model.graph.output if each.name not in maps(graph)}
+    return _with_parameters(pruned(written_out(graph), types), provenance(model))
 
 
 def _parsed(model: Path, max_nodes: int) -> ModelProto:
@@ -89,7 +95,7 @@ def _with_parameters(graph: Graph, known: Provenance) -> Graph:
     )
     whole = tied(split, known)
     counted = tuple(_counted(each, whole) for each in whole.inputs)
-    return whole.replace(inputs=counted, notes=(*notes(whole), *whole.notes))
+    return whole.replace(inputs=counted, notes=(*notes(whole, known), *quantized(whole), *whole.notes))
 
 
 def _counted(given: Input, graph: Graph) -> Input:

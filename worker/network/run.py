@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from service.contract.problem import BatchMismatch, OutOfMemory, Trouble
+from worker.network import room
 from worker.network.body import body, defined, unsupported
 from worker.network.fuse import fused
 from worker.network.graph import Graph, Node, names, reads
@@ -20,6 +21,8 @@ Values: TypeAlias = dict[str, Any]
 """Tensors by name; None where an optional argument of a function is absent."""
 
 CPU = torch.device("cpu")
+FAULTS = (RuntimeError, ValueError, IndexError, TypeError, KeyError, ArithmeticError, AttributeError, MemoryError)
+"""What operators raise where inputs or attributes are not what they take, or need more memory than there is."""
 STAYS = 1024
 """Whole-number vectors up to this length stay on the CPU, where shapes are read."""
 
@@ -137,7 +140,7 @@ class Program:
             result = self._call(step, inputs, values, context)
         except Trouble:
             raise
-        except (RuntimeError, ValueError, IndexError, TypeError, KeyError, ArithmeticError, AttributeError) as error:
+        except FAULTS as error:
             raise _trouble(step.node, inputs, error) from error
         return result if isinstance(result, tuple) else (result,)
 
@@ -206,8 +209,8 @@ def _freeing(steps: list[_Step], outputs: Sequence[str]) -> list[_Step]:
 
 def _trouble(node: Node, inputs: Sequence[object], error: Exception) -> Trouble:
     """Return the trouble of a node that did not compute: mostly shapes that do not fit."""
+    if room.exhausted(error):
+        return OutOfMemory(f"The node {node.name!r} ({node.op}) needs more memory than there is: {room.said(error)}.")
     said = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in said:
-        return OutOfMemory(f"The node {node.name!r} ({node.op}) needs more memory than there is: {said}")
     shapes = ", ".join(str(tuple(each.shape)) if isinstance(each, Tensor) else "absent" for each in inputs)
     return BatchMismatch(f"The node {node.name!r} ({node.op}) cannot take inputs of shapes {shapes}: {said}")

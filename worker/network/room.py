@@ -1,0 +1,47 @@
+"""How much memory a process may take, and what it looks like when something wants more."""
+
+import os
+import re
+import resource
+from collections.abc import Iterable
+from math import prod
+from typing import Final
+
+import torch
+
+GIB: Final = 2**30
+_SAID: Final = re.compile(
+    r"allocate memory|not enough memory|bad_alloc|(multiplication|calculation) overflow", re.IGNORECASE
+)
+"""What torch says where a tensor does not fit memory, or its size not even a number."""
+_ASKED: Final = re.compile(r"tried to allocate (\d+) bytes")
+
+
+def room() -> int:
+    """Return the bytes that this process may take: its own limit, or the machine's memory where it has none."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return memory if limit == resource.RLIM_INFINITY else min(limit, memory)
+
+
+def check_room(sizes: Iterable[int], kind: torch.dtype = torch.float32) -> None:
+    """Refuse a tensor that is larger than all memory before any of it is taken; torch.OutOfMemoryError."""
+    shape = list(sizes)
+    if (needed := prod(shape) * kind.itemsize) > (limit := room()):
+        msg = f"a tensor of shape {shape} takes {needed / GIB:.4g} GiB, and the limit is {limit / GIB:.4g} GiB"
+        raise torch.OutOfMemoryError(msg)
+
+
+def exhausted(error: BaseException) -> bool:
+    """Whether an error means that memory was not enough."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and _SAID.search(str(error)) is not None
+
+
+def said(error: BaseException) -> str:
+    """Return what the error of an exhausted memory says: what was asked for, and the limit."""
+    first = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+    if asked := _ASKED.search(first):
+        first = f"{int(asked[1]) / GIB:.4g} GiB at once"
+    return first if "the limit is" in first else f"{first}; the limit is {room() / GIB:.4g} GiB"
