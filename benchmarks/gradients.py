@@ -49,6 +49,8 @@ class Errors:
     """How many numbers were matched."""
     unmatched: int
     """How many of torch's numbers the graph does not hold as parameters: all found, unless the export folded them."""
+    repeated: int
+    """How many numbers the graph's parameters hold more than once: none, unless the export wrote copies."""
     missed: tuple[str, ...]
     """Tensors of the file that are made of parameters and are not taken for such."""
     mistaken: tuple[str, ...]
@@ -62,8 +64,8 @@ class Errors:
             yield "outputs are not onnxruntime's"
         if (self.gradients if self.in_double is None else self.in_double) > GRADIENTS:
             yield "gradients are not torch's"
-        if training and self.unmatched:
-            yield "not every number of named_parameters() is a parameter of the graph"
+        if training and (self.unmatched or self.repeated):
+            yield "not every number of named_parameters() is a parameter of the graph, once"
         if self.missed or self.mistaken:
             yield "other tensors are parameters than those that follow the module's"
 
@@ -110,9 +112,15 @@ def measure(name: str, exporter: str, opset: int, *, training: bool = True) -> E
         in_double=double,
         parameters=matched,
         unmatched=unmatched,
+        repeated=_repeated(case.graph),
         missed=tuple(sorted(follows - case.graph.parameters.keys())),
         mistaken=tuple(sorted(case.graph.parameters.keys() - follows)),
     )
+
+
+def _repeated(graph: Graph) -> int:
+    numbers = [number for each in graph.parameters.values() for number in each.value.flatten().tolist()]
+    return len(numbers) - len(set(numbers))
 
 
 def _following(graph: Graph, other: Graph) -> set[str]:
@@ -152,10 +160,11 @@ def _gradients(outputs: Sequence[Tensor], leaves: Sequence[Tensor], cotangents: 
 
 
 def _by_value(held: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> dict[float, float]:
-    """Return the gradient at each number that the graph's parameters hold."""
+    """Return the gradient at each number that the graph's parameters hold, summed where they hold it repeatedly."""
     found: dict[float, float] = {}
     for key, value in held.items():
-        found.update(zip(value.detach().flatten().tolist(), gradients[key].flatten().tolist(), strict=True))
+        for number, gradient in zip(value.detach().flatten().tolist(), gradients[key].flatten().tolist(), strict=True):
+            found[number] = found.get(number, 0.0) + gradient
     return found
 
 

@@ -36,7 +36,7 @@ from service.contract.problem import TooComplex
 from worker.load.provenance import UNKNOWN, Provenance
 from worker.load.slots import MEETS, PASSES, PRODUCTS, READS, STATES, at, slots
 from worker.load.tables import is_mask, is_written_out, turns
-from worker.network.graph import Graph, Node, names
+from worker.network.graph import Graph, Node, names, reads
 
 SMALL = 2**20
 LARGEST = 2**31
@@ -58,23 +58,26 @@ class _File:
 
     def leaves(self, name: str) -> Iterator[str]:
         """Yield the float tensors that a static value is made of by rearranging, rescaling and multiplying."""
-        pending, seen = [(name, False)], set()
+        pending: list[tuple[str, frozenset[str]]] = [(name, frozenset())]
+        seen = set()
         while pending:
-            current, multiplied = pending.pop()
+            current, through = pending.pop()
             if current in seen or current in self.dynamic:
                 continue
             seen.add(current)
             if self.held(current):
-                yield from [current] if self._counts(current, multiplied=multiplied) else []
+                yield from [current] if self._counts(current, through) else []
             elif (producer := self.producers.get(current)) is not None:
-                product = multiplied or producer.op in PRODUCTS
-                pending += [(each, product) for each in at(producer.inputs, PASSES.get(producer.op, ()))]
+                further = through | {producer.op}
+                pending += [(each, further) for each in at(producer.inputs, PASSES.get(producer.op, ()))]
 
-    def _counts(self, name: str, *, multiplied: bool) -> bool:
+    def _counts(self, name: str, through: frozenset[str]) -> bool:
+        """Whether a tensor may be a weight, given the operators that it passes on its way to a slot."""
+        if name in self.known.others or name in self.known.named:
+            return name not in self.known.others
         value = self.value(name)
-        if name in self.known.others:
-            return False
-        return name in self.known.named or (value.dim() > 0 and not (multiplied and not value.any()))
+        factor = value.numel() == 1 and not through.isdisjoint(MEETS)
+        return value.dim() > 0 and not factor and (through.isdisjoint(PRODUCTS) or bool(value.any()))
 
     def held(self, name: str) -> bool:
         """Whether a name is a float tensor of the file."""
@@ -145,11 +148,15 @@ def _written(value: Tensor) -> Tensor:
 
 
 def _nodes(nodes: Sequence[Node]) -> Iterator[Node]:
+    """Yield nodes in an order in which they could run, those of a subgraph before the node that holds it."""
     for node in nodes:
+        for graph in _subgraphs(node):
+            yield from _nodes(graph.nodes)
         yield node
-        for value in node.attributes.values():
-            if isinstance(value, Graph):
-                yield from _nodes(value.nodes)
+
+
+def _subgraphs(node: Node) -> Iterator[Graph]:
+    return (value for value in node.attributes.values() if isinstance(value, Graph))
 
 
 def _readers(nodes: Sequence[Node]) -> dict[str, list[Node]]:
@@ -161,15 +168,12 @@ def _readers(nodes: Sequence[Node]) -> dict[str, list[Node]]:
 
 
 def _reached(nodes: Sequence[Node], start: set[str]) -> frozenset[str]:
-    """Return the values that depend on those given, these included; shapes depend on nothing."""
-    reached = set(start)
+    """Return the values that may depend on those given, these included; shapes depend on nothing."""
+    reached = start | {each.name for node in nodes for graph in _subgraphs(node) for each in graph.inputs}
     for node in nodes:
-        read = node.inputs[: READS.get(node.op)]
+        read = list(reads(node)) if any(_subgraphs(node)) else node.inputs[: READS.get(node.op)]
         if not reached.isdisjoint(read):
             reached.update(names(node.outputs))
-        for value in node.attributes.values():
-            if isinstance(value, Graph):
-                reached.update(each.name for each in value.inputs)
     return frozenset(reached)
 
 
