@@ -20,6 +20,8 @@ VALUELESS: Final = frozenset(
     {"Shape", "Size", "ConstantOfShape", "EyeLike", "RandomNormalLike", "RandomUniformLike", "SequenceLength"}
 )
 """Operators whose output does not depend on their input's values."""
+WITH_BODIES: Final = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+"""Operators that give what their bodies give; the body of another changes only how it computes."""
 _FLOATS: Final = ("(float)", "(double)", "(float16)", "(bfloat16)")
 
 Pairs = Iterable[tuple[str, str]]
@@ -98,7 +100,7 @@ def _needed(graph: Graph, outputs: Collection[str]) -> set[str]:
 
 def _through(node: Node, opsets: Mapping[str, int], found: Flow, apart: frozenset[str]) -> None:
     """Add what a node writes to what moves and what is reached."""
-    bodies = _bodies(node)
+    bodies = _bodies(node) if node.op in WITH_BODIES else []
     if node.op in VALUELESS or found.moved.isdisjoint(reads(node) if bodies else node.inputs):
         return
     before = len(found.steps)

@@ -65,7 +65,10 @@ def _aligned(  # noqa: PLR0917  a region and how it is sampled
 ) -> Tensor:
     tall, wide = (float(extent[1]) / size[0], float(extent[0]) / size[1])
     counts = [ratio or max(1, math.ceil(step)) for step in (tall, wide)]
-    steps = [torch.arange(bins * count, device=image.device) for bins, count in zip(size, counts, strict=True)]
+    steps = [
+        torch.arange(bins * count, dtype=corner.dtype, device=image.device)
+        for bins, count in zip(size, counts, strict=True)
+    ]
     rows = corner[1] + extent[1] / size[0] * ((steps[0] + 0.5) / counts[0])
     columns = corner[0] + extent[0] / size[1] * ((steps[1] + 0.5) / counts[1])
     grid = torch.meshgrid(rows, columns, indexing="ij")

@@ -232,13 +232,21 @@ def pad(
         whole[axis], whole[axis + x.dim()] = amounts[place], amounts[place + len(along)]
     if mode != "constant":
         return _extended(x, whole, mode)
-    return _filled(x, torch_order(whole), 0 if value is None else value.reshape(-1)[0].item())
+    return _filled_by(x, torch_order(whole), x.new_zeros(()) if value is None else value.reshape(-1)[0])
 
 
-@op("Pad")
+@op("Pad", since=2)
 def pad_by_attribute(x: Tensor, *, pads: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
     """X with elements added before and after along each axis."""
     return _extended(x, pads, mode) if mode != "constant" else _filled(x, torch_order(pads), value)
+
+
+def _filled_by(x: Tensor, amounts: list[int], value: Tensor) -> Tensor:
+    """Return x with one value around it, through which the gradient comes back to that value too."""
+    if not value.requires_grad:
+        return _filled(x, amounts, value.item())
+    outside = _filled(x.new_zeros(x.shape, dtype=torch.bool), amounts, 1.0)
+    return torch.where(outside, value.to(x), _filled(x, amounts, 0.0))
 
 
 def _filled(x: Tensor, amounts: list[int], value: float) -> Tensor:
