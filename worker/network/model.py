@@ -17,8 +17,8 @@ from worker.network.graph import Graph, Input, Node, names
 from worker.network.hoist import folded, hoisted
 
 LARGEST_VERSION = 2**31
-OLDEST = 7
-"""The oldest version of ai.onnx whose operators broadcast as today's do."""
+OVERWRITTEN = "consumed_inputs"
+"""Said until version 5 which inputs an operator may overwrite: how it computes, not what."""
 
 
 def interpret(model: ModelProto) -> Graph:
@@ -31,9 +31,9 @@ def interpret(model: ModelProto) -> Graph:
 def _opsets(model: ModelProto) -> dict[str, int]:
     opsets = {proto.domain(each.domain): each.version for each in model.opset_import} or {"": 1}
     newest = onnx.defs.onnx_opset_version()
-    version = opsets.get("", OLDEST)
-    if not OLDEST <= version <= newest:
-        msg = f"The model uses version {version} of ONNX's operators; {OLDEST} to {newest} are supported."
+    version = opsets.get("", 1)
+    if not 1 <= version <= newest:
+        msg = f"The model uses version {version} of ONNX's operators; 1 to {newest} are supported."
         raise UnsupportedModel(msg)
     absurd = [name for name, each in opsets.items() if not 0 < each < LARGEST_VERSION]
     if absurd:
@@ -47,7 +47,7 @@ def _graph(model: ModelProto, known: Functions) -> Graph:
     constants, texts = proto.initial(graph)
     written = [*texts, *(each for node in graph.node for each in written_out(node, known))]
     taken = {*constants, *(each.name for each in graph.input), *(name for node in written for name in node.outputs)}
-    nodes = [hoisted(node, constants, taken) for node in written]
+    nodes = [hoisted(_without_hints(node), constants, taken) for node in written]
     held = {*constants, *(name for node in texts for name in node.outputs)}
     return Graph(
         nodes=tuple(_named(folded(nodes, constants))),
@@ -57,6 +57,12 @@ def _graph(model: ModelProto, known: Functions) -> Graph:
         constants=constants,
         opsets=_opsets(model),
     )
+
+
+def _without_hints(node: Node) -> Node:
+    if node.domain or OVERWRITTEN not in node.attributes:
+        return node
+    return replace(node, attributes={name: value for name, value in node.attributes.items() if name != OVERWRITTEN})
 
 
 FORMS: Mapping[str, Literal["tensor", "sequence", "optional"]] = {

@@ -71,7 +71,7 @@ def celu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
     return functional.celu(x, alpha)
 
 
-@op("Selu")
+@op("Selu", since=6)
 def selu(x: Tensor, *, alpha: float = SELU_ALPHA, gamma: float = SELU_GAMMA) -> Tensor:
     """gamma times x where it is positive, gamma alpha (eˣ - 1) elsewhere."""
     return gamma * torch.where(x > 0, x, alpha * torch.expm1(x.clamp(max=0)))

@@ -7,7 +7,7 @@ from worker.network.lowbit import cast
 from worker.network.ops import op
 
 
-@op("Cast")
+@op("Cast", since=6)
 def to_type(x: Tensor, *, to: int, saturate: int = 1, round_mode: str = "up") -> Tensor:
     """X in another type."""
     return cast(x, dtype(to), saturate=bool(saturate), rounding=round_mode)

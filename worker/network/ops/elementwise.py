@@ -37,7 +37,7 @@ def _binary(name: str, function: Binary, *, truth: bool = False) -> None:
         result = function(widened(left), widened(right))
         return result if truth or a.dtype not in WIDE else result.to(a.dtype)
 
-    op(name, gradient=not truth and name not in STEPPED)(apply)
+    op(name, since=7, gradient=not truth and name not in STEPPED)(apply)
 
 
 def _variadic(name: str, function: Binary) -> None:
@@ -55,7 +55,7 @@ def _sign(x: Tensor) -> Tensor:
     return torch.where(torch.isnan(x), x, torch.sign(x)) if x.is_floating_point() else torch.sign(x)
 
 
-for _name, _function in {
+_FUNCTIONS: dict[str, Unary] = {
     "Abs": torch.abs,
     "Acos": torch.acos,
     "Acosh": torch.acosh,
@@ -80,7 +80,8 @@ for _name, _function in {
     "Sinh": torch.sinh,
     "Sqrt": torch.sqrt,
     "Tan": torch.tan,
-}.items():
+}
+for _name, _function in _FUNCTIONS.items():
     _unary(_name, _function)
 
 _ARITHMETIC: dict[str, Binary] = {
@@ -143,7 +144,7 @@ def mod(a: Tensor, b: Tensor, *, fmod: int = 0) -> Tensor:
     return (torch.fmod(left, right) if fmod else torch.remainder(left, right)).to(a.dtype)
 
 
-@op("Pow")
+@op("Pow", since=7)
 def power(a: Tensor, b: Tensor) -> Tensor:
     """A to the power of b, in the type of a."""
     left, right = map(widened, together(a, b))
@@ -165,7 +166,7 @@ def clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Te
     return y.to(x.dtype)
 
 
-@op("Clip")
+@op("Clip", since=6)
 def clip_by_attributes(x: Tensor, *, min: float = -3.4028234663852886e38, max: float = 3.4028234663852886e38) -> Tensor:  # noqa: A002  the specification's names
     """X between two bounds."""
     return x.clamp(min, max)

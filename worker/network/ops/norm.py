@@ -85,7 +85,6 @@ def batch_normalization_by_attribute(
     mean: Tensor,
     var: Tensor,
     *,
-    consumed_inputs: Sequence[int] = (),
     epsilon: float = 1e-5,
     is_test: int = 0,
     momentum: float = 0.9,
@@ -107,9 +106,7 @@ def _moved(x: Tensor, mean: Tensor, var: Tensor, momentum: float) -> tuple[Tenso
 
 
 @op("InstanceNormalization")
-def instance_normalization(
-    x: Tensor, scale: Tensor, bias: Tensor, *, consumed_inputs: Sequence[int] = (), epsilon: float = 1e-5
-) -> Tensor:
+def instance_normalization(x: Tensor, scale: Tensor, bias: Tensor, *, epsilon: float = 1e-5) -> Tensor:
     """Each channel of each sample to mean 0 and variance 1, then scaled and shifted."""
     return torch.instance_norm(x, scale, bias, None, None, True, 0.0, epsilon, False)  # noqa: FBT003  torch's own order
 
@@ -214,9 +211,7 @@ def dropout_by_attribute(x: Tensor, *, ratio: float = 0.5, context: Context) -> 
 
 
 @op("Dropout")
-def dropout_with_mode(
-    x: Tensor, *, consumed_inputs: Sequence[int] = (), is_test: int = 0, ratio: float = 0.5, context: Context
-) -> tuple[Tensor, Tensor]:
+def dropout_with_mode(x: Tensor, *, is_test: int = 0, ratio: float = 0.5, context: Context) -> tuple[Tensor, Tensor]:
     """Dropout as it was at first: an attribute tells training from test."""
     y, kept = _dropped(x, ratio, context, asked=not is_test)
     return y, kept.to(x.dtype)

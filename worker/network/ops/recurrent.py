@@ -1,6 +1,7 @@
 """Recurrent layers, step by step, so that what happens between steps can be measured.
 
 Where nobody asks for the states, torch's own layers compute the usual ones: the same numbers, four times as fast.
+`output_sequence`, until version 6, says whether all steps are wanted: here they are given to whoever names them.
 """
 
 from collections.abc import Callable, Sequence
@@ -121,7 +122,7 @@ def _laid_out(y: Tensor, lasts: Sequence[Tensor], *, batch_first: bool) -> tuple
     return y.permute(2, 0, 1, 3), *(last.transpose(0, 1) for last in lasts)
 
 
-@op("RNN", since=7)
+@op("RNN")
 def rnn(  # noqa: PLR0917  the specification's inputs
     x: Tensor,
     w: Tensor,
@@ -137,6 +138,7 @@ def rnn(  # noqa: PLR0917  the specification's inputs
     direction: str = "forward",
     hidden_size: int | None = None,
     layout: int = 0,
+    output_sequence: int = 0,
     context: Context,
 ) -> tuple[Tensor, ...]:
     """h ← f(w x + r h + b)."""
@@ -148,7 +150,7 @@ def rnn(  # noqa: PLR0917  the specification's inputs
     return _laid_out(y, lasts, batch_first=bool(layout))
 
 
-@op("GRU", since=7)
+@op("GRU")
 def gru(  # noqa: PLR0917  the specification's inputs
     x: Tensor,
     w: Tensor,
@@ -165,6 +167,7 @@ def gru(  # noqa: PLR0917  the specification's inputs
     hidden_size: int | None = None,
     layout: int = 0,
     linear_before_reset: int = 0,
+    output_sequence: int = 0,
     context: Context,
 ) -> tuple[Tensor, ...]:
     """h ← (1 - z) n + z h, with update gate z and candidate n, which sees as much of h as the reset gate lets it."""
@@ -177,7 +180,7 @@ def gru(  # noqa: PLR0917  the specification's inputs
     return _laid_out(y, lasts, batch_first=bool(layout))
 
 
-@op("LSTM", since=7)
+@op("LSTM")
 def lstm(  # noqa: PLR0917  the specification's inputs
     x: Tensor,
     w: Tensor,
@@ -196,6 +199,7 @@ def lstm(  # noqa: PLR0917  the specification's inputs
     hidden_size: int | None = None,
     input_forget: int = 0,
     layout: int = 0,
+    output_sequence: int = 0,
     context: Context,
 ) -> tuple[Tensor, ...]:
     """c ← f c + i n and h ← o g(c), with gates i, o and f, a candidate n, and peepholes p where there are any."""

@@ -21,7 +21,7 @@ def size(x: Tensor) -> Tensor:
     return torch.tensor(x.numel(), dtype=torch.int64)
 
 
-@op("Reshape")
+@op("Reshape", since=5)
 def reshape(x: Tensor, target: Tensor, *, allowzero: int = 0) -> Tensor:
     """X in another shape; -1 is inferred, and 0 keeps a size unless `allowzero`."""
     sizes = integers(target)
@@ -86,7 +86,7 @@ def tile(x: Tensor, repeats: Tensor) -> Tensor:
     return x.repeat(integers(repeats))
 
 
-@op("Concat")
+@op("Concat", since=4)
 def concat(*parts: Tensor, axis: int) -> Tensor:
     """The parts joined along an axis."""
     return torch.cat(together(*parts), axis)
@@ -104,7 +104,7 @@ def split(
     return torch.split(x, [chunk] * (parts - 1) + [length - chunk * (parts - 1)], axis)
 
 
-@op("Split")
+@op("Split", since=2)
 def split_by_attribute(
     x: Tensor, *, axis: int = 0, split: Sequence[int] | None = None, context: Context
 ) -> tuple[Tensor, ...]:
