@@ -19,6 +19,7 @@ from worker.head import choose
 from worker.load import batch as batches
 from worker.load import onnx
 from worker.load.architecture import lower
+from worker.load.classical import unmapped
 from worker.load.rebatch import FREED, rebatchable
 from worker.network.export import fits, to_onnx
 from worker.network.graph import Graph, Parameter
@@ -73,7 +74,7 @@ def load(
 
 def _for_reference(model: Path, graph: Graph, *, written: bool) -> bytes | Path:
     """Return the file as it came where it is ONNX in one piece with a batch of this size, else the graph as ONNX."""
-    as_it_came = written and FREED not in graph.notes
+    as_it_came = written and FREED not in graph.notes and not unmapped(graph)
     return model if as_it_came or not fits(graph) else to_onnx(graph).SerializeToString()
 
 
@@ -110,7 +111,8 @@ def _values(graph: Graph, batch: Batch, options: Options) -> Mapping[str, Tensor
 def _subject(
     graph: Graph, batch: Batch, outputs: Mapping[str, Tensor], options: Options, declared: Architecture | None
 ) -> Subject:
-    output = options.output or graph.outputs[0]
+    real = (name for name in graph.outputs if outputs[name].is_floating_point())
+    output = options.output or next(real, graph.outputs[0])
     if output not in graph.outputs:
         msg = f"The model has no output {output!r}; its outputs are {', '.join(map(repr, graph.outputs))}."
         raise BatchMismatch(msg)
