@@ -97,7 +97,7 @@ def _agrees(
     held: Sequence[int] = (),
     tolerance: float = 2e-5,
     domain: str = "com.microsoft",
-    opset: int = 21,
+    version: int = 21,
     **attributes: Attribute,
 ) -> float:
     """Assert that outputs have onnxruntime's types, shapes and values; return the worst difference.
@@ -105,7 +105,7 @@ def _agrees(
     The first `compared` outputs are looked at: what onnxruntime leaves undefined may follow.
     `tolerance` is relative to the larger of 1 and the output's largest number.
     """
-    node = OneNode(op, attributes, outputs, domain, opset)
+    node = OneNode(op, attributes, outputs, domain, version)
     pairs = list(zip(node.ours(inputs, held), node.theirs(inputs, held), strict=True))
     errors = [_difference(*pair) for pair in pairs[:compared]]
     assert max(errors) <= tolerance
@@ -130,10 +130,10 @@ def _differentiates(
     *inputs: Tensor | None,
     outputs: Outputs = 1,
     domain: str = "com.microsoft",
-    opset: int = 21,
+    version: int = 21,
     **attributes: Attribute,
 ) -> None:
-    node = OneNode(op, attributes, outputs, domain, opset)
+    node = OneNode(op, attributes, outputs, domain, version)
     wide = [each.double() if each is not None and each.is_floating_point() else each for each in inputs]
     program = Program(interpret(node.model(wide)))
     whole = _fed(wide)

@@ -27,8 +27,8 @@ def test_an_experiment_is_onnxruntimes(
     oracle: Oracle, gradients: Gradients, *, op: str, shape: tuple[int, ...], attributes: Mapping[str, Any], opset: int
 ) -> None:
     x = torch.randn(shape)
-    oracle(op, x, domain="", opset=opset, **attributes)
-    gradients(op, x, domain="", opset=opset, **attributes)
+    oracle(op, x, domain="", version=opset, **attributes)
+    gradients(op, x, domain="", version=opset, **attributes)
 
 
 @pytest.mark.parametrize("axes", [None, (0, 2), (-1, 1)])
@@ -37,5 +37,5 @@ def test_a_slice_may_take_its_bounds_as_inputs(
 ) -> None:
     x, starts, ends = torch.randn(3, 4, 5), torch.tensor([1, -3]), torch.tensor([100, -1])
     inputs = (x, starts, ends) if axes is None else (x, starts, ends, torch.tensor(axes))
-    oracle("DynamicSlice", *inputs, domain="", opset=9)
-    gradients("DynamicSlice", *inputs, domain="", opset=9)
+    oracle("DynamicSlice", *inputs, domain="", version=9)
+    gradients("DynamicSlice", *inputs, domain="", version=9)

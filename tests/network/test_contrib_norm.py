@@ -20,8 +20,8 @@ def test_layer_normalization_of_before_it_was_onnxs(
     x = 3 * torch.randn(2, 3, 4) + 1
     scale = torch.randn(x.shape[axis:])
     inputs = (x, scale, torch.randn(x.shape[axis:]) if shifted else None)
-    oracle("LayerNormalization", *inputs, outputs=3, domain="", opset=12, axis=axis, epsilon=1e-3)
-    gradients("LayerNormalization", *inputs, domain="", opset=12, axis=axis, epsilon=1e-3)
+    oracle("LayerNormalization", *inputs, outputs=3, domain="", version=12, axis=axis, epsilon=1e-3)
+    gradients("LayerNormalization", *inputs, domain="", version=12, axis=axis, epsilon=1e-3)
 
 
 @pytest.mark.parametrize("axis", [-1, 1])
