@@ -36,6 +36,7 @@ from service.contract.problem import TooComplex
 from worker.load.provenance import UNKNOWN, Provenance
 from worker.load.slots import MEETS, PASSES, PRODUCTS, READS, STATES, at, slots
 from worker.load.tables import is_mask, is_written_out, turns
+from worker.network.dtypes import DIFFERENTIABLE
 from worker.network.graph import Graph, Node, names, reads
 
 SMALL = 2**20
@@ -82,7 +83,7 @@ class _File:
     def held(self, name: str) -> bool:
         """Whether a name is a float tensor of the file."""
         if name in self.constants:
-            return self.constants[name].is_floating_point()
+            return self.constants[name].dtype in DIFFERENTIABLE
         return self.filled(name) is not None
 
     def filled(self, name: str) -> Tensor | None:

@@ -60,6 +60,7 @@ PASSES: Mapping[str, Sequence[int]] = {
     **dict.fromkeys(("Exp", "Neg", "Sqrt", "Tanh", "Sigmoid", "Softplus", "Softmax", "Reciprocal", "Pow"), (0,)),
     **dict.fromkeys(("ReduceL2", "ReduceMean", "ReduceSum", "ReduceSumSquare"), (0,)),
     **dict.fromkeys(("BatchNormalization", "Erf", "Gelu", "LayerNormalization", "RMSNormalization"), (0,)),
+    **dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), (0,)),
     **dict.fromkeys(("Add", "Div", "Mul", "Sub", "MatMul"), (0, 1)),
     "Concat": range(1 << 16),
     "Einsum": range(64),
