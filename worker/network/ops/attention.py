@@ -89,11 +89,11 @@ class Parts:
 
     def stepwise(self, softcap: float, kind: torch.dtype, mode: int) -> tuple[Tensor, Tensor]:
         """Return the values, and the logits (raw, capped or masked, by mode) or weights that lead to them."""
-        root = math.sqrt(self.scale)
+        root = self.query.new_tensor(math.sqrt(self.scale))
         raw = (self.query * root) @ (self.key * root).mT
         capped = softcap * torch.tanh(raw / softcap) if softcap else raw
         logits = capped if self.added is None else capped + self.added
-        weights = self.shown(torch.softmax(logits.to(kind), -1)).to(raw.dtype)
+        weights = self.shown(_softmax(logits.to(kind))).to(raw.dtype)
         return weights @ self.value, (raw, capped, self._masked(logits), weights)[mode]
 
     def _masked(self, logits: Tensor) -> Tensor:
@@ -141,6 +141,13 @@ def attention(  # noqa: PLR0917  the specification's inputs
     kind = q.dtype if softmax_precision is None else dtype(softmax_precision)
     y, between = parts.stepwise(softcap, kind, qk_matmul_output_mode)
     return _laid_out(y, query), k, v, between
+
+
+def _softmax(x: Tensor) -> Tensor:
+    if x.dtype not in HALVES:
+        return torch.softmax(x, -1)
+    powers = torch.exp(x - x.amax(-1, keepdim=True))
+    return powers / powers.sum(-1, keepdim=True)
 
 
 def _laid_out(y: Tensor, query: Tensor) -> Tensor:
