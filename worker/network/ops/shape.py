@@ -77,7 +77,7 @@ def expand(x: Tensor, target: Tensor) -> Tensor:
 def _broadcast(own: list[int], target: list[int]) -> list[int]:
     rank = max(len(own), len(target))
     left, right = ([1] * (rank - len(sizes)) + sizes for sizes in (own, target))
-    return [theirs if mine == 1 else mine for mine, theirs in zip(left, right, strict=True)]
+    return [mine if theirs == 1 else theirs for mine, theirs in zip(left, right, strict=True)]
 
 
 @op("Tile", since=6)
