@@ -1,87 +1,208 @@
-"""Whether a file that was written for batches of one size takes any: exporters fix the size unless told otherwise."""
+"""Files that were written for batches of one size: exporters fix the size unless told otherwise.
 
+Node by node it is tried whether samples are treated alone (`worker/load/joining.py`).  Where a node is not content with
+another batch, what exporters fix is set free (`worker/load/freeing.py`), if that makes it treat samples alone:
+
+- the shape of a Reshape, an Expand, a Resize, the end of a Slice;
+- an operand with the same numbers for every sample, such as the initial state of a recurrent network, a class token or
+  positions: one sample's share, repeated as often as there are samples.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 import torch
 from torch import Tensor
 
-from service.contract.problem import Trouble
-from worker.network.graph import Graph, Input, stream
-from worker.network.run import Program
+from service.contract.problem import BatchMismatch, Trouble
+from worker.load.freeing import Way, Ways
+from worker.load.joining import Value, apart, given, held, together
+from worker.network.graph import Graph, Input, Node, reads, stream
 
-SAME = 1e-4
-"""Largest relative difference between samples computed together and apart: another blocking of the same sums."""
-LARGEST = 2**24
+LARGEST: Final = 2**24
 """Most numbers of an input that is tried."""
-FREED = "The file fixes the size of its batch, but computes the same for others, so the sample batch is taken as it is."
-BATCH = "batch"
-_SHAPE = ("Reshape", 1)
-"""The operator and the input that take a shape."""
+FREED: Final = (
+    "The file fixes the size of its batch, but computes the same for others, so the sample batch is taken as it is."
+)
+BATCH: Final = "batch"
+_HAS_EXPAND: Final = 8
+"""Opset from which there is Expand."""
+Shapes = Mapping[str, tuple[int, ...]]
 
 
-def rebatchable(graph: Graph) -> Graph:
-    """Return the graph with a free first axis where its inputs' first axes all have one fixed size and need not.
+def rebatchable(graph: Graph, wanted: Shapes | None = None) -> Graph:
+    """Return the graph with a free batch axis where its inputs have one fixed size there and need not.
 
-    It is tried: two batches of noise run as one give what they give apart, in every output; if need be after Reshape's
-    that name the size were loosened.  Otherwise, and where sizes are free already, the graph comes back as it is.
+    `wanted` are the shapes of the sample batch: what they do not ask for stays as it is.  BatchMismatch where they ask
+    for another batch and two samples influence each other; without them such a graph comes back as it is.
     """
-    sizes = {given.shape[0] if given.shape else "" for given in graph.inputs}
-    fixed = len(sizes) == 1 and isinstance(next(iter(sizes)), int)
-    if not fixed or any(not _small(given) for given in graph.inputs):
+    if not all(map(_small, graph.inputs)):
         return graph
-    loosened = _loosened(graph, int(next(iter(sizes))))
-    chosen = next((each for each in (graph, loosened) if _splits(each)), None)
-    if chosen is None:
-        return graph
-    free = tuple(replace(given, shape=(BATCH, *given.shape[1:])) for given in graph.inputs)
-    return chosen.replace(inputs=free, notes=(*graph.notes, FREED))
+    tried = [_asked(graph, wanted)] if wanted is not None else _guessed(graph)
+    for axes in filter(None, tried):
+        freeing = _Freeing(graph, axes)
+        if freeing.run():
+            return freeing.freed()
+        if wanted is not None:
+            raise BatchMismatch(_reason(graph, axes, wanted, freeing.stuck))
+    return graph
 
 
-def _loosened(graph: Graph, size: int) -> Graph:
-    """Return the graph in which a Reshape to a fixed batch of `size` takes whatever batch there is."""
-    shapes = {node.inputs[1] for node in graph.nodes if node.op == "Reshape"} & graph.constants.keys()
-    shapes -= {value for node in graph.nodes for place, value in enumerate(node.inputs) if (node.op, place) != _SHAPE}
-    fixed = {name: graph.constants[name] for name in shapes if graph.constants[name].reshape(-1)[:1].tolist() == [size]}
-    return graph.replace(constants={**graph.constants, **{name: _free(shape) for name, shape in fixed.items()}})
+def _small(each: Input) -> bool:
+    sizes = [size for size in each.shape if isinstance(size, int)]
+    return each.form == "tensor" and len(sizes) == len(each.shape) and torch.Size(sizes).numel() <= LARGEST
 
 
-def _free(shape: Tensor) -> Tensor:
-    """Return a Reshape's shape with its first entry left to the input: as what remains, or else as it comes in."""
-    freed = shape.clone()
-    freed[0] = 0 if bool((shape == -1).any()) else -1
-    return freed
+def _guessed(graph: Graph) -> list[dict[str, int]]:
+    """Return which axes may count samples: every input's first, if all are equal, or that of the first input."""
+    sizes = {each.name: each.shape[0] for each in graph.inputs if each.shape}
+    every = dict.fromkeys(sizes, 0)
+    return (
+        [every, dict.fromkeys(list(sizes)[:1], 0)]
+        if len(set(sizes.values())) == 1
+        else [dict.fromkeys(list(sizes)[:1], 0)]
+    )
 
 
-def _small(given: Input) -> bool:
-    sizes = [size for size in given.shape if isinstance(size, int)]
-    return len(sizes) == len(given.shape) and torch.Size(sizes).numel() <= LARGEST
+def _asked(graph: Graph, wanted: Shapes) -> dict[str, int]:
+    """Return the axis of each input in which the sample batch differs from the file, if those can count samples."""
+    axes, sizes = {}, set()
+    for each in graph.inputs:
+        shape = wanted[each.name]
+        differing = [axis for axis, size in enumerate(each.shape) if shape[axis : axis + 1] != (size,)]
+        if len(shape) != len(each.shape) or len(differing) > 1:
+            return {}
+        for axis in differing:
+            axes[each.name] = axis
+            sizes.add((each.shape[axis], shape[axis]))
+    return axes if 0 in axes.values() and len(sizes) == 1 and not any(0 in pair for pair in sizes) else {}
 
 
-def _splits(graph: Graph) -> bool:
-    program = Program(graph)
-    first, second = ({given.name: _noise(given, seed) for given in graph.inputs} for seed in (0, 1))
-    both = {name: torch.cat([first[name], second[name]]) for name in first}
-    try:
-        with torch.no_grad():
-            whole, *parts = (program.run(inputs) for inputs in (both, first, second))
-    except Trouble:
-        return False
-    return all(_joined(whole[name], [part[name] for part in parts]) for name in graph.outputs)
+def _reason(graph: Graph, axes: Mapping[str, int], wanted: Shapes, stuck: Node | None) -> str:
+    name = next(name for name, axis in axes.items() if not axis)
+    size = next(each.shape[0] for each in graph.inputs if each.name == name)
+    where = f", and the node {stuck.name!r} ({stuck.op}) does not compute the same for others" if stuck else ""
+    return (
+        f"{name!r} has {wanted[name][0]} samples; the file fixes its batch to {size}{where}.  Send {size}, or export "
+        f"with a free first axis: torch.onnx.export(…, dynamic_axes={{{name!r}: {{0: 'batch'}}}}), or with dynamo=True "
+        f"dynamic_shapes={{{name!r}: {{0: 'batch'}}}}."
+    )
 
 
-def _noise(given: Input, seed: int) -> Tensor:
-    sizes = [int(size) for size in given.shape]
-    generator = stream(seed, given.name)
-    if given.dtype.is_floating_point:
-        return torch.randn(sizes, generator=generator).to(given.dtype)
-    return torch.randint(0, given.classes or 2, sizes, generator=generator).to(given.dtype)
+class _Freeing:
+    """A graph on its way to a free batch."""
+
+    def __init__(self, graph: Graph, axes: Mapping[str, int]) -> None:
+        """Start from two batches of noise along the given axes of some inputs; the other inputs stay the same."""
+        self._graph, self._axes = graph, axes
+        tensors = {**{name: each.value for name, each in graph.parameters.items()}, **graph.constants}
+        self._values = {name: held(value) for name, value in tensors.items()}
+        for each in graph.inputs:
+            first, second = _noise(each, 0), _noise(each, 1)
+            fixed = each.name not in axes
+            self._values[each.name] = held(first) if fixed else given(first, second, axes[each.name])
+        self._source = next(name for name, axis in axes.items() if not axis)
+        self._size = len(self._values[self._source].first)
+        self._count = graph.fresh(f"{self._source}.batch")
+        one = torch.tensor([self._size])
+        self._values[self._count] = Value(one, one, 2 * one)
+        self._nodes: list[Node] = []
+        self._tensors: dict[str, Tensor] = {}
+        self.stuck: Node | None = None
+        """The node that is not content with another batch."""
+
+    def run(self) -> bool:
+        """Set every node free; False where one resists."""
+        readers: dict[str, list[str]] = {}
+        for node in self._graph.nodes:
+            for name in set(reads(node)):
+                readers.setdefault(name, []).append(node.name)
+        for node in self._graph.nodes:
+            mine = frozenset(name for name in reads(node) if len(readers[name]) == 1 and self._is_tensor(name))
+            if not self._take(node, mine):
+                self.stuck = node
+                return False
+            for name in set(reads(node)):
+                if readers[name][-1] == node.name:
+                    self._values.pop(name, None)
+        return True
+
+    def _is_tensor(self, name: str) -> bool:
+        return name in self._graph.parameters or name in self._graph.constants
+
+    def _take(self, node: Node, mine: frozenset[str]) -> bool:
+        try:
+            parts = apart(node, self._graph, self._values)
+        except Trouble:
+            return False
+        shown = next((value.shape for value in parts[0].values() if isinstance(value, Tensor)), ())
+        found = []
+        for way in Ways(node, self._values, tuple(shown), self._size, self._count, mine):
+            values = {**self._values, **{name: held(value) for name, value in way.tensors.items()}}
+            made = together(way.nodes, self._graph, values, parts)
+            if made is not None and self._allowed(way) and all(map(self._whole, made.items())):
+                found.append((way, made))
+                if node.op != "Reshape":
+                    break
+        return self._chosen(found)
+
+    def _chosen(self, found: Sequence[tuple[Way, dict[str, Value]]]) -> bool:
+        """Take the way in which samples are easiest to tell apart; False where there is none."""
+        if not found:
+            return False
+        way, made = min(found, key=lambda each: max(value.order for value in each[1].values()))
+        self._values |= made
+        self._nodes += way.nodes
+        self._tensors |= way.tensors
+        return True
+
+    def _whole(self, named: tuple[str, Value]) -> bool:
+        """Whether a value, if it is an output, can still be told apart into samples."""
+        name, value = named
+        if name not in self._graph.outputs or value.axis is None:
+            return True
+        return value.first.dim() > 1 or len(value.first) == self._size
+
+    def _allowed(self, way: Way) -> bool:
+        return self._graph.opsets.get("", 0) >= _HAS_EXPAND or len(way.nodes) == 1
+
+    def freed(self) -> Graph:
+        """Return the graph with a free batch."""
+        graph, added = self._graph, dict(self._tensors)
+        nodes = self._nodes
+        if any(self._count in node.inputs for node in nodes):
+            first, shape = f"{self._count}.first", f"{self._count}.shape"
+            added[first] = torch.zeros(1, dtype=torch.int64)
+            counting = (
+                Node("Shape", (self._source,), (shape,), shape),
+                Node("Gather", (shape, first), (self._count,), self._count),
+            )
+            nodes = [*counting, *nodes]
+        parameters = {
+            name: replace(each, value=added.pop(name)) if name in added else each
+            for name, each in graph.parameters.items()
+        }
+        gone = {name for node in graph.nodes for name in reads(node)} - {name for node in nodes for name in reads(node)}
+        constants = {name: value for name, value in {**graph.constants, **added}.items() if name not in gone}
+        return graph.replace(
+            nodes=tuple(nodes),
+            inputs=tuple(self._free(each) for each in graph.inputs),
+            parameters=parameters,
+            constants=constants,
+            notes=(*graph.notes, FREED),
+        )
+
+    def _free(self, each: Input) -> Input:
+        if each.name not in self._axes:
+            return each
+        axis = self._axes[each.name]
+        return replace(each, shape=(*each.shape[:axis], BATCH, *each.shape[axis + 1 :]))
 
 
-def _joined(whole: Tensor, parts: list[Tensor]) -> bool:
-    if not whole.dim() or any(part.shape[1:] != whole.shape[1:] for part in parts):
-        return False
-    apart = torch.cat(parts)
-    if apart.shape != whole.shape:
-        return False
-    scale = apart.abs().max() if apart.numel() else 0
-    return bool(torch.allclose(whole.double(), apart.double(), 0, SAME * float(scale), equal_nan=True))
+def _noise(each: Input, seed: int) -> Tensor:
+    sizes = [int(size) for size in each.shape]
+    generator = stream(seed, each.name)
+    if each.dtype.is_floating_point:
+        return torch.randn(sizes, generator=generator).to(each.dtype)
+    return torch.randint(0, each.classes or 2, sizes, generator=generator).to(each.dtype)
