@@ -37,6 +37,9 @@ from pydantic import ConfigDict, Field
 
 from service.contract.base import Contract
 
+LONGEST = 2000
+"""Most letters of a detail: names come from uploads, and can be any length."""
+
 
 class Problem(Contract):
     """What went wrong, as RFC 9457 `application/problem+json`."""
@@ -61,6 +64,7 @@ class Trouble(Exception):
 
     def __init__(self, detail: str, *, pointer: str | None = None) -> None:
         """Say what is wrong, and where in the caller's document (a JSON pointer)."""
+        detail = detail if len(detail) <= LONGEST else f"{detail[:LONGEST]} …"
         super().__init__(detail)
         self.detail = detail
         self.pointer = pointer

@@ -232,9 +232,9 @@ def test_an_external_file_that_is_too_short_is_refused(write: Write, tmp_path: P
         read(apart(write, tmp_path, "weights.bin"), {"weights.bin": tmp_path / "short"})
 
 
-def test_old_and_unknown_versions_are_refused_with_the_range(write: Write) -> None:
-    with pytest.raises(UnsupportedModel, match="version 6 of"):
-        read(dense(write, opset=6))
+def test_versions_that_nobody_knows_yet_are_refused_with_the_range(write: Write) -> None:
+    with pytest.raises(UnsupportedModel, match="version 1000 of .* are supported"):
+        read(dense(write, opset=1000))
 
 
 def test_types_that_torch_does_not_compute_are_named(write: Write) -> None:

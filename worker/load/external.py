@@ -44,13 +44,12 @@ class _File:
         except (OSError, ValueError) as error:
             msg = f"The file {name!r} cannot be opened: {error.__class__.__name__}."
             raise UnreadableModel(msg) from error
-        file = os.fdopen(descriptor, "rb", buffering=0)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            file.close()
+            os.close(descriptor)
             msg = f"{name!r} is not a regular file."
             raise UnreadableModel(msg)
-        return cls(name, file, status.st_size)
+        return cls(name, os.fdopen(descriptor, "rb", buffering=0), status.st_size)
 
     @cached_property
     def _map(self) -> mmap.mmap:

@@ -7,7 +7,7 @@ external data does, at which bytes of the model's own file they lie.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias, Union
+from typing import Final, TypeAlias, Union
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor  # type: ignore[import-untyped]
 from onnx import FunctionProto, GraphProto, ModelProto, StringStringEntryProto, TensorProto
@@ -19,14 +19,8 @@ Message: TypeAlias = Mapping[int, Union["Message", None]]
 Parts: TypeAlias = list[memoryview | bytes]
 
 
-class _Field(NamedTuple):
-    """A field of a message: its key, and where it, its content and the next one begin."""
-
-    key: int
-    at: int
-    inside: int
-    stop: int
-
+_Field: TypeAlias = tuple[int, int, int, int]
+"""A field of a message: its key, and where it, its content and the next one begin."""
 
 SELF: Final = "\0"
 """The name by which a tensor's numbers are found in the model's own file.  No file can be named so."""
@@ -41,6 +35,8 @@ FIELDS_PER_ELEMENT: Final = 60
 MESSAGES_PER_ELEMENT: Final = 20
 """Most fields among them that are messages; each costs a parser a hundred bytes, however small it is."""
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+MORE, LONGEST = 128, 10
+"""A number is written seven bits to a byte; a bit says that more follow.  Ten bytes hold 64 bits."""
 
 _UNREAD: Final = frozenset(
     {"configuration", "device_configurations", "doc_string", "metadata_props", "quantization_annotation"}
@@ -90,6 +86,7 @@ _AS_RAW: Final[Mapping[int, int]] = {
     TensorProto.DOUBLE: _key(TensorProto.DOUBLE_DATA_FIELD_NUMBER, LENGTH),
 }
 """Where numbers of a type may lie, packed, as they lie in raw data."""
+_NUMBERS: Final = frozenset({_RAW, *_AS_RAW.values()})
 _LEFT_OUT: Final[Message] = {}
 
 
@@ -125,61 +122,62 @@ class _Walk:
         kept: Parts = []
         start = span[0]
         for field in self._fields(*span):
-            inner = message.get(field.key, _LEFT_OUT)
+            inner = message.get(field[0], _LEFT_OUT)
             if inner is None and field != cut:
                 continue
-            changed = [] if inner is None else self._entered(field, message, inner, depth)
+            changed = self._entered(field, message, inner, depth) if inner else []
             if changed is not None:
-                kept += [self.data[start : field.at]] if field.at > start else []
+                _, at, _, stop = field
+                kept += [self.data[start:at]] if at > start else []
                 kept += changed
-                start = field.stop
+                start = stop
         if start == span[0]:
             return None
         return [*kept, self.data[start : span[1]], *([_pointer(cut)] if cut else [])]
 
     def _entered(self, field: _Field, message: Message, inner: Message, depth: int) -> Parts | None:
         """Return what is kept of a field that holds a message; None where that is all of it."""
-        if inner is _LEFT_OUT:
-            return []
+        key, _, inside, stop = field
         self.messages += 1
-        self.elements += (id(message), field.key) in _COUNTED
+        self.elements += (id(message), key) in _COUNTED
         _refuse_above(self.limit, self.elements, "nodes, tensors and functions")
         _refuse_above(self.limit * MESSAGES_PER_ELEMENT, self.messages, "messages")
-        parts = self.light((field.inside, field.stop), inner, depth + 1)
-        return None if parts is None else [_written(field.key) + _written(_size(parts)), *parts]
+        parts = self.light((inside, stop), inner, depth + 1)
+        return None if parts is None else [_written(key) + _written(_size(parts)), *parts]
 
     def _large(self, span: tuple[int, int]) -> _Field | None:
         """Return the field that holds a tensor's numbers, if they are many and lie there as they do in memory."""
         kind, numbers = 0, dict[int, _Field]()
         for field in self._fields(*span):
-            if field.key == _TYPE:
-                kind, _ = _varint(self.data, field.inside, field.stop)
-            elif field.key == _RAW or field.key in _AS_RAW.values():
-                if field.key in numbers:
+            key, _, inside, stop = field
+            if key == _TYPE:
+                kind, _ = _varint(self.data, inside, stop)
+            elif key in _NUMBERS:
+                if key in numbers:
                     return None
-                numbers[field.key] = field
+                numbers[key] = field
         found = numbers.get(_RAW, numbers.get(_AS_RAW.get(kind, _RAW)))
-        return found if found and found.stop - found.inside >= LARGE else None
+        return found if found and found[3] - found[2] >= LARGE else None
 
     def _fields(self, at: int, end: int) -> Iterator[_Field]:
-        most = self.limit * FIELDS_PER_ELEMENT
+        data, most = self.data, self.limit * FIELDS_PER_ELEMENT
         while at < end:
             self.fields += 1
             if self.fields > most:
                 _refuse_above(most, self.fields, "fields")
-            key, inside = _varint(self.data, at, end)
-            inside, stop = _extent(self.data, key & 7, inside, end)
+            key, inside = _varint(data, at, end)
+            inside, stop = _extent(data, key & 7, inside, end)
             if stop > end:
                 raise _unreadable(inside)
-            yield _Field(key, at, inside, stop)
+            yield key, at, inside, stop
             at = stop
 
 
 def _extent(data: memoryview, wire: int, at: int, end: int) -> tuple[int, int]:
     """Return where a field's content begins and ends."""
     if wire == LENGTH:
-        length, at = _varint(data, at, end)
-        return at, at + length
+        length, inside = _varint(data, at, end)
+        return inside, inside + length
     if wire == VARINT:
         return at, _varint(data, at, end)[1]
     if wire in {FIXED64, FIXED32}:
@@ -188,28 +186,27 @@ def _extent(data: memoryview, wire: int, at: int, end: int) -> tuple[int, int]:
 
 
 def _varint(data: memoryview, at: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < end:
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:  # noqa: PLR2004  the bit that says that another byte follows
-            return value, at
-        shift += 7
-        if shift > 63:  # noqa: PLR2004  a varint holds 64 bits
-            break
+    """Return a number and where it ends; nearly all of them are a byte."""
+    if at < end and (byte := data[at]) < MORE:
+        return byte, at + 1
+    value = 0
+    for shift, byte in enumerate(data[at : min(at + LONGEST, end)]):
+        value |= (byte & ~MORE) << 7 * shift
+        if byte < MORE:
+            return value, at + shift + 1
     raise _unreadable(at)
 
 
 def _written(value: int) -> bytes:
     """Return a number as a varint."""
-    low, high = value & 127, value >> 7
-    return bytes([low | 128]) + _written(high) if high else bytes([low])
+    low, high = value & ~MORE, value >> 7
+    return bytes([low | MORE]) + _written(high) if high else bytes([low])
 
 
 def _pointer(field: _Field) -> bytes:
     """Return the fields of a tensor that say where in its own file its numbers lie."""
-    said = {"location": SELF, "offset": field.inside, "length": field.stop - field.inside}
+    _, _, inside, stop = field
+    said = {"location": SELF, "offset": inside, "length": stop - inside}
     entries = [StringStringEntryProto(key=key, value=str(value)) for key, value in said.items()]
     made = TensorProto(data_location=TensorProto.EXTERNAL, external_data=entries)
     return bytes(made.SerializeToString())
