@@ -128,6 +128,16 @@ CASES: list[Case] = [
     case("GridSample", floats(1, 2, 3, 4, 3), floats(1, 2, 2, 2, 3, low=-1.2, high=1.2), since=20),
     case("AffineGrid", floats(2, 2, 3), ints(2, 3, 4, 5)),
     case("AffineGrid", floats(2, 3, 4), ints(2, 3, 4, 5, 3), align_corners=1),
+    case("Resize", floats(1, 1, 10, 20), NONE, scales(1, 1, 0.7, 1.15), mode="linear", since=11),
+    case("Resize", floats(1, 2, 5), NONE, scales(1, 1, 2), mode="linear", since=11),
+    case("Resize", floats(1, 1, 3, 2, 4), NONE, scales(1, 1, 2, 3, 1), mode="nearest", since=11),
+    *(
+        case(
+            "Resize", SQUARE, NONE, scales(1, 1, 3, 2), nearest_mode=near, coordinate_transformation_mode=how, since=11
+        )
+        for how in ("asymmetric", "half_pixel", "pytorch_half_pixel")
+        for near in ("floor", "round_prefer_floor", "round_prefer_ceil")
+    ),
     # padding
     *(
         case("Pad", floats(3, 4), pads=[1, 0, 2, 1], until=10, **how)

@@ -60,9 +60,22 @@ def conv_transpose(
         target = [size * step for size, step in zip(x.shape[2:], slid.strides, strict=True)]
     if target is not None:
         slid, extra = _fitted(x, slid, extra, target, lower=auto_pad == "SAME_LOWER")
+    return _transposed(x, weight, bias, slid, extra, group)
+
+
+def _transposed(  # noqa: PLR0917  what torch's own takes
+    x: Tensor, weight: Tensor, bias: Tensor | None, slid: Window, extra: list[int], group: int
+) -> Tensor:
+    """Return the transposed convolution, by torch's own padding where that is the same on both sides."""
+    rank = len(slid.kernel)
+    begins, ends = slid.pads[:rank], slid.pads[rank:]
+    room = [max(step, gap) for step, gap in zip(slid.strides, slid.dilations, strict=True)]
+    fits = all(0 <= more < most for more, most in zip(extra, room, strict=True))
+    if begins == ends and min(begins) >= 0 and fits:
+        return TRANSPOSED[rank](x, weight, bias, slid.strides, begins, extra, group, slid.dilations)
     full = TRANSPOSED[rank](x, weight, None, slid.strides, 0, 0, group, slid.dilations)
-    crop = [-pad for pad in slid.pads[:rank]] + [more - pad for pad, more in zip(slid.pads[rank:], extra, strict=True)]
-    y = functional.pad(full, torch_order(crop)) if any(crop) else full
+    tail = [more - end for more, end in zip(extra, ends, strict=True)]
+    y = functional.pad(full, torch_order([-begin for begin in begins] + tail))
     return y if bias is None else y + bias.reshape((-1,) + (1,) * rank)
 
 

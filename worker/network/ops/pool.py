@@ -12,6 +12,7 @@ from worker.network.ops import Context, integers, op
 from worker.network.ops.window import Window, torch_order, window
 
 MAX = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
+AVERAGE = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
 MAX_AT = {
     1: functional.max_pool1d_with_indices,
     2: functional.max_pool2d_with_indices,
@@ -59,6 +60,16 @@ class Pool:
             ends.append(self.window.pads[axis + self.rank] + max(0, missing))
         return self.window.pads[: self.rank] + ends
 
+    @property
+    def direct(self) -> list[int] | None:
+        """The padding that torch's own pooling adds by itself; None where it has no such.
+
+        It is the same on both sides, and at most half a kernel.
+        """
+        begins, ends = self.full[: self.rank], self.full[self.rank :]
+        small = all(0 <= 2 * pad <= size for pad, size in zip(begins, self.window.kernel, strict=True))
+        return begins if begins == ends and small else None
+
     def padded(self, x: Tensor, value: float) -> Tensor:
         """Return x with its full padding."""
         return functional.pad(x, torch_order(self.full), value=value) if any(self.full) else x
@@ -91,15 +102,13 @@ def max_pool(
     """The largest element of each window and, where asked for, its position in the flattened input."""
     pool = Pool(x, kernel_shape, strides, dilations, pads, auto_pad, ceil_mode)
     values = x if x.is_floating_point() else x.double()
-    padded = pool.padded(values, -math.inf)
+    direct = pool.direct
+    padded = pool.padded(values, -math.inf) if direct is None else values
     slid = pool.window
+    settings = (slid.kernel, slid.strides, direct or [0] * pool.rank, slid.dilations)
     if context.outputs == 1:
-        return (
-            _trimmed(MAX[pool.rank](padded, slid.kernel, slid.strides, [0] * pool.rank, slid.dilations), pool).to(
-                x.dtype
-            ),
-        )
-    largest, where = MAX_AT[pool.rank](padded, slid.kernel, slid.strides, [0] * pool.rank, slid.dilations)
+        return (_trimmed(MAX[pool.rank](padded, *settings), pool).to(x.dtype),)
+    largest, where = MAX_AT[pool.rank](padded, *settings)
     line = _trimmed(_unpadded(where, padded, pool, columns_first=bool(storage_order)), pool)
     return _trimmed(largest, pool).to(x.dtype), line
 
@@ -109,10 +118,11 @@ def _trimmed(y: Tensor, pool: Pool) -> Tensor:
 
 
 def _unpadded(where: Tensor, padded: Tensor, pool: Pool, *, columns_first: bool) -> Tensor:
-    """Return positions in the padded image as positions in the whole unpadded tensor."""
+    """Return positions in the image, padded or not, as positions in the whole unpadded tensor."""
     places, rest = {}, where
     for axis in reversed(range(pool.rank)):
-        places[axis] = rest % padded.shape[2 + axis] - pool.full[axis]
+        added = pool.full[axis] if padded.shape[2 + axis] > pool.sizes[axis] else 0
+        places[axis] = rest % padded.shape[2 + axis] - added
         rest = rest // padded.shape[2 + axis]
     line = torch.zeros_like(where)
     for axis in reversed(range(pool.rank)) if columns_first else range(pool.rank):
@@ -135,6 +145,10 @@ def average_pool(
 ) -> Tensor:
     """The mean of each window, over padding too where `count_include_pad`."""
     pool = Pool(x, kernel_shape, strides, dilations, pads, auto_pad, ceil_mode)
+    direct, slid = pool.direct, pool.window
+    if direct is not None and pool.full == slid.pads and all(step == 1 for step in slid.dilations):
+        shared = bool(count_include_pad)
+        return _trimmed(AVERAGE[pool.rank](x, slid.kernel, slid.strides, direct, False, shared), pool)  # noqa: FBT003
     total = _sums(pool.padded(x, 0), pool)
     if not any(pool.full):
         return total / math.prod(kernel_shape)

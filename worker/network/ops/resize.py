@@ -1,15 +1,15 @@
-"""Operators that sample images anew: resizing axis by axis, grids, and padding."""
+"""Operators that sample images anew: resizing, by torch's own kernels or axis by axis, and grids."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from worker.network.ops import integers, op
-from worker.network.ops.window import torch_order
 
 NEAREST: dict[str, Callable[[Tensor], Tensor]] = {
     "round_prefer_floor": lambda at: torch.ceil(at - 0.5),
@@ -19,6 +19,22 @@ NEAREST: dict[str, Callable[[Tensor], Tensor]] = {
 }
 OUTWARD = "outward"
 """How version 10 took the nearest: up where it shrank, down where it grew."""
+CROP = "tf_crop_and_resize"
+BLOCKS = {
+    ("asymmetric", "floor"),
+    ("asymmetric", OUTWARD),
+    ("half_pixel", "round_prefer_floor"),
+    ("half_pixel", "round_prefer_ceil"),
+    ("pytorch_half_pixel", "round_prefer_floor"),
+    ("pytorch_half_pixel", "round_prefer_ceil"),
+}
+"""Ways of taking the nearest that make a block of each element where the scale is a whole number."""
+LINEAR = {3: "linear", 4: "bilinear", 5: "trilinear"}
+"""Torch's names by rank."""
+SINGLE = 1e-6
+"""The relative error of a scale in single precision."""
+KEYS, IMAGES = -0.75, 4
+"""The cubic kernel that torch has, and the rank for which it has it."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,11 @@ class Axis:
     def same(self) -> bool:
         """Whether nothing changes along this axis."""
         return self.before == self.after and self.scale == 1
+
+    @property
+    def exact(self) -> bool:
+        """Whether the new size is the scaled one, without rounding but that of single precision."""
+        return abs(self.scale * self.before - self.after) < SINGLE * self.after
 
     def shaped(self, values: Tensor, rank: int) -> Tensor:
         """Return one value per new position, shaped to broadcast along this axis."""
@@ -81,7 +102,7 @@ COORDINATES: dict[str, Callable[[Tensor, Axis], Tensor]] = {
     "half_pixel": lambda at, axis: (at + 0.5) / axis.scale - 0.5,
     "half_pixel_symmetric": _symmetric,
     "pytorch_half_pixel": lambda at, axis: (at + 0.5) / axis.scale - 0.5 if axis.after > 1 else at * 0,
-    "tf_crop_and_resize": _crop,
+    CROP: _crop,
     "tf_half_pixel_for_nn": lambda at, axis: (at + 0.5) / axis.scale,
 }
 """Where a new position lies among the old ones."""
@@ -108,7 +129,7 @@ def _resized(x: Tensor, axis: Axis, how: Sampling) -> Tensor:
         y = x.index_select(axis.index, places.to(x.device))
     else:
         y = _weighted(x, axis, at, how)
-    if how.coordinates != "tf_crop_and_resize":
+    if how.coordinates != CROP:
         return y
     outside = axis.shaped((at < 0) | (at > axis.before - 1), x.dim())
     return y.masked_fill(outside.to(x.device), how.outside)
@@ -164,12 +185,41 @@ def resize(
     along = [axis % x.dim() for axis in (range(x.dim()) if axes is None else axes)]
     targets = _targets(x, along, scales, sizes, keep_aspect_ratio_policy)
     regions = roi.reshape(2, -1).t().tolist() if roi is not None and roi.numel() else [(0.0, 1.0)] * len(along)
-    y = x
-    for index, (after, scale), (begin, end) in zip(along, targets, regions, strict=True):
-        axis = Axis(index, x.shape[index], after, scale, begin, end)
-        if not axis.same or how.coordinates == "tf_crop_and_resize":
-            y = _resized(y, axis, how)
-    return y.to(x.dtype)
+    described = [
+        Axis(index, x.shape[index], *target, *region)
+        for index, target, region in zip(along, targets, regions, strict=True)
+    ]
+    moving = [axis for axis in described if not axis.same or how.coordinates == CROP]
+    kernel = _kernel(x, moving, how)
+    if kernel is not None:
+        return _interpolated(x, moving, *kernel)
+    return reduce(lambda y, axis: _resized(y, axis, how), moving, x).to(x.dtype)
+
+
+def _kernel(x: Tensor, axes: Sequence[Axis], how: Sampling) -> tuple[str, bool | None] | None:
+    """Return torch's mode, and whether corners are aligned, for what its own kernels compute; None for the rest."""
+    spatial = x.is_floating_point() and 3 <= x.dim() <= 5 and all(axis.index > 1 and axis.exact for axis in axes)  # noqa: PLR2004
+    if not spatial or how.antialias or how.exclude_outside:
+        return None
+    if how.mode == "nearest":
+        whole = all(axis.scale.is_integer() for axis in axes)
+        return ("nearest", None) if whole and (how.coordinates, how.nearest) in BLOCKS else None
+    centred = how.coordinates == "half_pixel" or (
+        how.coordinates == "pytorch_half_pixel" and all(axis.after > 1 for axis in axes)
+    )
+    aligned = how.coordinates == "align_corners"
+    if not centred and not aligned:
+        return None
+    if how.mode == "linear":
+        return LINEAR[x.dim()], aligned
+    return ("bicubic", aligned) if how.cubic == KEYS and x.dim() == IMAGES else None
+
+
+def _interpolated(x: Tensor, axes: Sequence[Axis], mode: str, aligned: bool | None) -> Tensor:  # noqa: FBT001  torch's own
+    sizes = list(x.shape[2:])
+    for axis in axes:
+        sizes[axis.index - 2] = axis.after
+    return functional.interpolate(x, sizes, mode=mode, align_corners=aligned)
 
 
 def _targets(
@@ -178,13 +228,18 @@ def _targets(
     """Return the new size and the scale of each axis."""
     if sizes is None or not sizes.numel():
         factors = [] if scales is None else [float(scale) for scale in scales.tolist()]
-        return [(math.floor(x.shape[axis] * scale), scale) for axis, scale in zip(along, factors, strict=True)]
+        return [(_scaled(x.shape[axis], scale), scale) for axis, scale in zip(along, factors, strict=True)]
     after = integers(sizes)
     ratios = [size / x.shape[axis] for axis, size in zip(along, after, strict=True)]
     if policy == "stretch":
         return list(zip(after, ratios, strict=True))
     scale = min(ratios) if policy == "not_larger" else max(ratios)
     return [(math.floor(scale * x.shape[axis] + 0.5), scale) for axis in along]
+
+
+def _scaled(size: int, scale: float) -> int:
+    """Return a size times a scale, rounded down, in single precision: 10 times 0.7 is 7."""
+    return math.floor(float(torch.tensor(scale, dtype=torch.float32) * size))
 
 
 @op("Resize", since=10, fixed=["scales"])
@@ -218,57 +273,3 @@ def grid_sample(
 def affine_grid(theta: Tensor, size: Tensor, *, align_corners: int = 0) -> Tensor:
     """The grid that an affine map makes of an image's positions."""
     return functional.affine_grid(theta, integers(size), bool(align_corners))
-
-
-@op("Pad", since=11)
-def pad(
-    x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None, *, mode: str = "constant"
-) -> Tensor:
-    """X with elements added before and after along axes, or taken away where a number is negative."""
-    amounts = integers(pads)
-    along = list(range(x.dim())) if axes is None else [axis % x.dim() for axis in integers(axes)]
-    whole = [0] * (2 * x.dim())
-    for place, axis in enumerate(along):
-        whole[axis], whole[axis + x.dim()] = amounts[place], amounts[place + len(along)]
-    if mode != "constant":
-        return _extended(x, whole, mode)
-    return _filled_by(x, torch_order(whole), x.new_zeros(()) if value is None else value.reshape(-1)[0])
-
-
-@op("Pad", since=2)
-def pad_by_attribute(x: Tensor, *, pads: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
-    """X with elements added before and after along each axis."""
-    return _extended(x, pads, mode) if mode != "constant" else _filled(x, torch_order(pads), value)
-
-
-def _filled_by(x: Tensor, amounts: list[int], value: Tensor) -> Tensor:
-    """Return x with one value around it, through which the gradient comes back to that value too."""
-    if not value.requires_grad:
-        return _filled(x, amounts, value.item())
-    outside = _filled(x.new_zeros(x.shape, dtype=torch.bool), amounts, 1.0)
-    return torch.where(outside, value.to(x), _filled(x, amounts, 0.0))
-
-
-def _filled(x: Tensor, amounts: list[int], value: float) -> Tensor:
-    if x.dtype == torch.bool:
-        return functional.pad(x.to(torch.int8), amounts, value=value).to(torch.bool)
-    return functional.pad(x, amounts, value=value)
-
-
-def _extended(x: Tensor, pads: Sequence[int], mode: str) -> Tensor:
-    """Return x padded with its own elements: the last one (edge), mirrored (reflect) or from the other end (wrap)."""
-    for axis in range(x.dim()):
-        before, after, length = pads[axis], pads[axis + x.dim()], x.shape[axis]
-        if not before and not after:
-            continue
-        places = torch.arange(-before, length + after, device=x.device)
-        if mode == "edge":
-            picked = places.clamp(0, length - 1)
-        elif mode == "wrap":
-            picked = places % length
-        else:
-            period = max(2 * (length - 1), 1)
-            folded = places % period
-            picked = torch.where(folded >= length, period - folded, folded)
-        x = x.index_select(axis, picked)
-    return x
