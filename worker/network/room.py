@@ -24,12 +24,13 @@ def room() -> int:
     return memory if limit == resource.RLIM_INFINITY else min(limit, memory)
 
 
-def check_room(sizes: Iterable[int], kind: torch.dtype = torch.float32) -> None:
-    """Refuse a tensor that is larger than all memory before any of it is taken; torch.OutOfMemoryError."""
+def check_room(sizes: Iterable[int], kind: torch.dtype = torch.float32) -> list[int]:
+    """Return the sizes of a tensor that fits memory; torch.OutOfMemoryError, before any of it is taken, for others."""
     shape = list(sizes)
     if (needed := prod(shape) * kind.itemsize) > (limit := room()):
         msg = f"a tensor of shape {shape} takes {needed / GIB:.4g} GiB, and the limit is {limit / GIB:.4g} GiB"
         raise torch.OutOfMemoryError(msg)
+    return shape
 
 
 def exhausted(error: BaseException) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from worker.network.dtypes import dtype
 from worker.network.ops import Context, integers, op
+from worker.network.room import check_room
 
 HALVES = frozenset({torch.float16, torch.bfloat16})
 
@@ -40,14 +41,14 @@ def constant(
 def constant_of_shape(sizes: Tensor, *, value: Tensor | None = None, context: Context) -> Tensor:
     """One value throughout; 0 by default."""
     fill = torch.zeros(1) if value is None else value
-    return fill.reshape(-1)[0].to(context.device).expand(integers(sizes)).contiguous()
+    return fill.reshape(-1)[0].to(context.device).expand(check_room(integers(sizes), fill.dtype)).contiguous()
 
 
 @op("Range", fixed=["limit"])
 def arange(start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
     """The numbers from start on, by delta, below limit."""
     first, last, step = start.item(), limit.item(), delta.item()
-    count = max(0, math.ceil((last - first) / step))
+    (count,) = check_room([max(0, math.ceil((last - first) / step))], start.dtype)
     return torch.arange(count, dtype=start.dtype, device=start.device) * delta.to(start.device) + start
 
 
@@ -63,7 +64,7 @@ def arange_stashed(start: Tensor, limit: Tensor, delta: Tensor, *, stash_type: i
 @op("EyeLike", gradient=False)
 def eye_like(x: Tensor, *, dtype: int | None = None, k: int = 0) -> Tensor:
     """Ones on diagonal k of a matrix as large as x."""
-    rows, columns = (torch.arange(size, device=x.device) for size in x.shape)
+    rows, columns = (torch.arange(size, device=x.device) for size in check_room(x.shape, torch.int64))
     return (columns - rows.reshape(-1, 1) == k).to(_chosen(dtype, x.dtype))
 
 
@@ -100,7 +101,7 @@ def blackman(size: Tensor, *, output_datatype: int = 1, periodic: int = 1) -> Te
 def _noise(sizes: Sequence[int], context: Context, *, normal: bool) -> Tensor:
     there = context.device if context.generator is None else context.generator.device
     draw = torch.randn if normal else torch.rand
-    return draw(list(sizes), generator=context.generator, device=there).to(context.device)
+    return draw(check_room(sizes), generator=context.generator, device=there).to(context.device)
 
 
 @op("RandomNormal")

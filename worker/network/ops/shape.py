@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from worker.network.ops import Context, integers, op, together
+from worker.network.room import check_room
 
 
 @op("Shape", gradient=False)
@@ -83,7 +84,10 @@ def _broadcast(own: list[int], target: list[int]) -> list[int]:
 @op("Tile", since=6)
 def tile(x: Tensor, repeats: Tensor) -> Tensor:
     """X repeated along each axis."""
-    return x.repeat(integers(repeats))
+    times = integers(repeats)
+    if len(times) == x.dim():
+        check_room((size * count for size, count in zip(x.shape, times, strict=True)), x.dtype)
+    return x.repeat(times)
 
 
 @op("Concat", since=4)
