@@ -6,12 +6,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from float64 import doubled
 from onnx import ModelProto
 from onnx.reference import ReferenceEvaluator
+from suite import tensor
 from torch import Tensor
 
-from tests.network.float64 import doubled
-from tests.network.suite import tensor
 from worker.network.flow import Flow, flow
 from worker.network.model import interpret
 from worker.network.run import Program

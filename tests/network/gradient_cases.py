@@ -1,15 +1,17 @@
 """The suite's cases that have inputs, as gradients are judged on them."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto
 from onnx.backend.test.loader import load_model_tests
+from suite import node_cases
 
-from tests.network.suite import node_cases
 from worker.network.ops import find
 from worker.network.proto import domain
 
@@ -31,6 +33,11 @@ class GradientCase:
     def key(self) -> str:
         """Kind and name."""
         return f"{self.kind}/{self.name}"
+
+    @property
+    def size(self) -> int:
+        """How many numbers it is given."""
+        return sum(map(_count, self.inputs))
 
     @property
     def form(self) -> tuple[str, ...]:
@@ -57,6 +64,12 @@ def gradient_cases() -> Iterator[GradientCase]:
         for each in sorted(load_model_tests(kind=kind), key=lambda test: str(test.name)):
             folder = Path(each.model_dir)
             yield GradientCase(kind, each.name, onnx.load(folder / "model.onnx"), tuple(_stored(folder)))
+
+
+def _count(value: Any) -> int:  # noqa: ANN401  an array, a proto, or a sequence of arrays
+    if isinstance(value, list):
+        return sum(map(_count, value))
+    return math.prod(value.dims) if isinstance(value, TensorProto) else np.size(value)
 
 
 def _computed(model: ModelProto) -> bool:
