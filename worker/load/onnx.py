@@ -15,7 +15,7 @@ from worker.load.classical import maps, written_out
 from worker.load.external import Files
 from worker.load.notes import notes
 from worker.load.parameters import parameters
-from worker.load.precision import widened
+from worker.load.precision import in_single
 from worker.load.provenance import Provenance, provenance
 from worker.load.pruning import pruned
 from worker.load.quantization import quantized
@@ -40,7 +40,7 @@ def read(model: Path, external: Mapping[str, Path] = NOTHING, max_nodes: int = M
     """
     file = _parsed(model, max_nodes)
     try:
-        return widened(interpret(file, {**external, SELF: model}))
+        return in_single(interpret(file, {**external, SELF: model}))
     except RecursionError as error:
         msg = f"The model's functions or graphs are nested too deep: more than {sys.getrecursionlimit()} calls."
         raise TooComplex(msg) from error
