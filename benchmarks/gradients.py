@@ -119,8 +119,8 @@ def measure(name: str, exporter: str, opset: int, *, training: bool = True) -> E
 
 
 def _repeated(graph: Graph) -> int:
-    numbers = [number for each in graph.parameters.values() for number in each.value.flatten().tolist()]
-    return len(numbers) - len(set(numbers))
+    numbers = torch.cat([each.value.flatten() for each in graph.parameters.values()])
+    return len(numbers) - len(numbers.unique())
 
 
 def _following(graph: Graph, other: Graph) -> set[str]:
@@ -159,23 +159,33 @@ def _gradients(outputs: Sequence[Tensor], leaves: Sequence[Tensor], cotangents: 
     return [torch.zeros_like(leaf) if each is None else each for leaf, each in zip(leaves, found, strict=True)]
 
 
-def _by_value(held: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> dict[float, float]:
+@dataclass(frozen=True)
+class _Found:
+    """The numbers that a graph's parameters hold, in order and each once, with the gradient there."""
+
+    numbers: Tensor
+    gradients: Tensor
+
+    def at(self, numbers: Tensor) -> Tensor:
+        """Return the gradient at these numbers; NaN where the graph does not hold one."""
+        places = torch.searchsorted(self.numbers, numbers).clamp(max=len(self.numbers) - 1)
+        return torch.where(self.numbers[places] == numbers, self.gradients[places], torch.nan)
+
+
+def _by_value(held: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> _Found:
     """Return the gradient at each number that the graph's parameters hold, summed where they hold it repeatedly."""
-    found: dict[float, float] = {}
-    for key, value in held.items():
-        for number, gradient in zip(value.detach().flatten().tolist(), gradients[key].flatten().tolist(), strict=True):
-            found[number] = found.get(number, 0.0) + gradient
-    return found
+    values = torch.cat([each.detach().flatten() for each in held.values()])
+    numbers, places = values.unique(return_inverse=True)
+    given = torch.cat([gradients[key].flatten() for key in held])
+    return _Found(numbers, torch.zeros_like(numbers).index_add_(0, places, given))
 
 
-def _compared(
-    parameters: Mapping[str, Tensor], wanted: Mapping[str, Tensor], found: Mapping[float, float]
-) -> tuple[float, int, int]:
+def _compared(parameters: Mapping[str, Tensor], wanted: Mapping[str, Tensor], found: _Found) -> tuple[float, int, int]:
     """Return the largest relative error, how many numbers were matched, and how many were not."""
     largest = max(float(gradient.abs().max()) for gradient in wanted.values())
     worst, matched, unmatched = 0.0, 0, 0
     for name, parameter in parameters.items():
-        mine = torch.tensor([found.get(value, torch.nan) for value in parameter.detach().flatten().tolist()])
+        mine = found.at(parameter.detach().flatten())
         there = mine.isfinite()
         matched, unmatched = matched + int(there.sum()), unmatched + int((~there).sum())
         theirs = wanted[name].flatten()

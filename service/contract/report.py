@@ -109,6 +109,8 @@ class Place(Contract):
     origin: str | None = None
     """The layer of the caller's file, such as `layers/3 "fc1" (dense)`."""
     parameter: str | None = None
+    also: tuple[str, ...] = ()
+    """Other nodes that read the same parameter, where it is shared."""
     measured: Number
     limit: Number
 

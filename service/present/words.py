@@ -35,7 +35,8 @@ def plain(text: str, most: int = 400) -> str:
 def where(place: Place) -> str:
     """Return a place as its owner knows it."""
     name = place.origin or place.node
-    return f"{name}, {place.parameter}" if place.parameter and place.parameter not in name else name
+    shared = f" (shared with {', '.join(place.also)})" if place.also else ""
+    return (f"{name}, {place.parameter}" if place.parameter and place.parameter not in name else name) + shared
 
 
 def worst(finding: Finding, most: int = _PLACES) -> Sequence[Place]:

@@ -189,3 +189,12 @@ def test_the_probe_leaves_every_tensor_as_it_was_and_says_the_same_again(name: s
     assert before.keys() == after.keys()
     assert all(torch.equal(before[each], after[each]) for each in before)
     assert probe(subject) == first
+
+
+def test_a_shared_weight_is_one_parameter_that_names_all_its_readers() -> None:
+    """A weight that two products read has one gradient, the sum of both ways, and is shown at both."""
+    nodes = [node("MatMul", "x w", "h"), node("Tanh", "h", "t"), node("MatMul", "t w", "y")]
+    subject = by_hand(nodes, {"w": normal(4, 4, seed=1)}, {"x": normal(6, 4)})
+    first, second = (each.name for each in subject.graph.nodes if each.op == "MatMul")
+    (parameter,) = probe(subject).parameters
+    assert (parameter.node, parameter.also) == (first, (second,))

@@ -104,6 +104,8 @@ class ParameterEvidence:
     """Whether all its units compute the same thing on every sample."""
     symmetric: bool = False
     """Whether, moreover, they receive the same gradient, so that training cannot tell them apart."""
+    also: tuple[str, ...] = ()
+    """Other nodes that read it, where it is shared."""
     blocked_at: str | None = None
     """For `dead` and `cut`: the node at which the gradient ends."""
     cuts: tuple[Cut, ...] = ()

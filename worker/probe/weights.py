@@ -19,6 +19,8 @@ from worker.probe.path import Path
 from worker.probe.sweep import Sweep, sweep_double
 
 JITTER: Final = 1e-3
+NAMED: Final = 8
+"""Most further nodes that are named of a shared parameter."""
 _SAME: Final = 1e-6
 """Relative difference under which two float32 numbers count as equal."""
 
@@ -35,9 +37,10 @@ def measure_parameters(sweep: Sweep, optimizer: Optimizer) -> tuple[ParameterEvi
     ratios = optimizer.first_update_ratios({name: graph.parameters[name].value for name in trainable}, gradients)
     found = []
     for name in trainable:
-        node = readers.get(name) or next(graph.consumers(name), None)
+        own = readers.get(name, ())
+        node = next(iter(own), None) or next(graph.consumers(name), None)
         state = "cut" if name in cuts else states.get(name, "live" if name in readers else "unused")
-        units, identical, symmetric = _sameness(sweep, name, readers.get(name))
+        units, identical, symmetric = _sameness(sweep, name, next(iter(own), None))
         found.append(
             ParameterEvidence(
                 name=name,
@@ -52,6 +55,7 @@ def measure_parameters(sweep: Sweep, optimizer: Optimizer) -> tuple[ParameterEvi
                 units=units,
                 identical=identical,
                 symmetric=symmetric,
+                also=tuple(each.name for each in own[1 : 1 + NAMED]),
                 blocked_at=_blocked_at(sweep, node) if state == "dead" and node else _first(cuts.get(name, ())),
                 cuts=cuts.get(name, ()),
                 origin=graph.parameters[name].origin or (node.origin if node else None),
@@ -60,12 +64,12 @@ def measure_parameters(sweep: Sweep, optimizer: Optimizer) -> tuple[ParameterEvi
     return tuple(found)
 
 
-def _readers(path: Path) -> dict[str, Node]:
-    """Return the first node of the path that each parameter reaches."""
-    found: dict[str, Node] = {}
+def _readers(path: Path) -> dict[str, list[Node]]:
+    """Return the nodes of the path that each parameter reaches."""
+    found: dict[str, list[Node]] = {}
     for node in path.nodes:
-        for name in path.weights[node.name]:
-            found.setdefault(name, node)
+        for name in dict.fromkeys(path.weights[node.name]):
+            found.setdefault(name, []).append(node)
     return found
 
 

@@ -77,7 +77,7 @@ def _apart(evidence: Evidence) -> Observation:
 
 def _places(parameters: Sequence[ParameterEvidence]) -> tuple[Place, ...]:
     shown = parameters[:SHOWN_PLACES]
-    return tuple(Place(node=p.node, origin=p.origin, parameter=p.name, measured=0, limit=0) for p in shown)
+    return tuple(Place(node=p.node, origin=p.origin, parameter=p.name, also=p.also, measured=0, limit=0) for p in shown)
 
 
 def _cuts(lost: list[ParameterEvidence]) -> list[Cut]:

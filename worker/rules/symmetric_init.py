@@ -37,6 +37,9 @@ def symmetric_init(evidence: Evidence) -> Answer:
         f"In {len(found)} of {len(layers)} weight layers all units compute the same: the {first.units} units of "
         f"{first.node} are copies {how}.",
         weigh(evidence, certain=True),
-        tuple(Place(node=p.node, origin=p.origin, parameter=p.name, measured=0, limit=0) for p in found[:SHOWN_PLACES]),
+        tuple(
+            Place(node=p.node, origin=p.origin, parameter=p.name, also=p.also, measured=0, limit=0)
+            for p in found[:SHOWN_PLACES]
+        ),
         {"layers": len(found), "share": len(found) / len(layers)},
     )
