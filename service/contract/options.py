@@ -22,7 +22,7 @@ class Options(Contract):
 
     loss: LossName = LossName.AUTO
     output: str | None = Field(default=None, max_length=512)
-    """The output that the loss reads; the model's first one by default."""
+    """The output that the loss reads; by default the first float output that a gradient links to a parameter."""
     optimizer: OptimizerName | None = None
     """The optimizer that will be used; where none is named, Adam and SGD are both tried."""
     learning_rate: float | None = Field(default=None, gt=0, le=1e6, allow_inf_nan=False)

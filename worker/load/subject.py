@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ from worker.load.architecture import lower
 from worker.load.classical import unmapped
 from worker.load.rebatch import FREED, rebatchable
 from worker.network.export import fits, to_onnx
+from worker.network.flow import flow
 from worker.network.graph import Graph, Parameter
 from worker.network.run import Program
 from worker.subject import Batch, Settings, Subject
@@ -54,12 +55,13 @@ def load(
     model: Path, batch: Path | None, options: Options, external: Mapping[str, Path], device: torch.device
 ) -> Loaded:
     """Return the subject of two uploads.  Unfit where they cannot be read or do not fit each other."""
-    graph, declared = _model(model, batch, options, external)
-    samples = batches.read(batch, graph, seed=options.seed)
+    graph, declared = _model(model, options, external)
+    graph, samples = _with_batch(graph, batch, options, fixed=declared is None)
     graph, samples = _on(graph, device), samples.to(device)
     values = _values(graph, samples, options)
     outputs = {name: values[name] for name in graph.outputs}
-    subject = _subject(graph, samples, outputs, options, declared)
+    output = _chosen(graph, outputs, options)
+    subject = _subject(graph, samples, outputs[output], output, options, declared)
     return Loaded(
         subject=subject.replace(pass_s=pass_seconds(graph, values)),
         graph=graph,
@@ -68,8 +70,18 @@ def load(
         onnx=_for_reference(model, graph, written=declared is None and not external),
         seeds=options.seeds or (1 if declared is None else _REDRAWS),
         outputs=outputs,
-        notes=graph.notes,
+        notes=(*graph.notes, *_said(output, graph, options)),
     )
+
+
+def _with_batch(graph: Graph, batch: Path | None, options: Options, *, fixed: bool) -> tuple[Graph, Batch]:
+    """Return the batch, and the graph, freed of a size that its file fixes where the batch has another."""
+    if batch is None:
+        graph = rebatchable(graph) if fixed and _small(graph) else graph
+        return graph, batches.read(None, graph, seed=options.seed)
+    given, sha256 = batches.opened(batch)
+    graph = rebatchable(graph, batches.shapes(given, graph)) if fixed else graph
+    return graph, batches.fit(given, sha256, graph)
 
 
 def _for_reference(model: Path, graph: Graph, *, written: bool) -> bytes | Path:
@@ -89,14 +101,11 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _model(
-    path: Path, batch: Path | None, options: Options, external: Mapping[str, Path]
-) -> tuple[Graph, Architecture | None]:
+def _model(path: Path, options: Options, external: Mapping[str, Path]) -> tuple[Graph, Architecture | None]:
     with path.open("rb") as file:
         start = file.read(64).lstrip()
     if start[:1] != b"{":
-        graph = onnx.read(path, external)
-        return rebatchable(graph) if batch or _small(graph) else graph, None
+        return onnx.read(path, external), None
     architecture = parse(path.read_bytes())
     return lower(architecture, seed=options.seed), architecture
 
@@ -108,19 +117,23 @@ def _values(graph: Graph, batch: Batch, options: Options) -> Mapping[str, Tensor
         return Program(graph, batch.device).trace(batch.inputs, training=training, generator=generator).values
 
 
-def _subject(
-    graph: Graph, batch: Batch, outputs: Mapping[str, Tensor], options: Options, declared: Architecture | None
-) -> Subject:
-    real = (name for name in graph.outputs if outputs[name].is_floating_point())
-    output = options.output or next(real, graph.outputs[0])
+def _chosen(graph: Graph, outputs: Mapping[str, Tensor], options: Options) -> str:
+    """Return the output that the loss reads: the caller's choice, or the first float one that a parameter moves."""
+    output = options.output or _default_output(graph, outputs)
     if output not in graph.outputs:
         msg = f"The model has no output {output!r}; its outputs are {', '.join(map(repr, graph.outputs))}."
         raise BatchMismatch(msg)
-    name = options.loss if "loss" in options.model_fields_set else (declared and declared.loss) or options.loss
-    sample = outputs[output]
-    if not sample.is_floating_point():
-        msg = f"The loss needs a float output; {output!r} holds {sample.dtype}. Choose another with options.output."
+    if not outputs[output].is_floating_point():
+        kind = outputs[output].dtype
+        msg = f"The loss needs a float output; {output!r} holds {kind}. Choose another with options.output."
         raise BatchMismatch(msg)
+    return output
+
+
+def _subject(  # noqa: PLR0917  all that was loaded
+    graph: Graph, batch: Batch, sample: Tensor, output: str, options: Options, declared: Architecture | None
+) -> Subject:
+    name = options.loss if "loss" in options.model_fields_set else (declared and declared.loss) or options.loss
     head = choose(graph, sample, batch.target, name, output=output, seed=options.seed)
     return Subject(
         graph=graph.replace(outputs=(head.output,)),
@@ -132,6 +145,20 @@ def _subject(
         mode=options.mode,
         seed=options.seed,
     )
+
+
+def _said(output: str, graph: Graph, options: Options) -> Iterator[str]:
+    """Yield which of several outputs the loss reads, where the caller did not say."""
+    if options.output is None and len(graph.outputs) > 1:
+        others = ", ".join(repr(name) for name in graph.outputs if name != output)
+        yield f"The loss reads the output {output!r}; another ({others}) can be chosen with options.output."
+
+
+def _default_output(graph: Graph, outputs: Mapping[str, Tensor]) -> str:
+    """Return the first float output that a gradient passes from to a parameter; else the first of floats, else any."""
+    real = [name for name in graph.outputs if outputs[name].is_floating_point()]
+    reached = flow(graph, graph.parameters).reached if len(real) > 1 else frozenset()
+    return next((name for name in real if name in reached), next(iter(real), graph.outputs[0]))
 
 
 def _settings(options: Options, declared: Architecture | None) -> Settings:

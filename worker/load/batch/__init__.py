@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from worker.load.batch.drawing import drawn
-from worker.load.batch.fitting import cast, fitted, targeted
+from worker.load.batch.fitting import cast, fitted, targeted, turned
 from worker.load.batch.matching import matched
 from worker.load.batch.reading import arrays
 from worker.network.graph import Graph
@@ -23,17 +23,26 @@ def read(batch: Path | None, graph: Graph, *, seed: int, size: int | None = None
 
     UnreadableBatch where the file does not parse, BatchMismatch where its arrays are not what the graph takes.
     """
-    if batch is None:
-        return drawn(graph, seed=seed, size=size)
+    return drawn(graph, seed=seed, size=size) if batch is None else fit(*opened(batch), graph)
+
+
+def opened(batch: Path) -> tuple[Mapping[str, Tensor], str]:
+    """Return a file's arrays by name, and its digest; UnreadableBatch where it does not parse."""
     with batch.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return fit(arrays(batch), graph, sha256)
+    return arrays(batch), sha256
 
 
-def fit(given: Mapping[str, Tensor], graph: Graph, sha256: str | None = None) -> Batch:
+def shapes(given: Mapping[str, Tensor], graph: Graph) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of named arrays by the inputs that they are for; BatchMismatch where one is missing."""
+    return {name: tuple(value.shape) for name, value in matched(given, graph.inputs, [])[0].items()}
+
+
+def fit(given: Mapping[str, Tensor], sha256: str | None, graph: Graph) -> Batch:
     """Return named arrays as a batch of this graph; BatchMismatch where they do not fit."""
-    named, target = matched(given, graph.inputs)
     notes: list[str] = []
+    named, target = matched(given, graph.inputs, notes)
     inputs = {each.name: cast(named[each.name], each, notes) for each in graph.inputs}
     size = fitted(inputs, graph.inputs)
+    notes += turned(graph.inputs)
     return Batch(inputs, targeted(target, size), sha256=sha256, notes=tuple(notes))

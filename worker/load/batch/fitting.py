@@ -1,6 +1,6 @@
 """Arrays as the graph's inputs want them: number type, rank, sizes and ranges."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -8,6 +8,8 @@ from torch import Tensor
 from service.contract.problem import BatchMismatch
 from worker.network.graph import Input
 
+_BATCH = frozenset({"batch", "batch_size", "batchsize", "bs", "n", "n_batch"})
+"""Names of the axis that counts samples."""
 _CHANNELS_LAST = (0, 3, 1, 2)
 
 
@@ -74,6 +76,19 @@ def _known(value: Tensor, given: Input) -> None:
         wrong = low if low < 0 else high
         detail = f"{given.name!r} holds {wrong}; the model's table has {given.classes} rows, 0 to {given.classes - 1}."
         raise BatchMismatch(detail)
+
+
+def turned(declared: Sequence[Input]) -> Iterator[str]:
+    """Yield a note for inputs whose names of axes say that samples are not along the first."""
+    for each in declared:
+        names = [str(size).lower() for size in each.shape]
+        axis = next((axis for axis, name in enumerate(names) if name in _BATCH), 0)
+        if axis:
+            yield (
+                f"{each.name} calls its axis {axis} {each.shape[axis]!r}; samples are counted along the first axis all "
+                f"the same, as the target is. To examine samples rather than what the first axis counts, export the "
+                f"model with the batch first."
+            )
 
 
 def targeted(target: Tensor | None, size: int) -> Tensor | None:
