@@ -78,6 +78,8 @@ CASES: list[Case] = [
     case("Slice", floats(5, 6), ints(3), ints(2), ints(0), since=10),
     case("Slice", floats(5, 6), np.array([1], "int32"), np.array([4], "int32"), np.array([-1], "int32"), since=11),
     case("Slice", floats(5, 6), ints(-9), ints(9), ints(0), ints(3), since=10),
+    case("Slice", floats(5, 6), ints(-9), ints(-(2**62)), ints(0), ints(-2), since=11),
+    case("Slice", floats(5, 6), ints(2**62), ints(-(2**62)), ints(1), ints(-4), since=11),
     case("DepthToSpace", floats(2, 8, 2, 3), blocksize=2),
     case("DepthToSpace", floats(2, 8, 2, 3), blocksize=2, mode="DCR", since=11),
     case("DepthToSpace", floats(2, 8, 2, 3), blocksize=2, mode="CRD", since=11),

@@ -144,8 +144,10 @@ def _sliced(x: Tensor, axis: int, start: int, end: int, step: int) -> Tensor:
     if step > 0:
         begin, stop, _ = slice(start, end, step).indices(length)
         return x[(slice(None),) * (axis % x.dim()) + (slice(begin, stop, step),)]
-    picked = range(length)[slice(start, end if end >= -length else None, step)]
-    return x.index_select(axis, torch.tensor(list(picked), dtype=torch.int64, device=x.device))
+    first = min(max(start + length if start < 0 else start, 0), length - 1)
+    last = min(max(end + length if end < 0 else end, -1), length - 1)
+    picked = torch.arange(first, last, step, device=x.device) if first > last else torch.zeros(0, dtype=torch.int64)
+    return x.index_select(axis, picked.to(x.device))
 
 
 @op("DepthToSpace")
