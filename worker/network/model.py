@@ -17,6 +17,8 @@ from worker.network.graph import Graph, Input, Node, names
 from worker.network.hoist import folded, hoisted
 
 LARGEST_VERSION = 2**31
+UNSTATED = "com.microsoft"
+"""The domain whose version onnxruntime takes for the first where a file does not state it."""
 OVERWRITTEN = "consumed_inputs"
 """Said until version 5 which inputs an operator may overwrite: how it computes, not what."""
 
@@ -30,6 +32,8 @@ def interpret(model: ModelProto) -> Graph:
 
 def _opsets(model: ModelProto) -> dict[str, int]:
     opsets = {proto.domain(each.domain): each.version for each in model.opset_import} or {"": 1}
+    if any(node.domain == UNSTATED for node in model.graph.node):
+        opsets.setdefault(UNSTATED, 1)
     newest = onnx.defs.onnx_opset_version()
     version = opsets.get("", 1)
     if not 1 <= version <= newest:
