@@ -20,10 +20,10 @@ BITS: dict[int, tuple[type[np.generic], torch.dtype]] = {1: (np.uint8, torch.uin
 
 def tensor(values: Array) -> Tensor:
     """Return a copy of an array as a tensor of the same ONNX type; UnsupportedModel where there is none."""
-    kind = dtype(helper.np_dtype_to_tensor_dtype(values.dtype))
-    whole = np.array(values, order="C")
-    if values.dtype.isbuiltin != ADDED:
-        return torch.from_numpy(whole if whole.dtype.isnative else whole.astype(whole.dtype.newbyteorder("=")))
+    whole = np.array(values.astype(values.dtype.newbyteorder("="), copy=False), order="C")
+    kind = dtype(helper.np_dtype_to_tensor_dtype(whole.dtype))
+    if whole.dtype.isbuiltin != ADDED:
+        return torch.from_numpy(whole)
     if not kind.is_floating_point:
         return torch.from_numpy(whole.astype(np.int8 if kind in SIGNED else np.uint8)).view(kind)
     return torch.from_numpy(whole.view(BITS[kind.itemsize][0])).view(kind)

@@ -19,7 +19,10 @@ def dense(values: Tensor, indices: Tensor, sizes: Sequence[int], name: str) -> T
     Indices are places in the flattened tensor, or rows with a place along each axis.  TooComplex above 2³¹ elements,
     UnreadableModel where indices are not of this form or point outside.
     """
-    if any(size < 0 for size in sizes) or prod(sizes) > LARGEST:
+    if any(size < 0 for size in sizes):
+        msg = f"The sparse tensor {name!r} has the shape {list(sizes)}: no size can be negative."
+        raise UnreadableModel(msg)
+    if prod(sizes) > LARGEST:
         msg = f"The sparse tensor {name!r} has the shape {list(sizes)}; the limit is {LARGEST} elements."
         raise TooComplex(msg)
     places = indices.to(torch.int64)
