@@ -37,9 +37,15 @@ def batch_normalization(
     the running ones moving, but where the file itself asks for training and nobody overrules it.
     """
     if context.training or (context.training is None and training_mode):
-        y = torch.batch_norm(x, scale, bias, None, None, True, 0.0, epsilon, False)  # noqa: FBT003  torch's own order
+        y = _by_batch(x, scale, bias, epsilon)
         return y, *(_moved(x, mean, var, momentum) if training_mode and not context.training else (mean, var))
     return _by_running(x, scale, bias, mean, var, epsilon), mean, var
+
+
+def _by_batch(x: Tensor, scale: Tensor, bias: Tensor, epsilon: float) -> Tensor:
+    kind = torch.promote_types(x.dtype, scale.dtype)
+    wide = (each.to(kind) for each in (x, scale, bias))
+    return torch.batch_norm(*wide, None, None, True, 0.0, epsilon, False).to(x.dtype)  # noqa: FBT003  torch's own order
 
 
 def _by_running(  # noqa: PLR0917  the specification's order
