@@ -112,14 +112,17 @@ def measure(name: str, exporter: str, opset: int, *, training: bool = True) -> E
         in_double=double,
         parameters=matched,
         unmatched=unmatched,
-        repeated=_repeated(case.graph),
+        repeated=_repeated(case),
         missed=tuple(sorted(follows - case.graph.parameters.keys())),
         mistaken=tuple(sorted(case.graph.parameters.keys() - follows)),
     )
 
 
-def _repeated(graph: Graph) -> int:
-    numbers = torch.cat([each.value.flatten() for each in graph.parameters.values()])
+def _repeated(case: _Case) -> int:
+    """Return how many of the module's numbers the graph holds a second time."""
+    own = torch.cat([each.detach().flatten() for each in case.network.parameters()])
+    whole = [each.value.flatten() for each in case.graph.parameters.values() if torch.isin(each.value, own).all()]
+    numbers = torch.cat(whole) if whole else own
     return len(numbers) - len(numbers.unique())
 
 
@@ -146,7 +149,9 @@ def _against_torch(case: _Case) -> tuple[float, float, int, int]:
     cotangents = [torch.randn_like(each) for each in theirs]
     found = dict(zip(held, _gradients(ours, list(held.values()), cotangents), strict=True))
     wanted = dict(zip(leaves, _gradients(theirs, list(leaves.values()), cotangents), strict=True))
-    error, matched, unmatched = _compared(leaves, wanted, _by_value(held, found))
+    own = torch.cat([each.detach().flatten() for each in leaves.values()])
+    whole = {key: each for key, each in held.items() if torch.isin(each.detach(), own).all()}
+    error, matched, unmatched = _compared(leaves, wanted, _by_value(whole, found))
     sides = [[each for each in side if each.requires_grad] for side in (fed.values(), batch)]
     pairs = zip(_gradients(ours, sides[0], cotangents), _gradients(theirs, sides[1], cotangents), strict=True)
     return _worst(ours, theirs), max([error, *(_error(mine, other) for mine, other in pairs)]), matched, unmatched
@@ -174,6 +179,8 @@ class _Found:
 
 def _by_value(held: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> _Found:
     """Return the gradient at each number that the graph's parameters hold, summed where they hold it repeatedly."""
+    if not held:
+        return _Found(torch.zeros(1), torch.full((1,), torch.nan))
     values = torch.cat([each.detach().flatten() for each in held.values()])
     numbers, places = values.unique(return_inverse=True)
     given = torch.cat([gradients[key].flatten() for key in held])

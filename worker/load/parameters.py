@@ -15,11 +15,12 @@ weight slot, or reaches one through operators that only rearrange, rescale or mu
   ReZero or SkipInit branch; no constant would be).
 
 Not parameters: running statistics; in torch's files, what is no initialiser; masks (a value that is not finite, or is
--10 000 or less, or nothing but zeros and ones); zeros that are joined on, or that are multiplied by a weight (a first
-state); tables that a formula wrote: pairs of cosines and sines (their squares add up to one), ladders of equal steps or
-ratios (positions, frequencies), grids of coordinates; what is turned into both a cosine and a sine (frequencies);
-the unit scale and zero shift of an InstanceNormalization after a reshape, which is how GroupNormalization is written;
-and whatever feeds only shapes, Where, Pow, Resize and the like.
+-10 000 or less, or nothing but zeros and ones); zeros that are joined on, that are multiplied by a weight (a first
+state), or that torch's exporters made up and add (a mask that hides nothing); tables that a formula wrote: pairs of
+cosines and sines (their squares add up to one), ladders of equal steps or ratios (positions, frequencies), grids of
+coordinates; what is turned into both a cosine and a sine (frequencies); the unit scale and zero shift of an
+InstanceNormalization after a reshape, which is how GroupNormalization is written; and whatever feeds only shapes,
+Where, Pow, Resize and the like.
 
 What cannot be told: a single number that an exporter computed from a parameter (the exponential of a temperature,
 folded) looks like the constants of a formula and is none; a buffer of a module, in a file of torch's older exporter,
@@ -216,8 +217,8 @@ def _met(node: Node, active: frozenset[str], file: _File) -> Iterator[str]:
         for leaf in file.leaves(name):
             value, named = file.value(leaf), leaf in file.known.named
             large = value.numel() > 1 or named or (value.dim() == 1 and (single or _is_gate(node, value)))
-            joined = node.op == "Concat" and not value.any() and not named
-            if large and not joined and not _is_constant(value):
+            empty = not named and (node.op == "Concat" or (file.known.torch and node.op == "Add")) and not value.any()
+            if large and not empty and not _is_constant(value):
                 yield leaf
 
 
