@@ -44,8 +44,9 @@ def batch_normalization(
 
 def _by_batch(x: Tensor, scale: Tensor, bias: Tensor, epsilon: float) -> Tensor:
     kind = torch.promote_types(x.dtype, scale.dtype)
-    wide = (each.to(kind) for each in (x, scale, bias))
-    return torch.batch_norm(*wide, None, None, True, 0.0, epsilon, False).to(x.dtype)  # noqa: FBT003  torch's own order
+    wide, factor, shift = x.to(kind), scale.to(kind), bias.to(kind)
+    y = torch.batch_norm(wide, factor, shift, None, None, True, 0.0, epsilon, False)  # noqa: FBT003  torch's own order
+    return y.to(x.dtype)
 
 
 def _by_running(  # noqa: PLR0917  the specification's order
