@@ -12,6 +12,12 @@ from worker.network.dtypes import ONNX
 from worker.network.export import node_proto
 from worker.network.graph import Attribute, Graph, Node
 
+ADVICE = {
+    "com.microsoft.nchwc": ": onnxruntime lays it out for one kind of processor; "
+    "save the model with its optimisation level 'extended' or below"
+}
+"""What to do about operators of a domain."""
+
 
 def defined(node: Node, opset: int) -> None:
     """Check that ONNX defines a node's operator by others; UnsupportedOperator where it does not."""
@@ -30,7 +36,10 @@ def _schema(node: Node, opset: int) -> defs.OpSchema:
 
 def unsupported(node: Node, opset: int, why: str = "") -> UnsupportedOperator:
     """Return the trouble that names a node's operator and the version in force."""
-    msg = f"The operator {node.op} of {node.domain or 'ai.onnx'} {opset}, at node {node.name!r}, is not supported{why}."
+    told = why or ADVICE.get(node.domain, "")
+    msg = (
+        f"The operator {node.op} of {node.domain or 'ai.onnx'} {opset}, at node {node.name!r}, is not supported{told}."
+    )
     return UnsupportedOperator(msg)
 
 
