@@ -57,9 +57,13 @@ def q_linear_softmax(
     opset: int,
     axis: int | None = None,
 ) -> Tensor:
-    """Softmax of quantized numbers, quantized again: over one axis, or over all from it on in older versions."""
+    """Softmax of quantized numbers, quantized again: over one axis, or over all from it on in older versions.
+
+    One is a whole number of steps, as in onnxruntime: the scale's inverse, rounded down.
+    """
     along = (-1 if opset >= SEPARATE else 1) if axis is None else axis
-    return _quantized(standard("Softmax", opset)(_real(x, x_scale, x_zero), axis=along), y_scale, y_zero, x)
+    shares = standard("Softmax", opset)(_real(x, x_scale, x_zero), axis=along)
+    return _quantized(shares, torch.floor(y_scale.reciprocal()).reciprocal(), y_zero, x)
 
 
 @op("QLinearReduceMean", domain=MICROSOFT, gradient=False)
