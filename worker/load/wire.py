@@ -199,7 +199,7 @@ def _varint(data: memoryview, at: int, end: int) -> tuple[int, int]:
 
 def _written(value: int) -> bytes:
     """Return a number as a varint."""
-    low, high = value & ~MORE, value >> 7
+    low, high = value & (MORE - 1), value >> 7
     return bytes([low | MORE]) + _written(high) if high else bytes([low])
 
 
