@@ -32,6 +32,9 @@ def drawn(graph: Graph, *, seed: int, size: int | None = None) -> Batch:
         if prod(shape) > MOST_NUMBERS:
             detail = f"{name!r} takes {prod(shape)} numbers (shape {list(shape)}); {MOST_NUMBERS} are drawn at most."
             raise BatchMismatch(detail)
+    if (numbers := sum(map(prod, shapes.values()))) > MOST_NUMBERS:
+        detail = f"The inputs take {numbers} numbers together; {MOST_NUMBERS} are drawn at most."
+        raise BatchMismatch(detail)
     inputs = {each.name: _values(each, shapes[each.name], seed) for each in graph.inputs}
     return Batch(inputs, synthetic=True, notes=tuple(_notes(graph, free)))
 
