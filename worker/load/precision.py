@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import torch
+from onnx import ModelProto
 from torch import Tensor
 
 from worker.network.dtypes import ONNX
@@ -74,6 +75,7 @@ def retyped(graph: Graph, kinds: Collection[torch.dtype], to: torch.dtype) -> Gr
         inputs=tuple(replace(each, dtype=to) if each.dtype in kinds else each for each in graph.inputs),
         parameters={name: replace(each, value=tensor(each.value)) for name, each in graph.parameters.items()},
         constants={name: tensor(value) for name, value in graph.constants.items()},
+        header=None if graph.header is None else _said(graph.header, codes, ONNX[to]),
     )
 
 
@@ -83,3 +85,13 @@ def _converted(value: Tensor, to: torch.dtype) -> Tensor:
         return value.to(to)
     most = torch.finfo(to).max
     return torch.where(value.isinf(), value, value.clamp(-most, most)).to(to)
+
+
+def _said(header: ModelProto, codes: Collection[int], to: int) -> ModelProto:
+    """Return what a file says of itself, its outputs in another precision."""
+    said = ModelProto()
+    said.CopyFrom(header)
+    for output in said.graph.output:
+        if output.type.tensor_type.elem_type in codes:
+            output.type.tensor_type.elem_type = to
+    return said

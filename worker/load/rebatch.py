@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 import torch
+from onnx import ModelProto
 from torch import Tensor
 
 from service.contract.problem import BatchMismatch, Trouble
@@ -124,7 +125,7 @@ class _Freeing:
                 self.stuck = node
                 return False
             for name in set(reads(node)):
-                if readers[name][-1] == node.name:
+                if readers[name][-1] == node.name and name not in self._graph.outputs:
                     self._values.pop(name, None)
         return True
 
@@ -191,7 +192,22 @@ class _Freeing:
             parameters=parameters,
             constants=constants,
             notes=(*graph.notes, FREED),
+            header=self._header(),
         )
+
+    def _header(self) -> ModelProto | None:
+        """Return what the file says of itself, but for the sizes of the outputs."""
+        if self._graph.header is None:
+            return None
+        said = ModelProto()
+        said.CopyFrom(self._graph.header)
+        for output in said.graph.output:
+            value, sizes = self._values.get(output.name), output.type.tensor_type.shape.dim
+            if value is not None and value.axis is not None and value.axis < len(sizes):
+                sizes[value.axis].Clear()
+                if value.first.shape[value.axis] == self._size:
+                    sizes[value.axis].dim_param = BATCH
+        return said
 
     def _free(self, each: Input) -> Input:
         if each.name not in self._axes:

@@ -11,6 +11,7 @@ from torch import Tensor
 from worker.network import arrays
 from worker.network.dtypes import ONNX
 from worker.network.graph import Attribute, Graph, Input, Node
+from worker.network.header import agrees, merged, stated
 from worker.network.lowbit import FLOAT4, WHOLE
 
 PRODUCER = "gradgate"
@@ -20,7 +21,8 @@ SMALL = 1024
 """Bytes of a tensor that may be a shape, which onnx reads to infer others."""
 PACKED = frozenset({FLOAT4, *WHOLE})
 """Types of which a byte of the file holds several numbers."""
-FLOAT = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+NAME = "network"
+"""What a graph is called that has no name."""
 
 
 LARGEST = 2**31 - 2**20
@@ -34,14 +36,31 @@ def fits(graph: Graph) -> bool:
 
 
 def to_onnx(graph: Graph) -> onnx.ModelProto:
-    """Return the graph as a model that onnx.checker and onnxruntime accept; names are kept."""
+    """Return the graph as a model that onnx.checker and onnxruntime accept; names and the file's header are kept."""
     opsets = [helper.make_opsetid(domain, version) for domain, version in graph.opsets.items()]
-    model = helper.make_model(graph_proto(graph, "network"), opset_imports=opsets, producer_name=PRODUCER)
+    model = onnx.ModelProto(producer_name=PRODUCER, graph=onnx.GraphProto(name=NAME))
+    if graph.header is not None:
+        model.CopyFrom(graph.header)
+    model.opset_import.extend(opsets)
     model.ir_version = max(OLDEST_IR, helper.find_min_ir_version_for(opsets, ignore_unknown=True))
+    written = graph_proto(graph, model.graph.name or NAME)
+    written.doc_string = model.graph.doc_string
+    model.graph.CopyFrom(written)
+    _declare(graph, model)
+    return model
+
+
+def _declare(graph: Graph, model: onnx.ModelProto) -> None:
+    """Say what inputs and outputs are: as the file says, where that still holds, and as onnx infers it."""
+    of_inputs, of_outputs = stated(graph)
+    for given, value in zip(graph.inputs, model.graph.input, strict=True):
+        if given.name in of_inputs and agrees(of_inputs[given.name], given):
+            value.CopyFrom(of_inputs[given.name])
     types = _types(graph, model)
     for output in model.graph.output:
-        output.type.CopyFrom(types.get(output.name, FLOAT))
-    return model
+        said = of_outputs.get(output.name)
+        output.type.CopyFrom(merged(types.get(output.name), said.type if said else None))
+        output.doc_string = said.doc_string if said else ""
 
 
 def _types(graph: Graph, model: onnx.ModelProto) -> dict[str, onnx.TypeProto]:

@@ -11,7 +11,7 @@ from typing import Literal, Self, TypeAlias, Union
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from onnx import TypeProto
+from onnx import ModelProto, TypeProto
 from torch import Tensor
 
 Text: TypeAlias = NDArray[np.object_]
@@ -84,6 +84,8 @@ class Graph:
     """Version of each operator domain."""
     notes: tuple[str, ...] = ()
     """What the loader noticed and the report should say."""
+    header: ModelProto | None = field(default=None, compare=False)
+    """What the file says of itself: who made it, its metadata, its inputs and outputs; no nodes and no numbers."""
 
     def replace(self, **changes: object) -> Self:
         """Return a graph with these fields exchanged."""

@@ -14,6 +14,7 @@ from worker.network import proto
 from worker.network.dtypes import dtype
 from worker.network.functions import Functions, functions, written_out
 from worker.network.graph import Graph, Input, Node, names
+from worker.network.header import header
 from worker.network.hoist import folded, hoisted
 
 LARGEST_VERSION = 2**31
@@ -60,6 +61,7 @@ def _graph(model: ModelProto, known: Functions) -> Graph:
         parameters={},
         constants=constants,
         opsets=_opsets(model),
+        header=header(model),
     )
 
 
