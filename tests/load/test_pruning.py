@@ -98,6 +98,15 @@ def test_an_unknown_operator_in_a_body_counts() -> None:
     assert graph.outputs == ("p",)
 
 
+def test_an_input_that_no_kept_output_reads_may_be_of_any_kind() -> None:
+    made = model("float[n,3] p, float y", f"{MLP} y = ConcatFromSequence<axis = 0>(z)")
+    kind = onnx.helper.make_sequence_type_proto(onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None))
+    made.graph.input.append(onnx.helper.make_value_info("z", kind))
+    graph = interpret(made)
+    assert [given.name for given in graph.inputs] == ["x"]
+    assert graph.outputs == ("p",)
+
+
 def test_labels_alone_are_refused(tmp_path: Path) -> None:
     made = model("string[n] label", f"{MLP} {LABEL} label = Reshape(i, r)", c=TEXT)
     with pytest.raises(UnsupportedModel, match="'label' holds text"):

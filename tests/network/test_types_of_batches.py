@@ -142,17 +142,20 @@ def test_booleans_choose_between_rows(tmp_path: Path, form: str) -> None:
         (helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, None)), "sequence"),
         (helper.make_optional_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, [2])), "optional"),
         (helper.make_tensor_type_proto(TensorProto.STRING, ["n"]), "text"),
+        (helper.make_tensor_type_proto(TensorProto.INT4, ["n"]), "INT4"),
+        (helper.make_tensor_type_proto(TensorProto.FLOAT8E4M3FN, ["n"]), "FLOAT8E4M3FN"),
     ],
 )
 def test_an_upload_with_an_input_that_is_no_tensor_is_refused(tmp_path: Path, kind: onnx.TypeProto, form: str) -> None:
-    node = {"sequence": "ConcatFromSequence", "optional": "OptionalGetElement", "text": "StringNormalizer"}[form]
+    nodes = {"sequence": "ConcatFromSequence", "optional": "OptionalGetElement", "text": "StringNormalizer"}
+    node = nodes.get(form, "Identity")
     made = helper.make_node(node, ["x"], ["y"], **({"axis": 0} if form == "sequence" else {}))
     output = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     graph = helper.make_graph([made], "g", [helper.make_value_info("x", kind)], [output])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10)
     path = tmp_path / "m.onnx"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(UnsupportedModel, match=rf"'x' is no tensor of numbers \({form}\)"):
+    with pytest.raises(UnsupportedModel, match=rf"'x' is no tensor of numbers that a batch holds \({form}\)"):
         read(path)
 
 

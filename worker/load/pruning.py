@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from onnx import TensorProto, TypeProto
 
 from service.contract.problem import Trouble, UnsupportedModel, UnsupportedOperator
-from worker.network.dtypes import DIFFERENTIABLE, TORCH
+from worker.network.dtypes import DIFFERENTIABLE, ONNX, TORCH
 from worker.network.graph import Graph, Node, names, reads
+from worker.network.lowbit import NARROW
 from worker.network.run import Program
 
 
@@ -27,10 +28,9 @@ class _Search:
     def look(self) -> None:
         """Find out, for every value that is not computed, why."""
         for given in self.graph.inputs:
-            if given.form != "tensor":
-                msg = (
-                    f"The model's input {given.name!r} is no tensor of numbers ({given.form}): only such are examined."
-                )
+            kind = TensorProto.DataType.Name(ONNX[given.dtype]) if given.form == "tensor" else given.form
+            if given.form != "tensor" or given.dtype in NARROW:
+                msg = f"The model's input {given.name!r} is no tensor of numbers that a batch holds ({kind})."
                 self.reasons[given.name] = UnsupportedModel(msg)
         for node in self.graph.nodes:
             why = self._refusal(node) or next(
@@ -65,11 +65,11 @@ def pruned(graph: Graph, types: Mapping[str, TypeProto]) -> Graph:
     if not search.reasons and not dropped:
         return graph
     kept = tuple(name for name in graph.outputs if name not in dropped)
-    if not any(_real(types.get(name)) for name in kept):
-        raise next(iter(dropped.values())) if dropped else next(iter(search.reasons.values()))
+    if dropped and not any(_real(types.get(name)) for name in kept):
+        raise next(iter(dropped.values()))
     nodes = _needed(graph, kept)
     notes = (f"The output {name!r} is left out. {why.detail}" for name, why in dropped.items())
-    inputs = tuple(given for given in graph.inputs if given.form == "tensor")
+    inputs = tuple(given for given in graph.inputs if given.name not in search.reasons)
     return graph.replace(nodes=nodes, inputs=inputs, outputs=kept, notes=(*graph.notes, *notes))
 
 
