@@ -5,6 +5,7 @@ from pathlib import Path
 
 import onnx
 
+from service import __version__
 from service.contract.architecture import parse
 from service.contract.options import Options
 from service.contract.words import Verdict
@@ -31,9 +32,15 @@ def test_the_treated_model_is_valid_says_what_was_changed_and_passes(tmp_path: P
     assert report.prescription.treated_model
     model = onnx.load(treated)
     onnx.checker.check_model(model, full_check=True)
-    changes = [entry.value for entry in model.metadata_props]
+    said = {entry.key: entry.value for entry in model.metadata_props}
     recommended = next(remedy for remedy in report.remedies if remedy.id == report.prescription.remedies[0])
-    assert changes == list(recommended.changes)
+    assert [said[f"gradgate.change.{number}"] for number, _ in enumerate(recommended.changes, 1)] == [
+        *recommended.changes
+    ]
+    assert said["gradgate.model.sha256"] == report.model.sha256
+    assert said["gradgate.treatments"] == ",".join(report.prescription.remedies)
+    assert said["gradgate.version"] == __version__
+    assert recommended.changes[0] in model.doc_string
     again = examine(treated, None, Options())
     assert again.verdict is Verdict.PASS
     assert again.fidelity.ok

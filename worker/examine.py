@@ -17,7 +17,7 @@ from service.contract.words import Depth, Stage, Verdict
 from worker import reporting
 from worker.budget import Deadline
 from worker.diagnose import diagnose
-from worker.handing_back import treated_model
+from worker.handing_back import treated_model, withheld
 from worker.load.fidelity import compare
 from worker.load.subject import Loaded, load
 from worker.probe.training import LEARNT, Ask
@@ -79,7 +79,7 @@ def examine(
         profile=reporting.profile(first),
         training=reporting.training_section(before.evidences),
         coverage=coverage,
-        notes=reporting.lateness(options) if deadline.meter.overrun else (),
+        notes=(*(reporting.lateness(options) if deadline.meter.overrun else ()), *(withheld(loaded) if chosen else ())),
     ).sealed()
 
 
@@ -117,7 +117,8 @@ def _prescribe(loaded: Loaded, before: Examined, chosen: Tried | None, treated: 
     if chosen is None:
         return None
     change = applied_to(chosen.treatments, before.subjects[0], before.evidences[0])
-    model = treated_model(loaded, change) if change and treated else None
+    names = [treatment.name for treatment in chosen.treatments]
+    model = treated_model(loaded, change, names) if change and treated else None
     if model is not None and treated is not None:
         treated.write_bytes(model)
     return prescription(before, chosen, handed_back=model is not None)

@@ -31,8 +31,13 @@ LARGEST = 2**31 - 2**20
 
 def fits(graph: Graph) -> bool:
     """Whether the graph's numbers fit one file."""
+    return size(graph) <= LARGEST
+
+
+def size(graph: Graph) -> int:
+    """Return how many bytes the graph's numbers take."""
     tensors = [*(each.value for each in graph.parameters.values()), *graph.constants.values()]
-    return sum(each.numel() * each.element_size() for each in tensors) <= LARGEST
+    return sum(each.numel() * each.element_size() for each in tensors)
 
 
 def to_onnx(graph: Graph) -> onnx.ModelProto:
