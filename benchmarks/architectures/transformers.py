@@ -38,7 +38,7 @@ class Decoder(nn.Module):
 
     def forward(self, words: Tensor, memory: Tensor) -> Tensor:
         """Return one row per sample and word."""
-        return self.head(self.blocks(self.table(words), memory, tgt_mask=self.future))
+        return self.head(self.blocks(self.table(words), memory, tgt_mask=self.future, tgt_is_causal=True))
 
 
 class Weighed(nn.Module):

@@ -62,8 +62,7 @@ def _by_metadata(node: Node, known: Provenance) -> bool:
 
 def _by_names(node: Node) -> bool:
     """Whether a convolution's weight and bias were made up one after the other, as folding into a convolution does."""
-    _, *held = names(node.inputs)
-    found = [match for match in map(MADE_UP.match, held) if match]
+    found = [match for match in map(MADE_UP.match, names(node.inputs)[1:]) if match]
     return node.op == "Conv" and len(found) == 2 and int(found[1][1]) == int(found[0][1]) + 1  # noqa: PLR2004
 
 
@@ -76,7 +75,7 @@ def _looks_folded(graph: Graph) -> bool:
 
 def _strange_bias(node: Node) -> bool:
     """Whether a convolution has a bias with a name that exporters give to what they folded."""
-    _, _, *bias = names(node.inputs)
+    bias = names(node.inputs)[2:]
     return bool(bias) and FOLDED.search(bias[0]) is not None
 
 

@@ -40,8 +40,8 @@ def tied(graph: Graph, known: Provenance) -> Graph:
             continue
         tie = _turned(graph, name, known) or _repeated(graph, name, known)
         if tie is not None:
+            said.append(f"{tie.copy!r} is {tie.source!r}" if tie.source in graph.parameters else repr(tie.copy))
             graph = _with(graph, tie)
-            said.append(f"{tie.copy!r} is {tie.source!r}" if tie.source in known.named else f"{tie.copy!r}")
     if not said:
         return graph
     more = f" and {len(said) - NOTED} more" if len(said) > NOTED else ""
