@@ -42,6 +42,11 @@ def gather_nd(data: Tensor, indices: Tensor, *, batch_dims: int = 0) -> Tensor:
     return rows[(batch, *picks)].reshape([*front, *indices.shape[batch_dims:-1], *data.shape[batch_dims + depth :]])
 
 
+def _order(places: Tensor) -> Tensor:
+    """Return the order of updates: of two for one place the later stays, and the gradient comes back to that alone."""
+    return torch.arange(places.numel(), device=places.device).reshape(places.shape)
+
+
 @op("ScatterElements")
 def scatter_elements(
     data: Tensor, indices: Tensor, updates: Tensor, *, axis: int = 0, reduction: str = "none"
@@ -49,6 +54,10 @@ def scatter_elements(
     """`data` with the updates placed, or combined, where the indices name."""
     where, (new,) = _counted(indices, data.shape[axis], data), beside(data, updates)
     if reduction == "none":
+        if new.requires_grad:
+            order = _order(where)
+            last = order.new_zeros(data.shape).scatter(axis, where, order).gather(axis, where)
+            new = torch.where(last == order, new, new.detach())
         return data.scatter(axis, where, new)
     return data.scatter_reduce(axis, where, new, REDUCTIONS[reduction])
 
@@ -65,6 +74,10 @@ def scatter_nd(data: Tensor, indices: Tensor, updates: Tensor, *, reduction: str
     depth = indices.shape[-1]
     where = tuple(_counted(indices[..., axis], data.shape[axis], data) for axis in range(depth))
     (new,) = beside(data, updates)
+    if reduction == "none" and new.requires_grad:
+        order = _order(where[0])
+        last = order.new_zeros(data.shape[:depth]).index_put(where, order)[where]
+        new = torch.where((last == order).reshape(order.shape + (1,) * (data.dim() - depth)), new, new.detach())
     if reduction in {"none", "add"}:
         return data.index_put(where, new, accumulate=reduction == "add")
     line = torch.zeros_like(where[0])
