@@ -12,7 +12,7 @@ from service.contract.problem import UnsupportedOperator
 Oracle = Callable[..., float]
 Gradients = Callable[..., None]
 Ours = Callable[..., list[Tensor]]
-E, I, W = 4, 6, 5
+E, D, W = 4, 6, 5
 """Experts, features, and features between an expert's layers."""
 
 
@@ -28,8 +28,8 @@ def test_tokens_go_to_the_likeliest_experts(  # noqa: PLR0917  two truths and wh
     whole: int,
     biased: bool,  # noqa: FBT001
 ) -> None:
-    biases = [torch.randn(E, W), torch.randn(E, I)] if biased else [None, None]
-    inputs = (torch.randn(2, 3, I), torch.randn(6, E), torch.randn(E, W, I), biases[0], torch.randn(E, I, W), biases[1])
+    biases = [torch.randn(E, W), torch.randn(E, D)] if biased else [None, None]
+    inputs = (torch.randn(2, 3, D), torch.randn(6, E), torch.randn(E, W, D), biases[0], torch.randn(E, D, W), biases[1])
     given = {"activation_type": activation, "k": k, "normalize_routing_weights": whole}
     oracle("MoE", *inputs, **given)
     gradients("MoE", *inputs, **given)
@@ -39,8 +39,8 @@ def test_tokens_go_to_the_likeliest_experts(  # noqa: PLR0917  two truths and wh
 def test_half_of_the_features_may_be_a_gate(
     oracle: Oracle, ours: Ours, gradients: Gradients, given: dict[str, Any]
 ) -> None:
-    inputs = (torch.randn(6, I), torch.randn(6, E), torch.randn(E, 2 * W, I), torch.randn(E, 2 * W))
-    inputs = (*inputs, torch.randn(E, I, W))
+    inputs = (torch.randn(6, D), torch.randn(6, E), torch.randn(E, 2 * W, D), torch.randn(E, 2 * W))
+    inputs = (*inputs, torch.randn(E, D, W))
     turns = {"activation_type": "swiglu", "swiglu_fusion": 1, "k": 2, **given}
     oracle("MoE", *inputs, **turns)
     gradients("MoE", *inputs, **turns)
@@ -51,7 +51,7 @@ def test_half_of_the_features_may_be_a_gate(
 
 
 def test_a_sparse_mixer_is_refused(ours: Ours) -> None:
-    inputs = (torch.randn(6, I), torch.randn(6, E), torch.randn(E, W, I), None, torch.randn(E, I, W))
+    inputs = (torch.randn(6, D), torch.randn(6, E), torch.randn(E, W, D), None, torch.randn(E, D, W))
     with pytest.raises(UnsupportedOperator, match="sparse mixer"):
         ours("MoE", *inputs, use_sparse_mixer=1)
 

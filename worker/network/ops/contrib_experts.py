@@ -73,7 +73,7 @@ def _gated(wide: Tensor, fusion: int, settings: tuple[float, float, float]) -> T
 
 
 def _shares(routes: Tensor, k: int, *, whole: bool) -> Tensor:
-    """Return each expert's share in each token [tokens, experts]: zero but for the k largest, which may be made whole."""
+    """Return each expert's share in each token [tokens, experts]: zero but for the k largest, which may add up to 1."""
     shares = torch.softmax(routes, -1)
     chosen = shares.topk(k, -1)
     kept = torch.zeros_like(shares).scatter(-1, chosen.indices, chosen.values)
