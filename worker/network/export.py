@@ -65,7 +65,8 @@ def _declare(graph: Graph, model: onnx.ModelProto) -> None:
     for output in model.graph.output:
         said = of_outputs.get(output.name)
         output.type.CopyFrom(merged(types.get(output.name), said.type if said else None))
-        output.doc_string = said.doc_string if said else ""
+        if said is not None and said.doc_string:
+            output.doc_string = said.doc_string
 
 
 def _types(graph: Graph, model: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
