@@ -188,19 +188,28 @@ def lp_pool(
 @op("GlobalAveragePool")
 def global_average_pool(x: Tensor) -> Tensor:
     """The mean over all spatial axes."""
-    return x.mean(list(range(2, x.dim())), keepdim=True)
+    return x.mean(_spatial(x), keepdim=True)
+
+
+def _spatial(x: Tensor) -> list[int]:
+    """Return the spatial axes; ValueError where there are none: torch would take all axes for them."""
+    axes = list(range(2, x.dim()))
+    if not axes:
+        msg = "there are no spatial axes to pool over"
+        raise ValueError(msg)
+    return axes
 
 
 @op("GlobalMaxPool")
 def global_max_pool(x: Tensor) -> Tensor:
     """The largest element over all spatial axes."""
-    return x.amax(list(range(2, x.dim())), keepdim=True)
+    return x.amax(_spatial(x), keepdim=True)
 
 
 @op("GlobalLpPool")
 def global_lp_pool(x: Tensor, *, p: int = 2) -> Tensor:
     """The p-norm over all spatial axes."""
-    return x.abs().pow(p).sum(list(range(2, x.dim())), keepdim=True).pow(1 / p)
+    return x.abs().pow(p).sum(_spatial(x), keepdim=True).pow(1 / p)
 
 
 @op("MaxUnpool")
