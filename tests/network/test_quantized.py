@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from service.contract.options import Options
 from worker.examine import examine
 from worker.load.onnx import interpret
+from worker.network.dtypes import dtype
 from worker.network.edit import exchange
 from worker.network.export import to_onnx
-from worker.network.graph import Node
+from worker.network.graph import Graph, Input, Node
+from worker.network.lowbit import cast
 from worker.network.run import Program
 from worker.network.straight import pairs
 from worker.probe.path import trace_path
@@ -209,3 +211,31 @@ def test_a_gradient_that_quantization_cuts_is_found_there(exported: Path) -> Non
     (found,) = (finding for finding in report.findings if finding.code == "GRD03")
     assert any("DynamicQuantize" in note for note in report.model.notes)
     assert any(place.node.endswith("QuantizeLinear") for place in found.places)
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"),
+    [(TensorProto.INT8, 127), (TensorProto.INT4, 7), (TensorProto.INT2, 1), (TensorProto.FLOAT8E4M3FN, 448)],
+)
+@pytest.mark.parametrize("domain", ["", "com.microsoft"])
+def test_each_row_has_a_range_of_its_own(kind: int, most: int, domain: str) -> None:
+    """Weights of the size of the largest number pass a gradient where their row's scale is one, and not at a tenth."""
+    zeros = torch.zeros(2).to(torch.int32)
+    nodes = (
+        Node("QuantizeLinear", ("w", "scale", "zero"), ("q",), "in", {"axis": 0}, domain),
+        Node("DequantizeLinear", ("q", "scale", "zero"), ("y",), "out", {"axis": 0}, domain),
+    )
+    graph = Graph(
+        nodes=nodes,
+        inputs=(Input("w", torch.float32, (2, 3)),),
+        outputs=("y",),
+        parameters={},
+        constants={"scale": torch.tensor([1.0, 0.1]), "zero": cast(zeros, dtype(kind))},
+        opsets={"": 23, "com.microsoft": 1},
+    )
+    w = torch.full((2, 3), float(most), requires_grad=True)
+    y = Program(graph).run({"w": w})["y"]
+    assert y[0].tolist() == [most] * 3
+    assert torch.allclose(y[1], torch.tensor(most / 10))
+    (gradient,) = torch.autograd.grad(y.sum(), w)
+    assert gradient.tolist() == [[1.0] * 3, [0.0] * 3]
