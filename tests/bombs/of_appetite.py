@@ -227,7 +227,7 @@ def a_kernel_as_large_as_its_image() -> bytes:
 @bomb(OutOfMemory, TimedOut, needs_limits=True)
 def a_table_whose_gradient_does_not_fit() -> bytes:
     one = numpy_helper.from_array(np.ones(1, np.float32))
-    made = model("t = ConstantOfShape(n) r = Gather(t, i) y = MatMul(x, r)", n=whole(2**25, 7), i=whole(0, 1, 2))
+    made = model("t = ConstantOfShape(n) r = Gather(t, i) y = MatMul(x, r)", n=whole(2**24, 7), i=whole(0, 1, 2))
     made.graph.node[0].attribute.append(helper.make_attribute("value", one))
     return bytes(made.SerializeToString())
 

@@ -30,10 +30,10 @@ LARGEST: Final = 256 * 2**20
 """Most bytes of a file beside the numbers of its large tensors."""
 DEEPEST: Final = 100
 """Levels of nesting at which protobuf's own parser stops."""
-FIELDS_PER_ELEMENT: Final = 60
-"""Most fields per allowed node: a node has about ten, and an attribute full of strings has more."""
-MESSAGES_PER_ELEMENT: Final = 20
-"""Most fields among them that are messages; each costs a parser a hundred bytes, however small it is."""
+FIELDS_PER_ELEMENT: Final = 30
+"""Most fields per allowed node, tensor and function: exported files have nine to fifteen."""
+MESSAGES_PER_ELEMENT: Final = 10
+"""Most fields among them that are messages, of which files have two to four: each costs a parser a hundred bytes."""
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 MORE, LONGEST = 128, 10
 """A number is written seven bits to a byte; a bit says that more follow.  Ten bytes hold 64 bits."""
