@@ -145,7 +145,7 @@ def _against_torch(case: _Case) -> tuple[float, float, int, int]:
     network = copy.deepcopy(case.network)
     result = network(*batch)
     theirs = list(result) if isinstance(result, tuple) else [result]
-    leaves = {key: each for key, each in network.named_parameters() if each.requires_grad}
+    leaves = {key: each for key, each in network.named_parameters() if each.requires_grad and _used(each, theirs)}
     cotangents = [torch.randn_like(each) for each in theirs]
     found = dict(zip(held, _gradients(ours, list(held.values()), cotangents), strict=True))
     wanted = dict(zip(leaves, _gradients(theirs, list(leaves.values()), cotangents), strict=True))
@@ -155,6 +155,12 @@ def _against_torch(case: _Case) -> tuple[float, float, int, int]:
     sides = [[each for each in side if each.requires_grad] for side in (fed.values(), batch)]
     pairs = zip(_gradients(ours, sides[0], cotangents), _gradients(theirs, sides[1], cotangents), strict=True)
     return _worst(ours, theirs), max([error, *(_error(mine, other) for mine, other in pairs)]), matched, unmatched
+
+
+def _used(leaf: Tensor, outputs: Sequence[Tensor]) -> bool:
+    """Whether a parameter takes part; exporters leave out those that do not."""
+    ones = [torch.ones_like(each) for each in outputs]
+    return torch.autograd.grad(outputs, leaf, ones, allow_unused=True, retain_graph=True)[0] is not None
 
 
 def _gradients(outputs: Sequence[Tensor], leaves: Sequence[Tensor], cotangents: Sequence[Tensor]) -> list[Tensor]:

@@ -10,9 +10,9 @@ weight slot, or reaches one through operators that only rearrange, rescale or mu
   PRelu; the table of Gather;
 - an operand of Add, Sub, Mul, Div, Max, Min, or a part of Concat, that has more than one element and meets an
   activation, which is a value that depends on a weight of the kinds above (so constants that prepare the input are
-  none).  A single element counts where it has a module's own name (a temperature).  Under another name it needs an
-  axis, and to be added to a product of matrices (a bias), or to be zero and multiply an activation (the gate of a
-  ReZero or SkipInit branch; no constant would be).
+  none).  An operand of Where counts only under a module's own name.  A single element counts under such a name, too (a
+  temperature); under another it needs an axis, and to be added to a product of matrices (a bias), or to be zero and
+  multiply an activation (the gate of a ReZero or SkipInit branch; no constant would be).
 
 Not parameters: running statistics; in torch's files, what is no initialiser; masks (a value that is not finite, or is
 -10 000 or less, or nothing but zeros and ones); zeros that are joined on, that are multiplied by a weight (a first
@@ -20,7 +20,7 @@ state), or that torch's exporters made up and add (a mask that hides nothing); t
 cosines and sines (their squares add up to one), ladders of equal steps or ratios (positions, frequencies), grids of
 coordinates; what is turned into both a cosine and a sine (frequencies); the unit scale and zero shift of an
 InstanceNormalization after a reshape, which is how GroupNormalization is written; and whatever feeds only shapes,
-Where, Pow, Resize and the like.
+exponents, limits and the like.
 
 What cannot be told: a single number that an exporter computed from a parameter (the exponential of a temperature,
 folded) looks like the constants of a formula and is none; a buffer of a module, in a file of torch's older exporter,
@@ -218,7 +218,8 @@ def _met(node: Node, active: frozenset[str], file: _File) -> Iterator[str]:
             value, named = file.value(leaf), leaf in file.known.named
             large = value.numel() > 1 or named or (value.dim() == 1 and (single or _is_gate(node, value)))
             empty = not named and (node.op == "Concat" or (file.known.torch and node.op == "Add")) and not value.any()
-            if large and not empty and not _is_constant(value):
+            apart = node.op == "Where" and not named
+            if large and not empty and not apart and not _is_constant(value):
                 yield leaf
 
 

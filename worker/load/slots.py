@@ -67,7 +67,7 @@ FUSED: Mapping[str, Sequence[int]] = {
 STATES: Mapping[str, Sequence[int]] = {"GRU": (5,), "LSTM": (5, 6), "RNN": (5,)}
 """First states of recurrent operators: weights where they are learnt, zeros elsewhere."""
 
-MEETS = frozenset({"Add", "Concat", "Div", "Max", "Min", "Mul", "Sub"})
+MEETS = frozenset({"Add", "Concat", "Div", "Max", "Min", "Mul", "Sub", "Where"})
 """Operators whose other operand may be a weight."""
 
 PRODUCTS = frozenset({"Einsum", "Gemm", "MatMul"})
@@ -77,9 +77,11 @@ PASSES: Mapping[str, Sequence[int]] = {
     **dict.fromkeys(("Reshape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"), (0,)),
     **dict.fromkeys(("Exp", "Neg", "Sqrt", "Tanh", "Sigmoid", "Softplus", "Softmax", "Reciprocal", "Pow"), (0,)),
     **dict.fromkeys(("ReduceL2", "ReduceMean", "ReduceSum", "ReduceSumSquare"), (0,)),
-    **dict.fromkeys(("BatchNormalization", "Erf", "Gelu", "LayerNormalization", "RMSNormalization"), (0,)),
+    **dict.fromkeys(("BatchNormalization", "Dropout", "Erf", "Gelu", "LayerNormalization", "RMSNormalization"), (0,)),
+    **dict.fromkeys(("HardSwish", "Mish", "Resize", "Swish"), (0,)),
     **dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), (0,)),
     **dict.fromkeys(("Add", "Div", "Mul", "Sub", "MatMul"), (0, 1)),
+    "Where": (1, 2),
     "Concat": range(1 << 16),
     "Einsum": range(64),
     "Gemm": (0, 1, 2),
