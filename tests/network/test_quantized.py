@@ -18,6 +18,7 @@ from worker.network.dtypes import dtype
 from worker.network.edit import exchange
 from worker.network.export import to_onnx
 from worker.network.graph import Graph, Input, Node
+from worker.network.layers import weight_layers
 from worker.network.lowbit import cast
 from worker.network.run import Program
 from worker.network.straight import pairs
@@ -168,6 +169,15 @@ def test_the_path_goes_through_quantization() -> None:
     path = trace_path(graph, values, "y")
     assert path.values == ("x", "xd", "y")
     assert path.weights["product"] == ("w",)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layers_are_found_behind_quantization(exported: Path) -> None:
+    source = quantized(exported, quantization.QuantFormat.QDQ, AddQDQPairToWeight=True)
+    found = weight_layers(interpret(onnx.load(source)))
+    assert [layer.kernel for layer in found] == ["0.weight", "3.weight", "7.weight"]
+    assert [layer.after and layer.after.op for layer in found] == [None, None, None], "Relu became a range"
+    assert len(weight_layers(interpret(fake_quantized()))) == 1
 
 
 @pytest.mark.filterwarnings("ignore")

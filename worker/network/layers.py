@@ -11,8 +11,9 @@ from typing import Final
 from worker.network.graph import Graph, Node
 
 KERNELS: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-PLAIN: Final = frozenset({"Identity", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Dropout", "Cast"})
-"""Operators that move or keep numbers."""
+ROUNDED: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
+PLAIN: Final = ROUNDED | {"Identity", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Dropout", "Cast"}
+"""Operators that move or keep numbers, or round them at most."""
 POOLS: Final = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
 NORMS: Final = frozenset(
     {"BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization"}
@@ -72,7 +73,7 @@ def _parameter(graph: Graph, producers: Mapping[str, Node], value: str) -> tuple
     turned = False
     while value not in graph.parameters:
         node = producers.get(value)
-        if node is None or node.op not in {"Transpose", "Identity", "Cast"}:
+        if node is None or node.op not in ROUNDED | {"Transpose", "Identity", "Cast"}:
             return None, turned
         turned ^= node.op == "Transpose"
         value = node.inputs[0]
