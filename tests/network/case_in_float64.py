@@ -1,18 +1,20 @@
 """A case of ONNX's suite as a function of its float tensors, in float64: ours, and the reference evaluator's."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from float64 import doubled
-from onnx import ModelProto
+from float64 import NAMES_A_TYPE, NARROW, doubled
+from onnx import ModelProto, TensorProto
 from onnx.reference import ReferenceEvaluator
 from suite import tensor
 from torch import Tensor
 
 from worker.network.flow import Flow, flow
+from worker.network.graph import Graph, Node
 from worker.network.model import interpret
 from worker.network.run import Program
 
@@ -27,7 +29,7 @@ class Case:
         """Read both; Trouble where the model cannot be computed."""
         self._model = doubled(model)
         self._graph = interpret(self._model)
-        self._program = Program(self._graph)
+        self._program = _Wide(self._graph)
         self._seed = seed
         self._names = [each.name for each in self._model.graph.input]
         self._given = {name: _wide(tensor(value)) for name, value in zip(self._names, inputs, strict=False)}
@@ -88,9 +90,36 @@ class Case:
         return filled
 
 
-def _wide(value: Any) -> Any:  # noqa: ANN401  a tensor, a sequence of such, or nothing
+class _Wide(Program):
+    """A program in which operators that are computed by their definition compute in float64 too."""
+
+    def _expanded(self, step: Any, inputs: list[Any]) -> Program:  # noqa: ANN401
+        program = super()._expanded(step, inputs)
+        if not isinstance(program, _Wide):
+            kind = next(kind for kind, each in step.expanded.items() if each is program)
+            step.expanded[kind] = program = _Wide(
+                program.graph.replace(nodes=tuple(map(_widened, program.graph.nodes)))
+            )
+        return program
+
+
+def _widened(node: Node) -> Node:
+    """Return a node that gives float64 where it gave narrower floats."""
+    attributes = {name: _wide(value) for name, value in node.attributes.items()}
+    attributes |= {name: TensorProto.DOUBLE for name in NAMES_A_TYPE & attributes.keys() if attributes[name] in NARROW}
+    for name in attributes.keys() & {"value_float", "value_floats"} if node.op == "Constant" else ():
+        attributes["value"] = torch.tensor(attributes.pop(name), dtype=torch.float64)
+    if node.op == "ConstantOfShape":
+        attributes.setdefault("value", torch.zeros(1, dtype=torch.float64))
+    return replace(node, attributes=attributes)
+
+
+def _wide(value: Any) -> Any:  # noqa: ANN401  a tensor, a sequence or graph of such, or nothing
     if isinstance(value, list):
         return [_wide(each) for each in value]
+    if isinstance(value, Graph):
+        constants = {name: _wide(each) for name, each in value.constants.items()}
+        return value.replace(nodes=tuple(map(_widened, value.nodes)), constants=constants)
     narrow = isinstance(value, Tensor) and value.dtype in {torch.float16, torch.bfloat16, torch.float32}
     return value.double() if narrow else value
 

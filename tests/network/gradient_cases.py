@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, TensorProto, defs
 from onnx.backend.test.loader import load_model_tests
 from suite import node_cases
 
-from worker.network.ops import find
+from tests.network.test_versions import CASES, opsets
 from worker.network.proto import domain
 
 STORED = ("pytorch-converted", "pytorch-operator", "simple")
@@ -50,32 +50,32 @@ class GradientCase:
 
 
 def gradient_cases() -> Iterator[GradientCase]:
-    """Yield the cases of all kinds.
-
-    An operator that we compute by its definition is judged on the suite's form with the definition written out, which
-    can be widened to float64: some definitions round to float32.
-    """
-    nodes = {case.name: case for case in node_cases() if case.data_sets}
-    for name, case in nodes.items():
-        written = [] if _computed(case.model) else [each for each in nodes if each.startswith(f"{name}{EXPANDED}")]
-        model = nodes[written[0]].model if written else case.model
-        yield GradientCase("node", name, model, tuple(case.data_sets[0][0]))
+    """Yield the cases of all kinds."""
+    for case in node_cases():
+        if case.data_sets:
+            yield GradientCase("node", case.name, case.model, tuple(case.data_sets[0][0]))
     for kind in STORED:
         for each in sorted(load_model_tests(kind=kind), key=lambda test: str(test.name)):
             folder = Path(each.model_dir)
             yield GradientCase(kind, each.name, onnx.load(folder / "model.onnx"), tuple(_stored(folder)))
 
 
+def version_cases() -> Iterator[GradientCase]:
+    """Yield the cases of every version of every operator that opsets 7 and newer put in force, at its oldest opset."""
+    for place, case in enumerate(CASES):
+        inputs = tuple(value for value in case.inputs if value is not None)
+        versions: dict[int, int] = {}
+        for opset in opsets(case):
+            version = defs.get_schema(case.operator, opset, "").since_version
+            versions[version] = min(opset, versions.get(version, opset))
+        for opset in versions.values():
+            yield GradientCase("versions", f"{case.operator}-{place}-{opset}", case.model(opset), inputs)
+
+
 def _count(value: Any) -> int:  # noqa: ANN401  an array, a proto, or a sequence of arrays
     if isinstance(value, list):
         return sum(map(_count, value))
     return math.prod(value.dims) if isinstance(value, TensorProto) else np.size(value)
-
-
-def _computed(model: ModelProto) -> bool:
-    """Whether every operator of a model has a function of ours."""
-    opsets = {domain(each.domain): each.version for each in model.opset_import}
-    return all(find(domain(node.domain), node.op_type, opsets.get(domain(node.domain), 0)) for node in model.graph.node)
 
 
 def _stored(folder: Path) -> Iterator[TensorProto]:

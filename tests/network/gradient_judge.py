@@ -11,6 +11,7 @@ and tensors are judged together, but for those to which, by the operators' own m
 - Where differences to the left and to the right disagree the point is a kink, and other noise is tried.
 """
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ from service.contract.problem import Trouble, UnsupportedModel, UnsupportedOpera
 SLOW = 150
 NOISE = (3e-3, 1e-2, 3e-2, 0.0)
 """Standard deviations of what is added to the inputs, in the order tried."""
+EXACT, ROUNDED = 1e-11, 1e-5
+"""Relative differences of outputs in float64 up to which two compute the same, and the same but for float32."""
 UNWRITTEN = 1e100
 """Some stored inputs are memory that was never written to: numbers beyond this are drawn anew."""
 
@@ -136,6 +139,8 @@ class _Look:
             moves = self.differences([name])
             if moves.value is None:
                 return Judgement("kink", f"at {name!r}")
+            if not math.isfinite(self.autograd([name])) and not all(bool(each.all()) for each in self.finite):
+                return Judgement("kink", f"at {name!r}, beside outputs that are not finite")
             if not self.connected(name) and not moves.flat:
                 return Judgement("missing", f"none comes back to {name!r}")
             if not moves.agrees(self.autograd([name])):
@@ -179,15 +184,26 @@ class _Look:
         """Hold autograd to onnx's reference evaluator."""
         try:
             theirs = self.case.reference()
-            ours, first = self.case.outputs(self.point), theirs(self.point)
-            if not all(
-                a.shape == b.shape and torch.allclose(a, b, 1e-4, 1e-5, equal_nan=True)
-                for a, b in zip(ours, first, strict=True)
-            ):
+            apart = _difference(self.case.outputs(self.point), theirs(self.point))
+            if apart > ROUNDED:
                 return "computes other values"
             moves = slope(lambda step: float(self._projected(theirs(self.along(names, step)))))
         except Exception as error:  # noqa: BLE001  whatever it raises, it cannot be asked
             return f"cannot: {type(error).__name__}"
         if moves.value is None:
             return "does not settle"
-        return "agrees" if moves.agrees(self.autograd(names)) else "differs"
+        if moves.agrees(self.autograd(names)):
+            return "agrees"
+        return "differs" if apart < EXACT else "rounds to float32"
+
+
+def _difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
+    """Return the largest difference between outputs, by their largest number; infinite where they are not alike."""
+    largest = 0.0
+    for one, other in zip(ours, theirs, strict=True):
+        finite = one.isfinite()
+        if one.shape != other.shape or not torch.equal(finite, other.isfinite()):
+            return math.inf
+        apart, scale = ((one - other)[finite].abs(), one[finite].abs())
+        largest = max(largest, float(apart.max() / scale.max().clamp(min=1))) if apart.numel() else largest
+    return largest

@@ -42,6 +42,15 @@ def share(found: Mapping[str, Judgement]) -> float:
     return counts["right"] / sum(counts[verdict] for verdict in COUNTED)
 
 
+def at_fault(found: Mapping[str, Judgement]) -> dict[str, str]:
+    """Return why cases with a gradient are not right."""
+    return {
+        key: f"{each.verdict}: {each.reason}"
+        for key, each in found.items()
+        if each.verdict in COUNTED and each.verdict != "right"
+    }
+
+
 def one_of_each(given: Iterable[GradientCase]) -> list[GradientCase]:
     """Return the smallest case of each form."""
     smallest: dict[tuple[str, ...], GradientCase] = {}

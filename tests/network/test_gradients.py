@@ -8,9 +8,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from gradient_cases import gradient_cases
+from gradient_cases import gradient_cases, version_cases
 from gradient_judge import judge
-from gradient_results import one_of_each, results, share
+from gradient_results import at_fault, one_of_each, results, share
 
 from worker.network.ops import find
 
@@ -28,6 +28,16 @@ def test_what_was_right_is_right() -> None:
     found = {case.key: judge(case.key, case.model, case.inputs, reference=False) for case in chosen}
     changed = {key: (noted[key].verdict, each) for key, each in found.items() if each.verdict != noted[key].verdict}
     assert not changed, "run `benchmarks/operators.py --write` where this is for the better"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_gradients_of_every_version_are_right() -> None:
+    found = {
+        case.key: judge(case.key, case.model, case.inputs, reference=False) for case in one_of_each(version_cases())
+    }
+    assert {key: why for key, why in at_fault(found).items() if not why.startswith("kink")} == {}
+    assert share(found) >= ENOUGH
+    assert sum(each.verdict == "right" for each in found.values()) > 1000
 
 
 def test_every_case_is_judged_and_enough_are_right() -> None:
