@@ -9,11 +9,18 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
-from worker.network.graph import Graph, Node, reads
+from torch import Tensor
+
+from worker.network.graph import Graph, Node, names, reads
 from worker.network.ops.fused import DOMAIN
 
 CLOSE = 1e-6
 """Relative tolerance at which a constant is √2, one half or one: float32's own."""
+
+
+INPUTS = {"Erf": 1, "Transpose": 1}
+"""Inputs of the operators that are joined, where they are not two."""
+TURNED = (1, 0)
 
 
 class Fuser:
@@ -39,9 +46,9 @@ class Fuser:
 
     def _joined(self, node: Node) -> Iterator[tuple[Node, set[str]]]:
         """Yield the node that does what `node` and the parts before it do, and the names of those parts."""
-        if node.op == "Mul":
+        if node.op == "Mul" and _whole(node):
             yield from self._gelu(node)
-        elif node.op == "Add":
+        elif node.op == "Add" and _whole(node):
             yield from self._linear(node)
 
     def _gelu(self, last: Node) -> Iterator[tuple[Node, set[str]]]:
@@ -101,26 +108,38 @@ class Fuser:
     def _sole(self, name: str, op: str) -> Node | None:
         """Return the node of ONNX's `op` that writes a value which one node reads and nobody else; None otherwise."""
         node = self.producers.get(name)
-        if node is None or node.op != op or node.domain or self.readers[name] != 1:
+        if node is None or node.op != op or self.readers[name] != 1:
             return None
-        return node
+        return node if _whole(node) else None
 
     def _is(self, name: str, number: float) -> bool:
         value = self.graph.constants.get(name)
-        return value is not None and value.numel() == 1 and math.isclose(float(value), number, rel_tol=CLOSE)
+        return isinstance(value, Tensor) and value.numel() == 1 and math.isclose(float(value), number, rel_tol=CLOSE)
 
     def _shape(self, name: str) -> tuple[int, ...]:
         """Return the sizes of a float tensor that the graph holds, or of one transposed; () of others."""
+        node = self.producers.get(name)
+        if (
+            node is not None
+            and node.op == "Transpose"
+            and _whole(node)
+            and node.attributes.get("perm", TURNED) == TURNED
+        ):
+            sizes = self._held(node.inputs[0])
+            return sizes[::-1] if len(sizes) == 2 else ()  # noqa: PLR2004  a matrix
+        return self._held(name)
+
+    def _held(self, name: str) -> tuple[int, ...]:
+        """Return the sizes of a float tensor that the graph holds; () of others."""
         held = self.graph.constants.get(name)
         if held is None and name in self.graph.parameters:
             held = self.graph.parameters[name].value
-        if held is not None:
-            return tuple(held.shape) if held.is_floating_point() else ()
-        node = self.producers.get(name)
-        if node is not None and node.op == "Transpose" and tuple(node.attributes.get("perm", (1, 0))) == (1, 0):  # type: ignore[arg-type]
-            sizes = self._shape(node.inputs[0])
-            return sizes[::-1] if len(sizes) == 2 else ()  # noqa: PLR2004  a matrix
-        return ()
+        return tuple(held.shape) if isinstance(held, Tensor) and held.is_floating_point() else ()
+
+
+def _whole(node: Node) -> bool:
+    """Whether a node is ONNX's own and has as many inputs as its operator takes."""
+    return not node.domain and len(names(node.inputs)) == len(node.inputs) == INPUTS.get(node.op, 2)
 
 
 def fused(graph: Graph) -> Graph:

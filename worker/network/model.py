@@ -7,7 +7,7 @@ from typing import Literal
 
 import onnx
 import torch
-from onnx import ModelProto, TensorProto, ValueInfoProto
+from onnx import ModelProto, TensorProto, TensorShapeProto, ValueInfoProto
 
 from service.contract.problem import UnreadableModel, UnsupportedModel
 from worker.network import proto
@@ -89,8 +89,13 @@ def _input(value: ValueInfoProto) -> Input:
     kind = value.type.tensor_type
     if kind.elem_type == TensorProto.STRING:
         return Input(value.name, torch.float32, (), form="text")
-    sizes = (each.dim_value if each.HasField("dim_value") else each.dim_param or "?" for each in kind.shape.dim)
-    return Input(value.name, dtype(kind.elem_type), tuple(sizes))
+    return Input(value.name, dtype(kind.elem_type), tuple(map(_size, kind.shape.dim)))
+
+
+def _size(axis: TensorShapeProto.Dimension) -> int | str:
+    """Return an axis's size, or its name where it is free; some exporters write -1 for that."""
+    said = axis.HasField("dim_value") and axis.dim_value >= 0
+    return int(axis.dim_value) if said else str(axis.dim_param) or "?"
 
 
 def _named(nodes: Iterator[Node]) -> Iterator[Node]:

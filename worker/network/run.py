@@ -83,7 +83,7 @@ class Program:
         """
         context = Context(0, 0, training, generator, self.device)
         values = self._execute(self._start(inputs, parameters), context, self._fast())
-        return {name: values[name] for name in self.graph.outputs}
+        return self._outputs(values)
 
     def trace(
         self,
@@ -97,6 +97,7 @@ class Program:
         states: dict[str, tuple[Tensor, ...]] = {}
         context = Context(0, 0, training, generator, self.device, states)
         values = self._execute(self._start(inputs, parameters), context, self._steps, keep=True)
+        self._outputs(values)
         shown = {key: each for key, each in values.items() if key not in self._constants and isinstance(each, Tensor)}
         return Trace(shown, states)
 
@@ -115,6 +116,12 @@ class Program:
             raise BatchMismatch(msg)
         given = {each.name: inputs[each.name] for each in self.graph.inputs}
         return {**self._constants, **self._parameters, **(parameters or {}), **given}
+
+    def _outputs(self, values: Values) -> Values:
+        missing = [name for name in self.graph.outputs if name not in values]
+        if missing:
+            raise _unwritten(missing[0])
+        return {name: values[name] for name in self.graph.outputs}
 
     def _fast(self) -> Sequence["_Step"]:
         """Return the steps of the graph's faster form."""
@@ -135,7 +142,10 @@ class Program:
         return values
 
     def _computed(self, step: _Step, values: Values, context: Context) -> Sequence[Tensor | None]:
-        inputs = [values[name] if name else None for name in step.node.inputs]
+        try:
+            inputs = [values[name] if name else None for name in step.node.inputs]
+        except KeyError as error:
+            raise _unwritten(str(error.args[0])) from error
         try:
             result = self._call(step, inputs, values, context)
         except Trouble:
@@ -205,6 +215,11 @@ def _freeing(steps: list[_Step], outputs: Sequence[str]) -> list[_Step]:
         made.append(replace(step, frees=tuple(sorted(seen))))
         kept |= seen
     return made[::-1]
+
+
+def _unwritten(name: str) -> BatchMismatch:
+    """Return the trouble of a value that its node names and does not give: it names more than its operator has."""
+    return BatchMismatch(f"The value {name!r} is read, but the node that names it as an output does not compute it.")
 
 
 def _trouble(node: Node, inputs: Sequence[object], error: Exception) -> Trouble:
