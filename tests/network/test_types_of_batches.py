@@ -17,6 +17,7 @@ from worker.examine import examine
 from worker.load.onnx import read
 from worker.load.subject import load
 from worker.network import proto
+from worker.probe.sweep import sweep, sweep_double
 
 OPTIONS = Options(depth="quick", treat=False, steps=5)
 SAMPLES = 8
@@ -162,3 +163,15 @@ def test_an_upload_with_an_input_that_is_no_tensor_is_refused(tmp_path: Path, ki
 def test_bfloat16_goes_through_numpy_and_back() -> None:
     values = torch.randn(5).bfloat16()
     assert torch.equal(proto.value(proto.array(values)), values)
+
+
+def test_a_file_that_casts_is_measured_in_float64_too(tmp_path: Path) -> None:
+    """As converters of scikit-learn write: a Cast to float32 first, which must not end the precision."""
+    body = "c = Cast<to = 1>(x) h = MatMul(c, w) k = Cast<to = 1>(h) y = Tanh(k)"
+    model = written(tmp_path / "m.onnx", "(float[n,4] x) => (float[n,3] y)", body, {"w": torch.randn(4, 3)})
+    np.savez(tmp_path / "b.npz", x=np.random.default_rng(0).normal(size=(5, 4)))
+    subject = load(model, tmp_path / "b.npz", OPTIONS, {}, torch.device("cpu")).subject
+    found = sweep_double(subject, 0.0)
+    assert found is not None
+    assert {value.dtype for value in found.values.values()} == {torch.float64}
+    assert float(found.loss) == pytest.approx(float(sweep(subject).loss), rel=1e-5)

@@ -21,10 +21,10 @@ from torch import Tensor
 from service.contract.problem import Trouble
 from worker.load.apart import Array
 from worker.load.numbers import LIMIT, error, limit_of, number_of
-from worker.load.precision import retyped
 from worker.load.reference import specified
 from worker.network.export import to_onnx
 from worker.network.graph import Graph, Input, Node, names, reads
+from worker.network.retype import retyped
 from worker.network.run import Program
 
 ROUNDINGS: Final = 64

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from service.contract.problem import Unfit
 from service.contract.words import Mode
-from worker.network.graph import Graph
+from worker.network.retype import retyped
 from worker.network.run import Program
 from worker.probe.path import Path, trace_path
 from worker.subject import Subject
@@ -51,7 +51,7 @@ def sweep(subject: Subject, *, double: bool = False, jitter: float = 0.0) -> Swe
     zero, so that branches held shut by a zero-initialised factor (Fixup, ReZero, zero gamma) open.
     """
     kind = torch.float64 if double else torch.float32
-    graph = _in_double(subject.graph) if double else subject.graph
+    graph = retyped(subject.graph, {torch.float32}, kind) if double else subject.graph
     parameters = {}
     for name, parameter in graph.parameters.items():
         value = parameter.value.detach().to(kind)
@@ -86,11 +86,3 @@ def _target(subject: Subject, kind: torch.dtype) -> Tensor:
 def _fed(value: Tensor, kind: torch.dtype) -> Tensor:
     """Return an input that a gradient can be asked for."""
     return value.detach().to(kind).clone().requires_grad_() if value.is_floating_point() else value
-
-
-def _in_double(graph: Graph) -> Graph:
-    return graph.replace(
-        constants={
-            name: value.double() if value.dtype is torch.float32 else value for name, value in graph.constants.items()
-        }
-    )
