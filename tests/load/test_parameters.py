@@ -170,3 +170,9 @@ def test_a_learnt_token_repeated_for_every_sample_is_one_token() -> None:
     (once,) = set(found.parameters) - {"w"}
     assert found.parameters[once].value.numpy() == pytest.approx(token)
     assert [node.op for node in found.nodes] == ["Reshape", "Expand", "MatMul", "Add"]
+
+
+@pytest.mark.parametrize("sizes", [(1,), (1, 1)])
+def test_the_bias_of_one_unit_is_a_parameter(sizes: tuple[int, ...]) -> None:
+    """scikit-learn's converter writes it with two axes."""
+    assert taken(["h = MatMul x w", "y = Add h b"], {"w": drawn(WIDTH, 1), "b": drawn(*sizes)}) == {"w", "b"}

@@ -216,7 +216,7 @@ def _met(node: Node, active: frozenset[str], file: _File) -> Iterator[str]:
     for name in node.inputs:
         for leaf in file.leaves(name):
             value, named = file.value(leaf), leaf in file.known.named
-            large = value.numel() > 1 or named or (value.dim() == 1 and (single or _is_gate(node, value)))
+            large = value.numel() > 1 or named or (value.dim() > 0 and (single or _is_gate(node, value)))
             empty = not named and (node.op == "Concat" or (file.known.torch and node.op == "Add")) and not value.any()
             apart = node.op == "Where" and not named
             if large and not empty and not apart and not _is_constant(value):
