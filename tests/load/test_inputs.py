@@ -1,4 +1,4 @@
-"""Inputs and outputs of ONNX files: which array is which input, what the batch's axis is, which output the loss reads."""
+"""Inputs and outputs of ONNX files: which array is which input, which axis counts samples, what the loss reads."""
 
 from collections.abc import Sequence
 from pathlib import Path
