@@ -174,4 +174,4 @@ def test_a_file_that_casts_is_measured_in_float64_too(tmp_path: Path) -> None:
     found = sweep_double(subject, 0.0)
     assert found is not None
     assert {value.dtype for value in found.values.values()} == {torch.float64}
-    assert float(found.loss) == pytest.approx(float(sweep(subject).loss), rel=1e-5)
+    assert found.loss.item() == pytest.approx(sweep(subject).loss.item(), rel=1e-5)
