@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from conformance import results, table
 from onnx import defs
+from reasons import reason
 from suite import cases
 
 from worker.network.ops import NEWEST, Operator, find, operators
@@ -17,6 +18,10 @@ ONNX's own backend suite (`onnx.backend.test`), run by its own runner against `w
 
 {summary}
 
+Those that do not pass:
+
+{failing}
+
 An operator is computed by a function of ours, or by the definition that ONNX's schema gives of it.  A gradient passes
 to every float input unless the last column but one says otherwise.  The suite's cases are those of its node part that
 are about the operator.
@@ -25,18 +30,17 @@ are about the operator.
 DOMAINS = {"": "ai.onnx", "ai.onnx.ml": "ai.onnx.ml", "com.microsoft": "com.microsoft"}
 LEFT_OUT = {
     "ImageDecoder": "decodes pictures from bytes; no gradient could pass, and a batch comes decoded",
-    "RegexFullMatch": "strings",
-    "StringConcat": "strings",
-    "StringNormalizer": "strings",
-    "StringSplit": "strings",
+    "RegexFullMatch": "text only",
+    "ZipMap": "left out: the probabilities before it are the output",
 }
-"""Why operators of ai.onnx are not computed."""
+"""Why operators are not computed."""
 
 
 def page() -> str:
     """Return the page."""
     rows = [row for domain in DOMAINS for row in _rows(domain)]
-    return HEAD.format(summary="\n".join(_summary())) + "\n".join(rows) + "\n"
+    head = HEAD.format(summary="\n".join(_summary()), failing="\n".join(_failing()))
+    return head + "\n".join(rows) + "\n"
 
 
 def _summary() -> Iterator[str]:
@@ -45,6 +49,16 @@ def _summary() -> Iterator[str]:
     for name, counts in table(results()).items():
         ended = " | ".join(str(counts.get(status, 0)) for status in ("cases", "pass", "fail", "unsupported"))
         yield f"| {name} | {ended} |"
+
+
+def _failing() -> Iterator[str]:
+    """Yield, for each reason, the cases that do not pass for it."""
+    found: dict[str, list[str]] = {}
+    for key, ended in results().items():
+        if ended.status != "pass":
+            found.setdefault(reason(key) or ended.why, []).append(f"`{key.rsplit('/', 1)[-1].removeprefix('test_')}`")
+    for why, names in found.items():
+        yield f"- {', '.join(names)}: {why}."
 
 
 def _rows(domain: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from conformance import results, table
 from operators_page import page
+from reasons import reason
 from suite import KINDS, cases, verdict
 
 SHARES = {"float": 0.995, "int/bool": 1.0, "light": 1.0}
@@ -26,6 +27,10 @@ def test_what_passed_passes(kind: str) -> None:
 
 def test_every_case_is_accounted_for() -> None:
     assert results().keys() == cases().keys(), "the suite has changed: run `make conformance`"
+
+
+def test_every_case_that_does_not_pass_has_its_reason() -> None:
+    assert not [key for key, ended in results().items() if ended.status != "pass" and reason(key) is None]
 
 
 @pytest.mark.parametrize("category", SHARES)
