@@ -13,6 +13,7 @@ from onnx import ModelProto
 from service.contract.problem import OutOfMemory, TooComplex, UnreadableModel
 from worker.load.classical import maps, written_out
 from worker.load.external import Files
+from worker.load.fused import taken_apart
 from worker.load.notes import notes
 from worker.load.parameters import parameters
 from worker.load.precision import in_single
@@ -38,7 +39,7 @@ def read(model: Path, external: Mapping[str, Path] = NOTHING, max_nodes: int = M
 
     Raises UnreadableModel, UnsupportedModel, TooComplex or OutOfMemory.
     """
-    file = _parsed(model, max_nodes)
+    file = _parsed(model, max_nodes, external)
     try:
         return in_single(interpret(file, {**external, SELF: model}))
     except RecursionError as error:
@@ -57,16 +58,16 @@ def interpret(model: ModelProto, external: Mapping[str, Path] = NOTHING) -> Grap
     with Files(external) as files, elsewhere.found_by(files.find):
         graph = networks.interpret(model)
     types = {each.name: each.type for each in model.graph.output if each.name not in maps(graph)}
-    return _with_parameters(pruned(written_out(graph), types), provenance(model))
+    return _with_parameters(pruned(taken_apart(written_out(graph)), types), provenance(model))
 
 
-def _parsed(model: Path, max_nodes: int) -> ModelProto:
+def _parsed(model: Path, max_nodes: int, external: Mapping[str, Path]) -> ModelProto:
     if not model.stat().st_size:
         msg = "The model file is empty."
         raise UnreadableModel(msg)
     with model.open("rb") as file:  # the map is closed when nothing views it any more, an error's frames included
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    return _decoded(lightened(data, max_nodes))
+    return _decoded(lightened(data, max_nodes, external))
 
 
 def _decoded(data: bytes) -> ModelProto:
