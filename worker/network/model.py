@@ -57,7 +57,7 @@ def _graph(model: ModelProto, known: Functions) -> Graph:
     return Graph(
         nodes=tuple(_named(folded(nodes, constants))),
         inputs=tuple(_input(each) for each in graph.input if each.name not in held),
-        outputs=tuple(each.name for each in graph.output),
+        outputs=tuple(proto.legible(each.name) for each in graph.output),
         parameters={},
         constants=constants,
         opsets=_opsets(model),
@@ -80,16 +80,17 @@ FORMS: Mapping[str, Literal["tensor", "sequence", "optional"]] = {
 
 def _input(value: ValueInfoProto) -> Input:
     """Return an input; UnsupportedModel where it is a map, a sparse tensor or nothing at all."""
+    name = proto.legible(value.name)
     which = value.type.WhichOneof("value") or "no type"
     if which not in FORMS:
-        msg = f"The input {value.name!r} is not a tensor ({which})."
+        msg = f"The input {name!r} is not a tensor ({which})."
         raise UnsupportedModel(msg)
     if FORMS[which] != "tensor":
-        return Input(value.name, torch.float32, (), form=FORMS[which])
+        return Input(name, torch.float32, (), form=FORMS[which])
     kind = value.type.tensor_type
     if kind.elem_type == TensorProto.STRING:
-        return Input(value.name, torch.float32, (), form="text")
-    return Input(value.name, dtype(kind.elem_type), tuple(map(_size, kind.shape.dim)))
+        return Input(name, torch.float32, (), form="text")
+    return Input(name, dtype(kind.elem_type), tuple(map(_size, kind.shape.dim)))
 
 
 def _size(axis: TensorShapeProto.Dimension) -> int | str:

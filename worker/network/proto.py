@@ -74,11 +74,11 @@ def sparse(proto: SparseTensorProto) -> Tensor:
 
 def initial(proto: GraphProto) -> tuple[dict[str, Tensor], list[Node]]:
     """Return the tensors that a graph starts from, by name; and nodes that make those of text."""
-    written = {each.name: each for each in proto.initializer}
-    texts = {name: each for name, each in written.items() if each.data_type == TensorProto.STRING}
-    held = {name: tensor(each) for name, each in written.items() if name not in texts}
-    held |= {each.values.name: sparse(each) for each in proto.sparse_initializer}
-    return held, [Node("Constant", (), (name,), name, {"value": tensor_or_text(each)}) for name, each in texts.items()]
+    written = {legible(each.name): each for each in proto.initializer}
+    texts = {key: each for key, each in written.items() if each.data_type == TensorProto.STRING}
+    held = {key: tensor(each) for key, each in written.items() if key not in texts}
+    held |= {legible(each.values.name): sparse(each) for each in proto.sparse_initializer}
+    return held, [Node("Constant", (), (key,), key, {"value": tensor_or_text(each)}) for key, each in texts.items()]
 
 
 def domain(name: str) -> str:
@@ -89,16 +89,16 @@ def domain(name: str) -> str:
 def node(proto: NodeProto, given: Mapping[str, Attribute]) -> Node:
     """Return a node; `given` are the attributes of the function call around it, if any."""
     return Node(
-        op=_name(proto.op_type),
-        inputs=tuple(map(_name, proto.input)),
-        outputs=tuple(map(_name, proto.output)),
-        name=_name(proto.name),
+        op=legible(proto.op_type),
+        inputs=tuple(map(legible, proto.input)),
+        outputs=tuple(map(legible, proto.output)),
+        name=legible(proto.name),
         attributes=attributes(proto.attribute, given),
-        domain=domain(_name(proto.domain)),
+        domain=domain(legible(proto.domain)),
     )
 
 
-def _name(given: str | bytes) -> str:
+def legible(given: str | bytes) -> str:
     """Return a name; UnreadableModel where its bytes are no text, which protobuf hands over as they are."""
     if isinstance(given, bytes):
         msg = f"The file holds a name that is not text: {given[:40]!r}."
@@ -111,8 +111,8 @@ def subgraph(proto: GraphProto, given: Mapping[str, Attribute]) -> Graph:
     held, texts = initial(proto)
     return Graph(
         nodes=(*texts, *(node(each, given) for each in proto.node)),
-        inputs=tuple(argument(each.name) for each in proto.input),
-        outputs=tuple(each.name for each in proto.output),
+        inputs=tuple(argument(legible(each.name)) for each in proto.input),
+        outputs=tuple(legible(each.name) for each in proto.output),
         parameters={},
         constants=held,
     )
@@ -128,9 +128,9 @@ def attributes(protos: Iterable[AttributeProto], given: Mapping[str, Attribute])
     found = {}
     for proto in protos:
         if not proto.ref_attr_name:
-            found[_name(proto.name).removeprefix(SPARSE)] = attribute(proto, given)
+            found[legible(proto.name).removeprefix(SPARSE)] = attribute(proto, given)
         elif proto.ref_attr_name in given:
-            found[_name(proto.name)] = given[proto.ref_attr_name]
+            found[legible(proto.name)] = given[proto.ref_attr_name]
     return found
 
 

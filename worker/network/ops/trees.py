@@ -57,7 +57,7 @@ def _right(values: Tensor, modes: Tensor, splits: Tensor, sets: Tensor | None) -
     right = found[modes.long().clamp(max=len(TESTS) - 1), :, torch.arange(len(modes))].mT
     members = iter(_sets([] if sets is None else sets.reshape(-1).tolist()))
     for node in (modes == MEMBER).nonzero().reshape(-1).tolist():
-        right[:, node] = torch.isin(values[:, node], torch.tensor(next(members), dtype=values.dtype))
+        right[:, node] = torch.isin(values[:, node], torch.tensor(next(members, []), dtype=values.dtype))
     return right
 
 
