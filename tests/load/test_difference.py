@@ -1,7 +1,11 @@
 """What the comparison makes of outputs that differ: an operator at fault is named, and nothing else is blamed."""
 
+import os
+import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from torch import Tensor
 
 from service.contract.problem import UnfaithfulImport
 from worker.load import fidelity, judging, reference
+from worker.load.apart import apart
 from worker.load.fidelity import compare
 from worker.load.onnx import interpret
 from worker.load.precision import widened
@@ -331,3 +336,40 @@ def test_the_problem_has_a_type_of_its_own() -> None:
 def test_a_graph_written_again_is_searched_by_the_names_that_it_had() -> None:
     graph = interpret(model(CHAIN))
     assert {name for each in to_onnx(graph).graph.node for name in each.output} == set("abcdy")
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE])
+def test_a_runtime_that_dies_is_a_note(signal_number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference, "_computed", lambda *_, **__: os.kill(os.getpid(), signal_number))
+    found = judged(model(CHAIN))
+    assert (found.ok, found.compared) == (False, 0)
+    assert f"its process died (signal {int(signal_number)})" in found.notes[0]
+
+
+def test_a_runtime_that_hangs_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference, "_computed", lambda *_, **__: time.sleep(60))
+    made = model(CHAIN)
+    found = compare(made.SerializeToString(), interpret(made), X, limit_s=0.2)
+    assert found.compared == 0
+    assert "longer than 0.2 s" in found.notes[0]
+
+
+def test_a_runtime_that_wants_too_much_memory_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two gigabytes are asked for where a quarter of one is allowed."""
+    monkeypatch.setattr(reference, "apart", partial(apart, memory=2**28))
+    shape = node("Constant", "", "s", value=numpy_helper.from_array(np.array([2**15, 2**14]), "s"))
+    largest = node("ReduceMax", "x", "m", keepdims=0)
+    nodes = [shape, largest, node("Expand", "m s", "e"), node("Sin", "e", "f"), node("ReduceMax", "f", "y", "last")]
+    said = reference.computed(model(nodes).SerializeToString(), {"x": X["x"].numpy()}, ["y"], 30)
+    assert isinstance(said, str)
+    assert "memory" in said or "alloc" in said
+
+
+def test_onnxruntimes_own_operators_are_compared_too(wrong: Wrong) -> None:
+    nodes = [node("MatMul", "x w", "a"), node("Gelu", "a", "y", domain="com.microsoft")]
+    made = model(nodes)
+    made.opset_import.add(domain="com.microsoft", version=1)
+    assert judged(made).ok
+    wrong("Gelu", torch.relu)
+    with pytest.raises(UnfaithfulImport, match="the_Gelu"):
+        judged(made)

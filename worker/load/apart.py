@@ -1,5 +1,6 @@
 """Work in a process of its own, which may crash or hang there, or want more than there is."""
 
+import faulthandler
 import io
 import os
 import resource
@@ -19,6 +20,8 @@ Array = NDArray[np.generic]
 
 GRACE_S = 0.5
 """How long a child may take to go once its pipe is closed."""
+LATE = "it took longer than"
+"""How the sentence starts that says so."""
 MEMORY = 4 * 2**30
 """Bytes that a child may take beside what its parent holds."""
 _STATUS = Path("/proc/self/status")
@@ -43,12 +46,13 @@ def apart(work: Callable[[], dict[str, Array]], limit_s: float, memory: int = ME
         os.close(reader)
         ended = _ended(child)
     if raw is None:
-        return f"it took longer than {limit_s:.3g} s."
+        return f"{LATE} {limit_s:.3g} s."
     return _unpacked(raw, ended)
 
 
 def _deliver(work: Callable[[], dict[str, Array]], writer: int, memory: int) -> None:
     """Write the result, or the reason why there is none, and end the process."""
+    faulthandler.disable()  # that it may crash is why it is here
     try:
         with os.fdopen(writer, "wb") as pipe:
             try:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from service.contract.problem import Trouble, UnfaithfulImport
 from service.contract.report import Difference, Fidelity
-from worker.load.apart import Array
+from worker.load.apart import LATE, Array
 from worker.load.difference import Outcome, Search
 from worker.load.numbers import error, limit_of, number_of
 from worker.load.precision import is_widened
@@ -93,7 +93,7 @@ def _prepared(case: _Case, limit_s: float) -> Fidelity:
     if evaluated is not case.graph:
         return _with_note(_compared(replace(case, graph=evaluated).written(), limit_s), TRAINS)
     found = _compared(case, limit_s)
-    if found.compared:
+    if found.compared or LATE in found.notes[0]:
         return found
     again = _compared(case.written(), limit_s)
     return _with_note(again, REWRITTEN) if again.compared else found

@@ -110,7 +110,16 @@ def node_proto(node: Node) -> onnx.NodeProto:
     """Return a node's protobuf."""
     made = helper.make_node(node.op, node.inputs, node.outputs, name=node.name, domain=node.domain)
     made.attribute.extend(attribute_proto(name, value) for name, value in node.attributes.items())
+    if node.op == "Loop" and not node.domain:
+        _declare_counters(made)
     return made
+
+
+def _declare_counters(loop: onnx.NodeProto) -> None:
+    """Say what a Loop hands to its body, which nothing around it says: a number and a condition."""
+    for attribute in loop.attribute:
+        for value, kind in zip(attribute.g.input, (TensorProto.INT64, TensorProto.BOOL), strict=False):
+            value.type.CopyFrom(helper.make_tensor_type_proto(kind, []))
 
 
 def attribute_proto(name: str, value: Attribute) -> AttributeProto:
