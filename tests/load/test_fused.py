@@ -27,6 +27,8 @@ CASES: list[tuple[str, tuple[Shape | None, ...], Mapping[str, Any], list[str]]] 
     ("BiasGelu", ((2, 5, 8), (8,)), {}, ["Add", "Gelu"]),
     ("FastGelu", ((2, 5, 8), (8,)), {}, ["Add", "FastGelu"]),
     ("FastGelu", ((2, 5, 8),), {}, ["FastGelu"]),
+    ("QuickGelu", ((2, 5, 8),), {"alpha": 1.0}, ["Sigmoid", "Mul"]),
+    ("QuickGelu", ((2, 5, 8),), {}, ["Mul", "Sigmoid", "Mul"]),
     ("SkipLayerNormalization", WORDS, {}, ["Add", "LayerNormalization"]),
     ("SkipLayerNormalization", (*WORDS, (8,)), {"epsilon": 0.1}, ["Add", "LayerNormalization"]),
     ("SkipLayerNormalization", (*WORDS, (8,), (8,)), {}, ["Add", "Add", "LayerNormalization"]),

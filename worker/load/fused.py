@@ -16,6 +16,8 @@ GEMM = ("alpha", "beta", "transA", "transB")
 SLIDING = ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
 CONV_SETTINGS: Mapping[str, tuple[str, ...]] = {"LeakyRelu": ("alpha",), "HardSigmoid": ("alpha", "beta")}
 """What the numbers beside a convolution's activation are, in order."""
+QUICK = 1.702
+"""The factor in QuickGelu's gate where the file says no other."""
 CLIP_BY_INPUT, SPLIT_BY_INPUT, LAYER_NORMALIZATION = 11, 13, 17
 """Versions of ai.onnx that made an attribute an input, or brought an operator."""
 PAST, BIAS, ADDED = 4, 2, 3
@@ -98,10 +100,26 @@ def _activated(kernel: Node, name: str, settings: Mapping[str, Attribute], parts
     between = parts.name(f"{kernel.outputs[0]}.sum")
     first = replace(kernel, outputs=(between,))
     if name == "Silu":
-        gate = parts.name(f"{kernel.outputs[0]}.gate")
-        squash = parts.node(kernel, "Sigmoid", (between,), (gate,))
-        return [first, squash, parts.node(kernel, "Mul", (between, gate), kernel.outputs)]
+        return [first, *_gated(kernel, between, between, parts)]
     return [first, parts.node(kernel, name, (between,), kernel.outputs, **settings)]
+
+
+def _gated(node: Node, x: str, opener: str, parts: _Parts) -> list[Node]:
+    """Return x times the sigmoid of what opens the gate, as the node's outputs."""
+    gate = parts.name(f"{node.outputs[0]}.gate")
+    squash = parts.node(node, "Sigmoid", (opener,), (gate,))
+    return [squash, parts.node(node, "Mul", (x, gate), node.outputs)]
+
+
+def _quick(node: Node, parts: _Parts) -> list[Node]:
+    """Return QuickGelu, x sigmoid(alpha x), as sigmoid and product."""
+    alpha = node.attributes.get("alpha", QUICK)
+    if alpha == 1:
+        return _gated(node, node.inputs[0], node.inputs[0], parts)
+    scaled = parts.name(f"{node.outputs[0]}.scaled")
+    factor = parts.constant(f"{node.name}.alpha", torch.tensor(alpha))
+    first = parts.node(node, "Mul", (node.inputs[0], factor), (scaled,))
+    return [first, *_gated(node, node.inputs[0], scaled, parts)]
 
 
 def _clipped(kernel: Node, numbers: list[float], parts: _Parts) -> list[Node]:
@@ -184,6 +202,7 @@ APART: Mapping[str, Callable[[Node, _Parts], list[Node]]] = {
     "FastGelu": _biased,
     "FusedConv": _conv,
     "FusedGemm": _gemm,
+    "QuickGelu": _quick,
     "SkipLayerNormalization": _skipped,
     "SkipSimplifiedLayerNormalization": _skipped,
 }
