@@ -226,6 +226,20 @@ def test_no_other_file_is_ever_opened(write: Write, tmp_path: Path, location: st
         read(apart(write, tmp_path, location))
 
 
+def test_a_tensor_that_nobody_uses_is_not_read_from_elsewhere_either(write: Write, tmp_path: Path) -> None:
+    """Whoever is handed the file itself, as onnxruntime is, would look for it: it reads even hard links."""
+    model = onnx.load(dense(write))
+    unused = model.graph.initializer.add(name="unused", data_type=TensorProto.FLOAT, dims=[3])
+    unused.data_location = TensorProto.EXTERNAL
+    unused.external_data.add(key="location", value="link")
+    (tmp_path / "secret").write_bytes(bytes(12))
+    (tmp_path / "link").hardlink_to(tmp_path / "secret")
+    path = tmp_path / "apart.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UnreadableModel, match="'link', which did not come with the model"):
+        read(path)
+
+
 def test_an_external_file_that_is_too_short_is_refused(write: Write, tmp_path: Path) -> None:
     (tmp_path / "short").write_bytes(bytes(20))
     with pytest.raises(UnreadableModel, match="bytes 4 to 52 of a file of 20"):
@@ -233,7 +247,7 @@ def test_an_external_file_that_is_too_short_is_refused(write: Write, tmp_path: P
 
 
 def test_versions_that_nobody_knows_yet_are_refused_with_the_range(write: Write) -> None:
-    with pytest.raises(UnsupportedModel, match="version 1000 of .* are supported"):
+    with pytest.raises(UnsupportedModel, match=r"version 1000 of .* are supported"):
         read(dense(write, opset=1000))
 
 

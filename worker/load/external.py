@@ -122,11 +122,16 @@ class Files:
 
     def _file(self, tensor: str, location: str) -> _File:
         if location not in self.named:
-            msg = (
-                f"The tensor {tensor!r} lies in the file {location!r}, which did not come with the model: send it as "
-                "a further part `data` (on the command line, --data FILE), or export with external_data=False."
-            )
-            raise UnreadableModel(msg)
+            raise undeclared(location, f"The tensor {tensor!r}")
         if location not in self._open:
             self._open[location] = _File.open(location, self.named[location])
         return self._open[location]
+
+
+def undeclared(location: str, tensor: str = "A tensor") -> UnreadableModel:
+    """Return the trouble of a tensor in a file that was not handed over."""
+    msg = (
+        f"{tensor} lies in the file {location!r}, which did not come with the model: send it as a further part "
+        "`data` (on the command line, --data FILE), or export with external_data=False."
+    )
+    return UnreadableModel(msg)

@@ -5,14 +5,16 @@ types of inner values) is left out; and the numbers of a large tensor stay where
 external data does, at which bytes of the model's own file they lie.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias, Union
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import FunctionProto, GraphProto, ModelProto, StringStringEntryProto, TensorProto
 
 from service.contract.problem import TooComplex, UnreadableModel
+from worker.load.external import undeclared
 
 Message: TypeAlias = Mapping[int, Union["Message", None]]
 """The fields that are kept, by key (number and wire type); those that hold messages, with the fields of these."""
@@ -90,13 +92,14 @@ _NUMBERS: Final = frozenset({_RAW, *_AS_RAW.values()})
 _LEFT_OUT: Final[Message] = {}
 
 
-def lightened(data: memoryview, limit: int) -> bytes:
+def lightened(data: memoryview, limit: int, given: Container[str] = ()) -> bytes:
     """Return an ONNX file without what is not read and without the numbers of large tensors, which lie in SELF.
 
     TooComplex above `limit` nodes, tensors and functions (those of subgraphs included), or where fields are many
-    beyond reason; UnreadableModel where the bytes are no protobuf.
+    beyond reason; UnreadableModel where the bytes are no protobuf, or where any tensor, used or not, lies in a file
+    that is not among those `given`: whoever reads the file itself, as onnxruntime does, would look for it.
     """
-    parts = _Walk(data, limit).light((0, len(data)), _MODEL, 0)
+    parts = _Walk(data, limit, given).light((0, len(data)), _MODEL, 0)
     if (size := len(data) if parts is None else _size(parts)) > LARGEST:
         msg = f"The model takes {size} bytes beside the numbers of its large tensors; the limit is {LARGEST}."
         raise TooComplex(msg)
@@ -109,6 +112,7 @@ class _Walk:
 
     data: memoryview
     limit: int
+    given: Container[str] = ()
     elements: int = 0
     messages: int = 0
     fields: int = 0
@@ -142,8 +146,19 @@ class _Walk:
         self.elements += (id(message), key) in _COUNTED
         _refuse_above(self.limit, self.elements, "nodes, tensors and functions")
         _refuse_above(self.limit * MESSAGES_PER_ELEMENT, self.messages, "messages")
+        if message is _TENSOR:
+            self._check(inside, stop)
         parts = self.light((inside, stop), inner, depth + 1)
         return None if parts is None else [_written(key) + _written(_size(parts)), *parts]
+
+    def _check(self, inside: int, stop: int) -> None:
+        """Refuse what a tensor says of the file that it lies in where that is not among those given."""
+        try:
+            said = StringStringEntryProto.FromString(self.data[inside:stop].tobytes())
+        except DecodeError as error:
+            raise _unreadable(inside) from error
+        if said.key == "location" and said.value not in self.given:
+            raise undeclared(said.value)
 
     def _large(self, span: tuple[int, int]) -> _Field | None:
         """Return the field that holds a tensor's numbers, if they are many and lie there as they do in memory."""
