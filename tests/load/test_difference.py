@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
+from service.contract.options import Options
 from service.contract.problem import UnfaithfulImport
+from worker.examine import examine
 from worker.load import fidelity, judging, reference
 from worker.load.apart import apart
 from worker.load.fidelity import compare
@@ -331,6 +334,13 @@ def test_whole_outputs_are_compared_too(wrong: Wrong) -> None:
 def test_the_problem_has_a_type_of_its_own() -> None:
     problem = UnfaithfulImport("…").problem()
     assert (problem.type, problem.status) == ("/problems/unfaithful-import", 422)
+
+
+def test_an_examination_ends_in_the_problem_and_not_in_a_diagnosis(tmp_path: Path, wrong: Wrong) -> None:
+    (tmp_path / "model.onnx").write_bytes(model(CHAIN).SerializeToString())
+    wrong("Softplus", slope)
+    with pytest.raises(UnfaithfulImport, match="the_Softplus"):
+        examine(tmp_path / "model.onnx", None, Options())
 
 
 def test_a_graph_written_again_is_searched_by_the_names_that_it_had() -> None:
