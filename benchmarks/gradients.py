@@ -30,7 +30,11 @@ FLOOR = 1e-3
 a bias that a normalization cancels has a gradient of nothing but rounding."""
 OUTPUTS, REFERENCE, GRADIENTS = 1e-5, 1e-4, 1e-4
 """The largest relative errors that pass: of outputs against torch's and onnxruntime's, and of gradients."""
-WIDER = {int(onnx.TensorProto.FLOAT): int(onnx.TensorProto.DOUBLE)}
+KNOWN = {
+    ("spectral-norm", "dynamo", True): "a file holds no torch.no_grad: gradients go through the power iteration, too",
+    ("temperature", "dynamo", False): "the folded exponential of a single number looks like a formula's constant",
+}
+"""What cannot be right, by network, exporter and whether it was exported for training, and why."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +248,9 @@ def _told(name: str, exporter: str, opset: int, *, training: bool) -> dict[str, 
         return {"unwritten": str(error).strip().splitlines()[0][:200]}
     except Exception as error:  # noqa: BLE001  whatever goes wrong is a line in the table
         return {"why": [f"{type(error).__name__}: {error}"[:300]]}
-    return {**asdict(errors), "why": list(errors.wrong(training=training))}
+    why = list(errors.wrong(training=training))
+    known = KNOWN.get((name, exporter, training))
+    return {**asdict(errors), "why": [*why, f"known: {known}"] if why and known else why}
 
 
 def main() -> None:

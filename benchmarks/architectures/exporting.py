@@ -1,7 +1,9 @@
 """A network as a file: torch's two exporters, for training and as people export who think of nothing but inference."""
 
+import contextlib
 import io
 import math
+import sys
 import warnings
 
 import onnx
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 EXPORTERS = {"dynamo": (18, 24), "torchscript": (13, 17)}
 """Both exporters, with the versions of ONNX's operators that each is asked for."""
 FURTHER = {
-    **dict.fromkeys(("mlp", "cnn-batchnorm", "lstm", "prelu", "transformer-post"), (9, 11)),
+    **dict.fromkeys(("mlp", "cnn-batchnorm", "lstm", "prelu", "tcn"), (9, 11)),
     "spatial-transformer": (20,),
 }
 """Networks that the older exporter writes for further versions."""
@@ -26,7 +28,7 @@ def versions(name: str, exporter: str) -> tuple[int, ...]:
 def export(network: nn.Module, batch: tuple[Tensor, ...], exporter: str, opset: int) -> onnx.ModelProto:
     """Return a network as a file holds it; in training mode nothing is folded, else the exporter's defaults hold."""
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):  # where exporters print what they refuse
         warnings.simplefilter("ignore")
         if exporter == "dynamo":
             torch.onnx.export(

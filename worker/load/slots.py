@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from worker.network.graph import Node
 
 SLOTS: Mapping[str, Sequence[int]] = {
+    "Attention": (0, 1, 2),
     "BatchNormalization": (1, 2),
     "Conv": (1, 2),
     "ConvTranspose": (1, 2),
@@ -50,7 +51,7 @@ FUSED: Mapping[str, Sequence[int]] = {
     "LinearAttentionGate": (1, 2),
     "MatMulNBits": (5,),
     "MoE": range(2, 8),
-    "MultiHeadAttention": (3,),
+    "MultiHeadAttention": (0, 1, 2, 3),
     "NhwcConv": (1, 2),
     "NhwcFusedConv": (1, 2),
     "PackedAttention": (1, 2),
