@@ -111,20 +111,22 @@ def _here(check: Check, options: Options, settings: Settings, tell: Any) -> Answ
     try:
         examine = import_module("worker.examine").examine
         plan, torch = import_module("worker.plan").plan, import_module("torch")
+        bounded = import_module("worker.isolation.limits").bounded
     except ImportError:
         raise NoWorker(NO_WORKER) from None
     device = plan(settings.device, gpus=torch.cuda.device_count(), cores=1, slots=1).devices[0]
     try:
-        report = examine(
-            check.model,
-            check.batch,
-            options,
-            job_id="",
-            created_at=datetime.now(UTC),
-            external={path.name: path for path in check.external},
-            device=device,
-            progress=tell,
-        )
+        with bounded(settings.memory_limit_bytes if device == "cpu" else None, settings.job_time_limit_s):
+            report = examine(
+                check.model,
+                check.batch,
+                options,
+                job_id="",
+                created_at=datetime.now(UTC),
+                external={path.name: path for path in check.external},
+                device=device,
+                progress=tell,
+            )
     except (Trouble, KeyboardInterrupt):
         raise
     except Exception as error:
