@@ -90,6 +90,7 @@ SMOOTH = {
     "a soft choice": "a = Softmax<axis = 1>(h)",
     "a condition that only chooses": "c = Greater(h, zero) n = Neg(h) a = Where(c, h, n)",
     "a step beside a straight way": "r = Round(h) a = Add(r, h)",
+    "quantized and back": "q = QuantizeLinear(h, one, point) a = DequantizeLinear(q, one, point)",
     "floats of another width": "i = Cast<to = 11>(h) a = Cast<to = 1>(i)",
     "a branch": BRANCH.replace("OP", "Tanh"),
     "a loop": LOOP.replace("OP", "Tanh"),

@@ -4,10 +4,10 @@ A value *moves* with another where changing that changes it; it is *reached* whe
 lets a gradient pass.  An operator that reads a reached value and writes a moved one that is not cuts the gradient.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Final
+from typing import Final, TypeAlias
 
 from onnx import defs
 
@@ -22,9 +22,13 @@ VALUELESS: Final = frozenset(
 """Operators whose output does not depend on their input's values."""
 WITH_BODIES: Final = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 """Operators that give what their bodies give; the body of another changes only how it computes."""
+CHOOSERS: Final = {"If": 1, "Loop": 2}
+"""How many first inputs say which body runs, or how often."""
 _FLOATS: Final = ("(float)", "(double)", "(float16)", "(bfloat16)")
 
-Pairs = Iterable[tuple[str, str]]
+Pairs: TypeAlias = Iterable[tuple[str, str]]
+Through: TypeAlias = Callable[[Node, int, int], bool]
+"""Whether one comes from an output of a node back to its input at a place."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +53,31 @@ class Flow:
 
     def cuts(self, graph: Graph, output: str) -> tuple[Cut, ...]:
         """Return the operators that cut on the ways to `output`, in forward order."""
-        needed = _needed(graph, {output})
+        needed = _needed(graph, output)
         return tuple(dict.fromkeys(cut for cut, written in self.steps if written & needed))
 
 
 def flow(graph: Graph, start: Collection[str], apart: Collection[str] = ()) -> Flow:
     """Return what moves with `start` and how far a gradient at it comes; values `apart` are known to pass none on."""
-    found = Flow(set(start), set(start))
+    found, known = Flow(set(start), set(start)), frozenset(apart)
     for node in straight(graph).nodes:
-        _through(node, graph.opsets, found, frozenset(apart))
+        _through(node, graph.opsets, found, known)
     return found
+
+
+def cut_off(graph: Graph, output: str, apart: Collection[str] = ()) -> set[str]:
+    """Return the values that move `output` and that no gradient comes back to from there."""
+    known = frozenset(apart)
+    reached = _followed(
+        straight(graph), {output} - known, lambda node, place, at: passes(node, graph.opsets, place, at), known
+    )
+    return _needed(graph, output) - reached
 
 
 def passes(node: Node, opsets: Mapping[str, int], place: int, output: int) -> bool:
     """Whether a gradient can pass a node, from an output to the input at `place`."""
+    if place < CHOOSERS.get(node.op, 0) and not node.domain:
+        return False
     if node.op == "Cast" and not node.domain:
         return dtype(int(node.attributes["to"])) in DIFFERENTIABLE  # type: ignore[arg-type]
     return _allowed(node.domain, node.op, opsets.get(node.domain, 0), place, output)
@@ -88,16 +103,6 @@ def _bodies(node: Node) -> list[Graph]:
     return [value for value in node.attributes.values() if isinstance(value, Graph)]
 
 
-def _needed(graph: Graph, outputs: Collection[str]) -> set[str]:
-    """Return the values that the outputs are made of, those inside bodies included."""
-    needed = set(outputs)
-    for node in reversed(graph.nodes):
-        if node.op not in VALUELESS and not needed.isdisjoint(node.outputs):
-            needed.update(node.inputs)
-            needed.update(*(_needed(body, body.outputs) for body in _bodies(node)))
-    return needed
-
-
 def _through(node: Node, opsets: Mapping[str, int], found: Flow, apart: frozenset[str]) -> None:
     """Add what a node writes to what moves and what is reached."""
     bodies = _bodies(node) if node.op in WITH_BODIES else []
@@ -106,11 +111,19 @@ def _through(node: Node, opsets: Mapping[str, int], found: Flow, apart: frozense
     before = len(found.steps)
     for body in bodies:
         _inside(node, body, opsets, found, apart)
-    ended = set() if bodies else _across(node, opsets, found)
+    ended = _chosen(node, found) if bodies else _across(node, opsets, found)
     ended |= found.reached & apart if len(found.steps) == before else set()
     found.reached -= apart
     if ended:
         found.steps.append((Cut(node.name or node.outputs[0], node.op, node.origin), frozenset(ended)))
+
+
+def _chosen(node: Node, found: Flow) -> set[str]:
+    """Let the outputs move with what chooses a body; return them where that was reached, which ends there."""
+    choosers = set(names(node.inputs[: CHOOSERS.get(node.op, 0)]))
+    if found.moved & choosers:
+        found.moved.update(names(node.outputs))
+    return set(names(node.outputs)) if found.reached & choosers else set()
 
 
 def _across(node: Node, opsets: Mapping[str, int], found: Flow) -> set[str]:
@@ -134,8 +147,52 @@ def _inside(node: Node, body: Graph, opsets: Mapping[str, int], found: Flow, apa
             _through(each, opsets, inner, apart)
         _carry(around, inner, inner)
     _carry(out, inner, found)
+    if node.op == "Loop" and body.outputs[0] in inner.moved:
+        found.moved.update(names(node.outputs))
     for cut, written in inner.steps:
         found.steps.append((replace(cut, within=cut.within or node.name), written))
+
+
+def _needed(graph: Graph, output: str) -> set[str]:
+    """Return the values that move an output, those inside bodies included."""
+    return _followed(graph, {output}, lambda node, _place, _at: True)  # noqa: ARG005  whatever the node
+
+
+def _followed(graph: Graph, outputs: set[str], through: Through, apart: frozenset[str] = frozenset()) -> set[str]:
+    """Return the values from which outputs are come to, over the inputs and outputs of nodes that lead through."""
+    found = set(outputs)
+    for node in reversed(graph.nodes):
+        _back(node, found, through, apart)
+    return found
+
+
+def _back(node: Node, found: set[str], through: Through, apart: frozenset[str]) -> None:
+    """Add the values that a node comes to its outputs from."""
+    written = [at for at, name in enumerate(node.outputs) if name in found and name not in apart]
+    if node.op in VALUELESS or not written:
+        return
+    bodies = _bodies(node) if node.op in WITH_BODIES else []
+    for body in bodies:
+        _back_inside(node, body, found, through, apart)
+    places = range(CHOOSERS.get(node.op, 0) if bodies else len(node.inputs))
+    found.update(
+        node.inputs[place]
+        for place in places
+        if place < len(node.inputs) and node.inputs[place] and any(through(node, place, at) for at in written)
+    )
+
+
+def _back_inside(node: Node, body: Graph, found: set[str], through: Through, apart: frozenset[str]) -> None:
+    """Follow the values back through a body, round after round while there are more."""
+    into, around, out = _ties(node, body)
+    found.update(first for first, second in out if second in found and second not in apart)
+    if node.op == "Loop" and through(node, 1, 0):
+        found.add(body.outputs[0])
+    size = -1
+    while size != (size := len(found)):
+        for each in reversed(body.nodes):
+            _back(each, found, through, apart)
+        found.update(first for first, second in (*into, *around) if second in found)
 
 
 def _carry(pairs: Pairs, source: Flow, target: Flow) -> None:

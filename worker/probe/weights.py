@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from worker.network.flow import flow
+from worker.network.flow import cut_off, flow
 from worker.network.graph import Node
 from worker.network.layers import KERNELS
 from worker.optimizers import Optimizer
@@ -19,6 +19,8 @@ from worker.probe.path import Path
 from worker.probe.sweep import Sweep, sweep_double
 
 JITTER: Final = 1e-3
+TOLD: Final = 16
+"""Most parameters of which it is told what cuts their gradient."""
 NAMED: Final = 8
 """Most further nodes that are named of a shared parameter."""
 _SAME: Final = 1e-6
@@ -77,11 +79,13 @@ def _cuts(sweep: Sweep, silent: list[str]) -> dict[str, tuple[Cut, ...]]:
     """Return what cuts the gradient of each silent parameter that moves the loss and that none can reach."""
     graph, output = sweep.subject.graph, sweep.subject.output
     apart = [name for name, value in sweep.values.items() if not getattr(value, "requires_grad", False)]
-    flows = {name: flow(graph, [name], apart) for name in silent}
+    lost = cut_off(graph, output, apart).intersection(silent) if silent else set()
+    shown = [name for name in silent if name in lost][:TOLD]
+    flows = {name: flow(graph, [name], apart).cuts(graph, output) for name in shown}
     return {
-        name: tuple(Cut(cut.node, cut.op, cut.origin, cut.within) for cut in found.cuts(graph, output))
-        for name, found in flows.items()
-        if output in found.moved - found.reached
+        name: tuple(Cut(cut.node, cut.op, cut.origin, cut.within) for cut in flows.get(name, ()))
+        for name in silent
+        if name in lost
     }
 
 
