@@ -16,7 +16,8 @@ weight slot, or reaches one through operators that only rearrange, rescale or mu
 
 Not parameters: running statistics; in torch's files, what is no initialiser; masks (a value that is not finite, or is
 -10 000 or less, or nothing but zeros and ones); zeros that are joined on, that are multiplied by a weight (a first
-state), or that torch's exporters made up and add (a mask that hides nothing); tables that a formula wrote: pairs of
+state), or that torch's exporters made up and add (a mask that hides
+nothing), as well as ones that they made up and multiply; tables that a formula wrote: pairs of
 cosines and sines (their squares add up to one), ladders of equal steps or ratios (positions, frequencies), grids of
 coordinates; what is turned into both a cosine and a sine (frequencies); the unit scale and zero shift of an
 InstanceNormalization after a reshape, which is how GroupNormalization is written; and whatever feeds only shapes,
@@ -217,10 +218,15 @@ def _met(node: Node, active: frozenset[str], file: _File) -> Iterator[str]:
         for leaf in file.leaves(name):
             value, named = file.value(leaf), leaf in file.known.named
             large = value.numel() > 1 or named or (value.dim() > 0 and (single or _is_gate(node, value)))
-            empty = not named and (node.op == "Concat" or (file.known.torch and node.op == "Add")) and not value.any()
-            apart = node.op == "Where" and not named
-            if large and not empty and not apart and not _is_constant(value):
+            if large and not _is_constant(value) and (named or not _does_nothing(node, value, torch=file.known.torch)):
                 yield leaf
+
+
+def _does_nothing(node: Node, value: Tensor, *, torch: bool) -> bool:
+    """Whether an operand under a name of the exporter's own fills a gap, or would change nothing."""
+    filled = node.op == "Where" or (node.op == "Concat" and not value.any())
+    zeros, ones = node.op in {"Add", "Sub"} and not value.any(), node.op in {"Mul", "Div"} and bool((value == 1).all())
+    return filled or (torch and (zeros or ones))
 
 
 def _is_constant(value: Tensor) -> bool:
