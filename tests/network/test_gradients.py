@@ -20,6 +20,7 @@ SILENT = {"zero", "cut", "missing"}
 UNASKED = {"nothing float", "unsupported", "failed"}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_what_was_right_is_right() -> None:
     """The verdict on each is the one noted; asking onnx's reference evaluator is left to the benchmark."""
@@ -30,6 +31,7 @@ def test_what_was_right_is_right() -> None:
     assert not changed, "run `benchmarks/operators.py --write` where this is for the better"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_gradients_of_every_version_are_right() -> None:
     found = {
