@@ -28,7 +28,7 @@ from worker.network.export import to_onnx
 from worker.network.graph import Graph, Node, names
 from worker.network.run import Program
 
-SEARCH_S = 30.0
+SEARCH_S = 60.0
 """Most seconds that are spent on why outputs differ."""
 TRAINS = "The file is in training mode: what was compared is its form for evaluation."
 REWRITTEN = "onnxruntime does not take the file as it is; the same graph, written out again, was compared."
