@@ -300,6 +300,23 @@ def test_a_cast_of_what_does_not_fit_is_not_compared() -> None:
     assert found.ok
 
 
+@pytest.mark.parametrize(("fill", "scale"), [(np.nan, 1.0), (-np.inf, np.inf)])
+def test_quantization_of_what_is_no_number_is_not_compared(fill: float, scale: float, wrong: Wrong) -> None:
+    """A calibration that saw a mask of -inf leaves an infinite scale, and -inf / inf is no number."""
+    wrong("QuantizeLinear", lambda x, *_, **__: torch.full(x.shape, 7, dtype=torch.uint8))
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "one", "zero"], ["y"]),
+    ]
+    written = model(nodes)
+    numbers = {"scale": np.float32(scale), "one": np.float32(1), "zero": np.uint8(0)}
+    written.graph.initializer.extend(numpy_helper.from_array(np.array(value), name) for name, value in numbers.items())
+    found = compare(written.SerializeToString(), interpret(written), {"x": torch.full((4, 8), fill)})
+    assert found.ok
+    assert found.first_difference is not None
+    assert found.first_difference.op == "QuantizeLinear"
+
+
 def test_numbers_that_are_not_finite_agree_where_both_have_them() -> None:
     found = judged(model([node("Log", "x", "y")]))
     assert found.ok

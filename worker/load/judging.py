@@ -140,10 +140,19 @@ def specified_agrees(given: Step, name: str, limit_s: float) -> bool:
 
 
 def _undefined(given: Step) -> bool:
-    """Whether a node casts to whole numbers what they cannot hold."""
-    node, value = given.node, given.values.get(given.node.inputs[0] if given.node.inputs else "")
-    if node.op != "Cast" or value is None or not value.is_floating_point():
+    """Whether a node makes whole numbers of what is no number, or of what they cannot hold."""
+    node = given.node
+    held = {**given.graph.constants, **given.values}
+    first, *others = (held.get(name) for name in (*node.inputs, ""))
+    if first is None or not first.is_floating_point():
         return False
+    if node.op == "QuantizeLinear":
+        return bool(first.isnan().any()) or others[0] is None or not bool(others[0].isfinite().all())
+    return node.op == "Cast" and _overflows(given, first)
+
+
+def _overflows(given: Step, value: Tensor) -> bool:
+    """Whether a cast to whole numbers gets numbers that they cannot hold."""
     held = given.run()[given.graph.outputs[0]]
     if held.dtype.kind not in "iu":
         return False
