@@ -149,7 +149,7 @@ def _against_torch(case: _Case) -> tuple[float, float, int, int]:
     network = copy.deepcopy(case.network)
     result = network(*batch)
     theirs = list(result) if isinstance(result, tuple) else [result]
-    leaves = {key: each for key, each in network.named_parameters() if each.requires_grad and _used(each, theirs)}
+    leaves = _used({key: each for key, each in network.named_parameters() if each.requires_grad}, theirs)
     cotangents = [torch.randn_like(each) for each in theirs]
     found = dict(zip(held, _gradients(ours, list(held.values()), cotangents), strict=True))
     wanted = dict(zip(leaves, _gradients(theirs, list(leaves.values()), cotangents), strict=True))
@@ -161,10 +161,11 @@ def _against_torch(case: _Case) -> tuple[float, float, int, int]:
     return _worst(ours, theirs), max([error, *(_error(mine, other) for mine, other in pairs)]), matched, unmatched
 
 
-def _used(leaf: Tensor, outputs: Sequence[Tensor]) -> bool:
-    """Whether a parameter takes part; exporters leave out those that do not."""
+def _used(leaves: Mapping[str, Tensor], outputs: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Return the parameters that take part; exporters leave out those that do not."""
     ones = [torch.ones_like(each) for each in outputs]
-    return torch.autograd.grad(outputs, leaf, ones, allow_unused=True, retain_graph=True)[0] is not None
+    found = torch.autograd.grad(outputs, list(leaves.values()), ones, allow_unused=True, retain_graph=True)
+    return {key: leaf for (key, leaf), each in zip(leaves.items(), found, strict=True) if each is not None}
 
 
 def _gradients(outputs: Sequence[Tensor], leaves: Sequence[Tensor], cotangents: Sequence[Tensor]) -> list[Tensor]:

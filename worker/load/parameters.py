@@ -15,13 +15,12 @@ weight slot, or reaches one through operators that only rearrange, rescale or mu
   multiply an activation (the gate of a ReZero or SkipInit branch; no constant would be).
 
 Not parameters: running statistics; in torch's files, what is no initialiser; masks (a value that is not finite, or is
--10 000 or less, or nothing but zeros and ones); zeros that are joined on, that are multiplied by a weight (a first
-state), or that torch's exporters made up and add (a mask that hides
-nothing), as well as ones that they made up and multiply; tables that a formula wrote: pairs of
-cosines and sines (their squares add up to one), ladders of equal steps or ratios (positions, frequencies), grids of
-coordinates; what is turned into both a cosine and a sine (frequencies); the unit scale and zero shift of an
-InstanceNormalization after a reshape, which is how GroupNormalization is written; and whatever feeds only shapes,
-exponents, limits and the like.
+-10 000 or less, or nothing but zeros and ones); zeros that are joined on, or that are multiplied by a weight (a first
+state); zeros that torch's exporters made up and add (a mask that hides nothing), and ones that they multiply; tables
+that a formula wrote: pairs of cosines and sines (their squares add up to one), ladders of equal steps or ratios
+(positions, frequencies), grids of coordinates; what is turned into both a cosine and a sine (frequencies); the unit
+scale and zero shift of an InstanceNormalization after a reshape, which is how GroupNormalization is written; and
+whatever feeds only shapes, exponents, limits and the like.
 
 What cannot be told: a single number that an exporter computed from a parameter (the exponential of a temperature,
 folded) looks like the constants of a formula and is none; a buffer of a module, in a file of torch's older exporter,
