@@ -14,7 +14,10 @@ from torch import Tensor
 from worker.network.graph import Graph, Node, reads
 from worker.network.straight import straight
 
-WEIGHTED: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "RNN", "LSTM", "GRU", "FusedMatMul"})
+WEIGHTED: Final = frozenset(
+    {"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "RNN", "LSTM", "GRU"}
+    | {"FusedMatMul", "FusedMatMulActivation", "TransposeMatMul", "GemmFastGelu", "NhwcConv", "NhwcFusedConv"}
+)
 """Operators that mix features by a weight."""
 RECURRENT: Final = frozenset({"RNN", "LSTM", "GRU"})
 CHANNELS_SECOND: Final = frozenset(
