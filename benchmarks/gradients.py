@@ -11,7 +11,7 @@ import copy
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import onnx
@@ -124,10 +124,20 @@ def measure(name: str, exporter: str, opset: int, *, training: bool = True) -> E
 
 def _repeated(case: _Case) -> int:
     """Return how many of the module's numbers the graph holds a second time."""
-    own = torch.cat([each.detach().flatten() for each in case.network.parameters()])
-    whole = [each.value.flatten() for each in case.graph.parameters.values() if torch.isin(each.value, own).all()]
+    own = _numbers(case.network.parameters())
+    whole = [each.value.flatten() for each in case.graph.parameters.values() if _within(each.value, own)]
     numbers = torch.cat(whole) if whole else own
     return len(numbers) - len(numbers.unique())
+
+
+def _numbers(parameters: Iterable[Tensor]) -> Tensor:
+    return torch.cat([each.detach().flatten() for each in parameters]).sort().values
+
+
+def _within(value: Tensor, numbers: Tensor) -> bool:
+    """Whether all numbers of a tensor are among those given in order."""
+    places = torch.searchsorted(numbers, value.flatten()).clamp(max=len(numbers) - 1)
+    return bool((numbers[places] == value.flatten()).all())
 
 
 def _following(graph: Graph, other: Graph) -> set[str]:
@@ -153,8 +163,8 @@ def _against_torch(case: _Case) -> tuple[float, float, int, int]:
     cotangents = [torch.randn_like(each) for each in theirs]
     found = dict(zip(held, _gradients(ours, list(held.values()), cotangents), strict=True))
     wanted = dict(zip(leaves, _gradients(theirs, list(leaves.values()), cotangents), strict=True))
-    own = torch.cat([each.detach().flatten() for each in leaves.values()])
-    whole = {key: each for key, each in held.items() if torch.isin(each.detach(), own).all()}
+    own = _numbers(leaves.values())
+    whole = {key: each for key, each in held.items() if _within(each.detach(), own)}
     error, matched, unmatched = _compared(leaves, wanted, _by_value(whole, found))
     sides = [[each for each in side if each.requires_grad] for side in (fed.values(), batch)]
     pairs = zip(_gradients(ours, sides[0], cotangents), _gradients(theirs, sides[1], cotangents), strict=True)
