@@ -62,7 +62,7 @@ def spread(network: nn.Module, seed: int = 0) -> nn.Module:
     parameters = list(network.parameters())
     total = sum(parameter.numel() for parameter in parameters)
     generator = torch.Generator().manual_seed(seed)
-    odd = torch.randperm(total, generator=generator).float() * 2 + 1 - 2 * (total // 2)
+    odd = (torch.randperm(total, generator=generator) * 2 + 1 - 2 * (total // 2)).float()
     fixed = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter, part in zip(parameters, odd.split([each.numel() for each in parameters]), strict=True):
