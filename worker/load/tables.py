@@ -38,8 +38,10 @@ def is_written_out(value: Tensor) -> bool:
 
 def _ladder(value: Tensor) -> bool:
     """Whether the numbers lie along one axis, at equal distances or with equal ratios: positions, or frequencies."""
+    if value.numel() < STEPS or value.numel() != max(value.shape):
+        return False
     steps = value.reshape(-1).double()
-    if steps.numel() < STEPS or steps.numel() != max(value.shape) or not bool(steps.isfinite().all()):
+    if not bool(steps.isfinite().all()):
         return False
     return _even(steps) or (bool((steps > 0).all()) and _even(steps.log()))
 

@@ -7,6 +7,7 @@ exporter made the tensor up, or where it is an embedding's table and a head's we
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 import torch
@@ -35,10 +36,11 @@ class _Tie:
 def tied(graph: Graph, known: Provenance) -> Graph:
     """Return the graph in which copies of a weight are made from the weight itself, with a note."""
     said = []
+    tables, heads = _read_by(graph, TABLES), _read_by(graph, HEADS)
     for name in tuple(graph.parameters):
         if name in known.named:
             continue
-        tie = _turned(graph, name, known) or _repeated(graph, name, known)
+        tie = _turned(graph, name, {*known.named, *(tables if name in heads else ())}) or _repeated(graph, name, known)
         if tie is not None:
             said.append(f"{tie.copy!r} is {tie.source!r}" if tie.source in graph.parameters else repr(tie.copy))
             graph = _with(graph, tie)
@@ -52,15 +54,15 @@ def tied(graph: Graph, known: Provenance) -> Graph:
     return graph.replace(notes=(*graph.notes, note.strip()))
 
 
-def _turned(graph: Graph, name: str, known: Provenance) -> _Tie | None:
-    """Return the tie of a matrix to the one weight that it is a transposed copy of."""
+def _turned(graph: Graph, name: str, possible: AbstractSet[str]) -> _Tie | None:
+    """Return the tie of a matrix to the one weight, among those possible, that it is a transposed copy of."""
     value = graph.parameters[name].value
     if value.dim() != 2 or _even(value):  # noqa: PLR2004
         return None
     sources = [
         each
-        for each, other in graph.parameters.items()
-        if each != name and _may_be_source(graph, each, name, known) and other.value.shape == value.shape[::-1]
+        for each in possible & graph.parameters.keys() - {name}
+        if graph.parameters[each].value.shape == value.shape[::-1]
     ]
     same = [each for each in sources if torch.equal(graph.parameters[each].value, value.T)]
     if len(same) != 1:
@@ -69,14 +71,9 @@ def _turned(graph: Graph, name: str, known: Provenance) -> _Tie | None:
     return _Tie(name, same[0], (node,), {}, {})
 
 
-def _may_be_source(graph: Graph, source: str, copy: str, known: Provenance) -> bool:
-    if source in known.named:
-        return True
-    return _reads(graph, source, TABLES) and _reads(graph, copy, HEADS)
-
-
-def _reads(graph: Graph, name: str, operators: frozenset[str]) -> bool:
-    return any(node.op in operators for node in graph.consumers(name))
+def _read_by(graph: Graph, operators: frozenset[str]) -> frozenset[str]:
+    """Return the names that these operators read."""
+    return frozenset(name for node in graph.nodes if node.op in operators for name in node.inputs)
 
 
 def _repeated(graph: Graph, name: str, known: Provenance) -> _Tie | None:
