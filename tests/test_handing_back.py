@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import onnx
+import pytest
+import torch
 
 from service import __version__
 from service.contract.architecture import parse
@@ -11,8 +13,11 @@ from service.contract.options import Options
 from service.contract.words import Verdict
 from tests.probe.subjects import chain, dense
 from worker.examine import examine
+from worker.handing_back import treated_model, withheld
 from worker.load.architecture import lower
+from worker.load.subject import Loaded, load
 from worker.network.export import to_onnx
+from worker.treatments import Change
 
 
 def written(folder: Path, layers: int, activation: str, init: str) -> Path:
@@ -52,3 +57,49 @@ def test_no_treated_model_where_the_model_is_not_what_is_changed(tmp_path: Path)
     assert report.prescription is not None
     assert not report.prescription.treated_model
     assert not treated.exists()
+
+
+def _loaded(folder: Path) -> Loaded:
+    path = written(folder, 2, "relu", "he_normal")
+    model = onnx.load(path)
+    model.producer_name, model.doc_string = "somebody", "The file's own words."
+    model.metadata_props.add(key="license", value="free")
+    model.metadata_props.add(key="gradgate.change.1", value="An earlier change.")
+    path.write_bytes(model.SerializeToString())
+    return load(path, None, Options(), {}, torch.device("cpu"))
+
+
+def _halved(loaded: Loaded) -> Change:
+    graph = loaded.subject.graph
+    halves = {name: each.value / 2 for name, each in graph.parameters.items()}
+    return Change(loaded.subject.replace(graph=graph.with_parameters(halves)), ("Halve all weights.",))
+
+
+def test_the_files_own_words_are_kept_and_earlier_changes_told_apart(tmp_path: Path) -> None:
+    loaded = _loaded(tmp_path)
+    raw = treated_model(loaded, _halved(loaded), ["halving"])
+    assert raw is not None
+    model = onnx.load_from_string(raw)
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    assert said == {
+        "license": "free",
+        "gradgate.before.change.1": "An earlier change.",
+        "gradgate.version": __version__,
+        "gradgate.model.sha256": loaded.sha256,
+        "gradgate.treatments": "halving",
+        "gradgate.change.1": "Halve all weights.",
+    }
+    assert model.producer_name == "somebody"
+    assert model.doc_string == f"The file's own words.\n\nChanged by Gradgate {__version__}: Halve all weights."
+
+
+def test_what_does_not_fit_one_file_is_withheld_with_its_size_and_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = _loaded(tmp_path)
+    assert withheld(loaded) == ()
+    monkeypatch.setattr("worker.network.export.LARGEST", 10)
+    assert treated_model(loaded, _halved(loaded), ["halving"]) is None
+    (said,) = withheld(loaded)
+    assert "take 0.0 GiB" in said
+    assert "holds 2 GiB" in said

@@ -44,6 +44,8 @@ _UNREAD: Final = frozenset(
     {"configuration", "device_configurations", "doc_string", "metadata_props", "quantization_annotation"}
     | {"segment", "training_info", "value_info"}
 )
+_WRITTEN_BACK: Final = frozenset({"doc_string", "metadata_props"})
+"""What is kept of those where the model itself says it: a treated model says it again."""
 _WIRE: Final[Mapping[int, int]] = {
     FieldDescriptor.TYPE_DOUBLE: FIXED64,
     FieldDescriptor.TYPE_FLOAT: FIXED32,
@@ -64,7 +66,7 @@ def _message(descriptor: Descriptor, known: dict[str, dict[int, Message | None]]
     if descriptor.full_name not in known:
         fields = known[descriptor.full_name] = {}
         for each in descriptor.fields:
-            if each.name not in _UNREAD:
+            if each.name not in _UNREAD or (descriptor is ModelProto.DESCRIPTOR and each.name in _WRITTEN_BACK):
                 wire = _WIRE.get(each.type, VARINT)
                 inner = _message(each.message_type, known) if each.message_type else None
                 fields[_key(each.number, wire)] = inner
