@@ -16,7 +16,7 @@ from service.contract.policy import Policy
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-GUIDES = ["README.md", "CONTRIBUTING.md", "docs/operations.md", "benchmarks/README.md"]
+GUIDES = ["README.md", "CONTRIBUTING.md", "docs/onnx.md", "docs/operations.md", "benchmarks/README.md"]
 PATH = re.compile(r"(?<![\w/.:])((?:service|worker|tests|examples|docs|openapi|benchmarks)/[\w./-]*)")
 START, END = "<!-- settings -->", "<!-- end of settings -->"
 
