@@ -57,16 +57,16 @@ def test_whoever_changes_a_mapped_tensor_leaves_the_file_as_it_was(tmp_path: Pat
 
 @pytest.mark.parametrize("length", [1, 127, 128, 300, 16_383, 16_384, 70_000])
 def test_what_is_left_of_a_file_is_the_file_without_what_nobody_reads(length: int) -> None:
-    """Levels of messages whose lengths take one, two and three bytes, with documentation beside what is kept."""
+    """Levels of messages whose lengths take one, two and three bytes, with documentation beside what is kept.  What the model says of itself is."""
     inner = helper.make_node("Relu", ["x"], ["n" * length], doc_string="read by people")
     graph = helper.make_graph(
         [inner], "g", [], [], doc_string="read by people", value_info=[helper.make_tensor_value_info("v", 1, [2])]
     )
     model = helper.make_model(helper.make_graph([helper.make_node("If", ["c"], ["y"], then_branch=graph)], "h", [], []))
-    model.metadata_props.add(key="a", value="b")
+    model.metadata_props.add(key="a", value="of the model itself, which is written back")
+    model.graph.metadata_props.add(key="a", value="b")
     seen = onnx.load_from_string(lightened(memoryview(model.SerializeToString()), 100))
     inner.ClearField("doc_string")
     bare = helper.make_graph([inner], "g", [], [])
     model.graph.node[0].attribute[0].g.CopyFrom(bare)
-    del model.metadata_props[:]
     assert seen == model
