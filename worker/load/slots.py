@@ -82,6 +82,7 @@ PASSES: Mapping[str, Sequence[int]] = {
     **dict.fromkeys(("HardSwish", "Mish", "Resize", "Swish"), (0,)),
     **dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), (0,)),
     **dict.fromkeys(("Add", "Div", "Mul", "Sub", "MatMul"), (0, 1)),
+    **dict.fromkeys(("ScatterElements", "ScatterND"), (0, 2)),
     "Where": (1, 2),
     "Concat": range(1 << 16),
     "Einsum": range(64),
