@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-TARGETS = {"help", "setup", "demo", "serve", "test", "check", "fix", "generate", "bench", "clean"}
+TARGETS = {"help", "setup", "demo", "serve", "test", "check", "fix", "generate", "conformance", "bench", "clean"}
 BIN = Path(sys.executable).parent
 
 
