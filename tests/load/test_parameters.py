@@ -54,6 +54,7 @@ GRID = np.stack([*np.meshgrid(STEPS[:3], STEPS[:4]), np.ones((4, 3), np.float32)
         ("frequencies", (10000 ** (-STEPS / WIDTH)).astype(np.float32)),
         ("waves side by side", np.stack([np.cos(ANGLES), np.sin(ANGLES)], -1).reshape(3, 6).astype(np.float32)),
         ("waves half by half", np.concatenate([np.sin(ANGLES), np.cos(ANGLES)], -1).astype(np.float32)),
+        ("slopes", (2.0 ** -STEPS[:3, None] * STEPS[None, :]).astype(np.float32)),
         ("mask", np.triu(np.full((3, WIDTH), -np.inf, np.float32))),
         ("switch", np.tril(np.ones((3, WIDTH), np.float32))),
     ],

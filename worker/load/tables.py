@@ -33,7 +33,7 @@ def _switch(value: Tensor) -> bool:
 
 def is_written_out(value: Tensor) -> bool:
     """Whether a tensor was written out by a formula, not drawn or learnt: a ladder, a grid, or a table of waves."""
-    return _ladder(value) or _grid(value) or _waves(value)
+    return _ladder(value) or _ramps(value) or _grid(value) or _waves(value)
 
 
 def _ladder(value: Tensor) -> bool:
@@ -44,6 +44,14 @@ def _ladder(value: Tensor) -> bool:
     if not bool(steps.isfinite().all()):
         return False
     return _even(steps) or (bool((steps > 0).all()) and _even(steps.log()))
+
+
+def _ramps(value: Tensor) -> bool:
+    """Whether every row is a ladder of equal steps, as biases that grow with the distance are (ALiBi)."""
+    if value.dim() < 2 or value.shape[-1] < STEPS or not value.numel():  # noqa: PLR2004
+        return False
+    rows = value.reshape(-1, value.shape[-1])
+    return _even(rows[0].double()) and all(_even(row) for row in rows.double())
 
 
 def _even(steps: Tensor) -> bool:
