@@ -181,9 +181,7 @@ def _used(leaves: Mapping[str, Tensor], outputs: Sequence[Tensor]) -> dict[str, 
 
 
 def _gradients(outputs: Sequence[Tensor], leaves: Sequence[Tensor], cotangents: Sequence[Tensor]) -> list[Tensor]:
-    if not leaves:
-        return []
-    found = torch.autograd.grad(outputs, leaves, cotangents, allow_unused=True, retain_graph=True)
+    found = torch.autograd.grad(outputs, leaves, cotangents, allow_unused=True, retain_graph=True) if leaves else ()
     return [torch.zeros_like(leaf) if each is None else each for leaf, each in zip(leaves, found, strict=True)]
 
 
@@ -231,8 +229,7 @@ def _worst(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
 def _error(ours: Tensor, theirs: Tensor, scale: float | None = None) -> float:
     if ours.shape != theirs.shape:
         return float("inf")
-    largest = float(theirs.abs().max()) if scale is None else scale
-    return float((ours - theirs).abs().max()) / (largest or 1.0)
+    return float((ours - theirs).abs().max()) / ((float(theirs.abs().max()) if scale is None else scale) or 1.0)
 
 
 def _in_double(graph: Graph) -> Graph:
@@ -284,7 +281,7 @@ def main() -> None:
 def _summary(found: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
     """Return how many files are right, and the largest errors among all."""
     read = {key: each for key, each in found.items() if "unwritten" not in each}
-    measured = [each for each in read.values() if "gradients" in each]
+    measured = [each for each in read.values() if "parameters" in each]
     worst = {
         field: max((float(str(each[field])) for each in measured if each[field] is not None), default=None)
         for field in ("torch_outputs", "onnxruntime_outputs", "gradients", "in_double")
