@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 import onnx
 import torch
 from architectures import NETWORKS
+from architectures.comparing import by_value, compared, error_of, gradients_of, worst
 from architectures.exporting import EXPORTERS, export, spread, versions
 from torch import Tensor, nn
 
@@ -25,9 +26,6 @@ from worker.load.onnx import interpret
 from worker.network.graph import Graph, Node
 from worker.network.run import Program
 
-FLOOR = 1e-3
-"""Gradients are compared relative to their tensor's largest, or this share of the network's largest if that is more:
-a bias that a normalization cancels has a gradient of nothing but rounding."""
 OUTPUTS, REFERENCE, GRADIENTS = 1e-5, 1e-4, 1e-4
 """The largest relative errors that pass: of outputs against torch's and onnxruntime's, and of gradients."""
 KNOWN = {
@@ -163,14 +161,14 @@ def _against_torch(case: _Case) -> tuple[float, float, int, int]:
     theirs = list(result) if isinstance(result, tuple) else [result]
     leaves = _used({key: each for key, each in network.named_parameters() if each.requires_grad}, theirs)
     cotangents = [torch.randn_like(each) for each in theirs]
-    found = dict(zip(held, _gradients(ours, list(held.values()), cotangents), strict=True))
-    wanted = dict(zip(leaves, _gradients(theirs, list(leaves.values()), cotangents), strict=True))
+    found = dict(zip(held, gradients_of(ours, list(held.values()), cotangents), strict=True))
+    wanted = dict(zip(leaves, gradients_of(theirs, list(leaves.values()), cotangents), strict=True))
     own = _numbers(leaves.values())
     whole = {key: each for key, each in held.items() if _within(each.detach(), own)}
-    error, matched, unmatched = _compared(leaves, wanted, _by_value(whole, found))
+    error, matched, unmatched = compared(leaves, wanted, by_value(whole, found))
     sides = [[each for each in side if each.requires_grad] for side in (fed.values(), batch)]
-    pairs = zip(_gradients(ours, sides[0], cotangents), _gradients(theirs, sides[1], cotangents), strict=True)
-    return _worst(ours, theirs), max([error, *(_error(mine, other) for mine, other in pairs)]), matched, unmatched
+    pairs = zip(gradients_of(ours, sides[0], cotangents), gradients_of(theirs, sides[1], cotangents), strict=True)
+    return worst(ours, theirs), max([error, *(error_of(mine, other) for mine, other in pairs)]), matched, unmatched
 
 
 def _used(leaves: Mapping[str, Tensor], outputs: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -178,58 +176,6 @@ def _used(leaves: Mapping[str, Tensor], outputs: Sequence[Tensor]) -> dict[str, 
     ones = [torch.ones_like(each) for each in outputs]
     found = torch.autograd.grad(outputs, list(leaves.values()), ones, allow_unused=True, retain_graph=True)
     return {key: leaf for (key, leaf), each in zip(leaves.items(), found, strict=True) if each is not None}
-
-
-def _gradients(outputs: Sequence[Tensor], leaves: Sequence[Tensor], cotangents: Sequence[Tensor]) -> list[Tensor]:
-    found = torch.autograd.grad(outputs, leaves, cotangents, allow_unused=True, retain_graph=True) if leaves else ()
-    return [torch.zeros_like(leaf) if each is None else each for leaf, each in zip(leaves, found, strict=True)]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """The numbers that a graph's parameters hold, in order and each once, with the gradient there."""
-
-    numbers: Tensor
-    gradients: Tensor
-
-    def at(self, numbers: Tensor) -> Tensor:
-        """Return the gradient at these numbers; NaN where the graph does not hold one."""
-        places = torch.searchsorted(self.numbers, numbers).clamp(max=len(self.numbers) - 1)
-        return torch.where(self.numbers[places] == numbers, self.gradients[places], torch.nan)
-
-
-def _by_value(held: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> _Found:
-    """Return the gradient at each number that the graph's parameters hold, summed where they hold it repeatedly."""
-    if not held:
-        return _Found(torch.zeros(1), torch.full((1,), torch.nan))
-    values = torch.cat([each.detach().flatten() for each in held.values()])
-    numbers, places = values.unique(return_inverse=True)
-    given = torch.cat([gradients[key].flatten() for key in held])
-    return _Found(numbers, torch.zeros_like(numbers).index_add_(0, places, given))
-
-
-def _compared(parameters: Mapping[str, Tensor], wanted: Mapping[str, Tensor], found: _Found) -> tuple[float, int, int]:
-    """Return the largest relative error, how many numbers were matched, and how many were not."""
-    largest = max(float(gradient.abs().max()) for gradient in wanted.values())
-    worst, matched, unmatched = 0.0, 0, 0
-    for name, parameter in parameters.items():
-        mine = found.at(parameter.detach().flatten())
-        there = mine.isfinite()
-        matched, unmatched = matched + int(there.sum()), unmatched + int((~there).sum())
-        theirs = wanted[name].flatten()
-        if there.any():
-            worst = max(worst, _error(mine[there], theirs[there], max(float(theirs.abs().max()), FLOOR * largest)))
-    return worst, matched, unmatched
-
-
-def _worst(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
-    return max(_error(mine.detach(), other.detach()) for mine, other in zip(ours, theirs, strict=True))
-
-
-def _error(ours: Tensor, theirs: Tensor, scale: float | None = None) -> float:
-    if ours.shape != theirs.shape:
-        return float("inf")
-    return float((ours - theirs).abs().max()) / ((float(theirs.abs().max()) if scale is None else scale) or 1.0)
 
 
 def _in_double(graph: Graph) -> Graph:
