@@ -11,6 +11,7 @@ from torch import Tensor
 from service.contract.problem import BatchMismatch, OutOfMemory, Trouble
 from worker.network import room
 from worker.network.body import body, defined, unsupported
+from worker.network.fold import folded
 from worker.network.fuse import fused
 from worker.network.graph import Graph, Node, names, reads
 from worker.network.ops import Context, Operator, find
@@ -66,7 +67,7 @@ class Program:
         self._parameters = {name: each.value.to(device) for name, each in graph.parameters.items()}
         self._constants = {name: _placed(value, device) for name, value in graph.constants.items()}
         self._steps = _freeing([self._step(node) for node in graph.nodes], graph.outputs)
-        self._joined: Sequence[_Step] | None = None
+        self._joined: tuple[Sequence[_Step], Values] | None = None
 
     def run(
         self,
@@ -82,7 +83,8 @@ class Program:
         dropout; None leaves it to the file.  BatchMismatch where the inputs do not fit.
         """
         context = Context(0, 0, training, generator, self.device)
-        values = self._execute(self._start(inputs, parameters), context, self._fast())
+        steps, known = self._fast()
+        values = self._execute({**known, **self._start(inputs, parameters)}, context, steps)
         return self._outputs(values)
 
     def trace(
@@ -123,13 +125,15 @@ class Program:
             raise _unwritten(missing[0])
         return {name: values[name] for name in self.graph.outputs}
 
-    def _fast(self) -> Sequence["_Step"]:
-        """Return the steps of the graph's faster form."""
+    def _fast(self) -> tuple[Sequence["_Step"], Values]:
+        """Return the steps of the graph's faster form, and the constants that it has beside the graph's."""
         if self._joined is None:
-            joined = fused(self.graph)
-            known = {id(step.node): step for step in self._steps}
-            steps = [known.get(id(node)) or self._step(node) for node in joined.nodes]
-            self._joined = _freeing(steps, joined.outputs)
+            joined = fused(folded(self.graph))
+            steps = {id(step.node): step for step in self._steps}
+            made = [steps.get(id(node)) or self._step(node) for node in joined.nodes]
+            new = joined.constants.keys() - self.graph.constants.keys()
+            known = {name: _placed(joined.constants[name], self.device) for name in sorted(new)}
+            self._joined = _freeing(made, joined.outputs), known
         return self._joined
 
     def _execute(self, values: Values, context: Context, steps: Sequence["_Step"], *, keep: bool = False) -> Values:
