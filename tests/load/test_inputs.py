@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -51,6 +52,27 @@ X = GENERATOR.standard_normal((6, 3)).astype(np.float32)
 def dense(folder: Path, *shape: int | str) -> Path:
     """Write x · w."""
     return saved(folder, [PRODUCT], [("x", FLOAT, shape)], [("y", FLOAT, [shape[0], 4])])
+
+
+def undeclared(folder: Path) -> Path:
+    """Write x · w, with no word about the shape of x."""
+    path = dense(folder, "n", 3)
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("name", ["x", "something"])
+def test_an_input_of_no_declared_shape_takes_the_batchs(tmp_path: Path, name: str) -> None:
+    found = loaded(undeclared(tmp_path), {name: X})
+    assert found.outputs["y"].shape == (6, 4)
+    assert [given.shape for given in found.graph.inputs] == [("?", "?")]
+
+
+def test_no_batch_is_drawn_for_an_input_of_no_declared_shape(tmp_path: Path) -> None:
+    with pytest.raises(BatchMismatch, match="what shape its input 'x' has; send a sample batch"):
+        loaded(undeclared(tmp_path))
 
 
 @pytest.mark.parametrize("first", ["batch", "N", "?"])

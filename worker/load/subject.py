@@ -80,6 +80,7 @@ def _with_batch(graph: Graph, batch: Path | None, options: Options, *, fixed: bo
         graph = rebatchable(graph) if fixed and _small(graph) else graph
         return graph, batches.read(None, graph, seed=options.seed)
     given, sha256 = batches.opened(batch)
+    graph = batches.ranked(given, graph)
     graph = rebatchable(graph, batches.shapes(given, graph)) if fixed else graph
     return graph, batches.fit(given, sha256, graph)
 

@@ -103,7 +103,7 @@ def _input(given: Input) -> onnx.ValueInfoProto:
     if given.form != "tensor":
         return onnx.ValueInfoProto(name=given.name)
     sizes = [None if size == "?" else size for size in given.shape]
-    return helper.make_tensor_value_info(given.name, ONNX[given.dtype], sizes)
+    return helper.make_tensor_value_info(given.name, ONNX[given.dtype], sizes if given.ranked else None)
 
 
 def node_proto(node: Node) -> onnx.NodeProto:

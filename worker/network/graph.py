@@ -56,6 +56,8 @@ class Input:
     """For an integer input that indexes a table: the table's length."""
     form: Literal["tensor", "text", "sequence", "optional", "any"] = "tensor"
     """What the value is; only a tensor's type and shape are known, and only tensors are examined."""
+    ranked: bool = True
+    """Whether `shape` is known; otherwise it is empty, and the batch decides how many axes there are."""
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def _input(value: ValueInfoProto) -> Input:
     kind = value.type.tensor_type
     if kind.elem_type == TensorProto.STRING:
         return Input(name, torch.float32, (), form="text")
-    return Input(name, dtype(kind.elem_type), tuple(map(_size, kind.shape.dim)))
+    return Input(name, dtype(kind.elem_type), tuple(map(_size, kind.shape.dim)), ranked=kind.HasField("shape"))
 
 
 def _size(axis: TensorShapeProto.Dimension) -> int | str:

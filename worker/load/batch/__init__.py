@@ -6,6 +6,7 @@ each input's array by name, `fitting` casts and checks it; `drawing` makes a bat
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -36,6 +37,17 @@ def opened(batch: Path) -> tuple[Mapping[str, Tensor], str]:
 def shapes(given: Mapping[str, Tensor], graph: Graph) -> dict[str, tuple[int, ...]]:
     """Return the shapes of named arrays by the inputs that they are for; BatchMismatch where one is missing."""
     return {name: tuple(value.shape) for name, value in matched(given, graph.inputs, [])[0].items()}
+
+
+def ranked(given: Mapping[str, Tensor], graph: Graph) -> Graph:
+    """Return the graph with as many free axes as the batch has where the file declares no shape."""
+    if all(each.ranked for each in graph.inputs):
+        return graph
+    axes = {name: len(shape) for name, shape in shapes(given, graph).items()}
+    inputs = (
+        each if each.ranked else replace(each, shape=("?",) * axes[each.name], ranked=True) for each in graph.inputs
+    )
+    return graph.replace(inputs=tuple(inputs))
 
 
 def fit(given: Mapping[str, Tensor], sha256: str | None, graph: Graph) -> Batch:

@@ -24,6 +24,10 @@ TOKENS = 2
 
 def drawn(graph: Graph, *, seed: int, size: int | None = None) -> Batch:
     """Return a synthetic batch; BatchMismatch where the graph declares inputs over the limit."""
+    unknown = next((each.name for each in graph.inputs if not each.ranked), None)
+    if unknown is not None:
+        detail = f"The model does not say what shape its input {unknown!r} has; send a sample batch."
+        raise BatchMismatch(detail)
     free = dict(_inner(graph))
     largest = max((prod(_shape(each, free, 1)) for each in graph.inputs), default=1)
     samples = size or next((count for limit, count in SAMPLES if largest > limit), 1)

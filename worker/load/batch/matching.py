@@ -57,8 +57,10 @@ def _only_way(missing: Sequence[Input], rest: Mapping[str, Tensor]) -> dict[str,
 
 def _may_be(value: Tensor, given: Input) -> bool:
     """Whether an array has an input's kind of numbers and, but for the number of samples, its shape."""
-    if value.is_floating_point() != given.dtype.is_floating_point or value.dim() != len(given.shape):
+    if value.is_floating_point() != given.dtype.is_floating_point:
         return False
+    if not given.ranked or value.dim() != len(given.shape):
+        return not given.ranked
     pairs = zip(value.shape[1:], given.shape[1:], strict=True)
     return all(isinstance(wanted, str) or size == wanted for size, wanted in pairs)
 
