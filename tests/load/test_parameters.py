@@ -63,6 +63,13 @@ def test_what_a_formula_wrote_is_no_parameter(name: str, table: np.ndarray) -> N
     assert taken(["h = MatMul x w", "y = Add h table"], {"table": table}) == {"w"}, name
 
 
+def test_weights_filled_with_the_simplest_numbers_are_weights() -> None:
+    """As whoever writes a file by hand fills them."""
+    simple = np.arange(WIDTH * WIDTH, dtype=np.float32).reshape(WIDTH, WIDTH)
+    assert taken(["h = MatMul x simple", "y = Relu h"], {"simple": simple}) == {"simple"}
+    assert taken(["y = MatMul x column"], {"column": simple[:, :1]}) == {"column"}
+
+
 def test_a_grid_of_coordinates_that_a_product_turns_is_no_parameter_and_a_drawn_table_is() -> None:
     """The grid is affine_grid's: each point once, and a one for the shift."""
     nodes = ["t = MatMul x w", "f = Slice t zero three last", "g = Mul f grid", "y = ReduceSum g"]

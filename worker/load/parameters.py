@@ -17,10 +17,10 @@ weight slot, or reaches one through operators that only rearrange, rescale or mu
 Not parameters: running statistics; in torch's files, what is no initialiser; masks (a value that is not finite, or is
 -10 000 or less, or nothing but zeros and ones); zeros that are joined on, or that are multiplied by a weight (a first
 state); zeros that torch's exporters made up and add (a mask that hides nothing), and ones that they multiply; tables
-that a formula wrote: pairs of cosines and sines (their squares add up to one), ladders of equal steps or ratios
-(positions, frequencies), grids of coordinates; what is turned into both a cosine and a sine (frequencies); the unit
-scale and zero shift of an InstanceNormalization after a reshape, which is how GroupNormalization is written; and
-whatever feeds only shapes, exponents, limits and the like.
+that a formula wrote: pairs of cosines and sines (their squares add up to one), grids of coordinates, and, outside of
+weight slots, ladders of equal steps or ratios (positions, frequencies, slopes over distances); what is turned into both
+a cosine and a sine (frequencies); the unit scale and zero shift of an InstanceNormalization after a reshape, which is
+how GroupNormalization is written; and whatever feeds only shapes, exponents, limits and the like.
 
 What cannot be told: a single number that an exporter computed from a parameter (the exponential of a temperature,
 folded) looks like the constants of a formula and is none; a buffer of a module, in a file of torch's older exporter,
@@ -36,7 +36,7 @@ from torch import Tensor
 from service.contract.problem import TooComplex
 from worker.load.provenance import UNKNOWN, Provenance
 from worker.load.slots import MEETS, PASSES, PRODUCTS, READS, STATES, at, slots
-from worker.load.tables import is_mask, is_written_out, turns
+from worker.load.tables import is_mask, is_table, is_written_out, turns
 from worker.network.dtypes import DIFFERENTIABLE
 from worker.network.graph import Graph, Node, names, reads
 
@@ -190,7 +190,7 @@ def _strong(node: Node, file: _File) -> Iterator[str]:
         return
     for name in slots(node):
         for leaf in file.leaves(name):
-            if node.op in DRAWN or leaf in file.known.listed or not is_written_out(file.value(leaf)):
+            if node.op in DRAWN or leaf in file.known.listed or not is_table(file.value(leaf)):
                 yield leaf
 
 

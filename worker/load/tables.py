@@ -33,7 +33,12 @@ def _switch(value: Tensor) -> bool:
 
 def is_written_out(value: Tensor) -> bool:
     """Whether a tensor was written out by a formula, not drawn or learnt: a ladder, a grid, or a table of waves."""
-    return _ladder(value) or _ramps(value) or _grid(value) or _waves(value)
+    return _ladder(value) or _ramps(value) or is_table(value)
+
+
+def is_table(value: Tensor) -> bool:
+    """Whether a tensor is a grid or a table of waves: what no weight is, be it filled with the simplest numbers."""
+    return _grid(value) or _waves(value)
 
 
 def _ladder(value: Tensor) -> bool:
