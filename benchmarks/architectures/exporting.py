@@ -3,8 +3,10 @@
 import contextlib
 import io
 import math
+import os
 import sys
 import warnings
+from collections.abc import Iterator
 
 import onnx
 import torch
@@ -28,7 +30,7 @@ def versions(name: str, exporter: str) -> tuple[int, ...]:
 def export(network: nn.Module, batch: tuple[Tensor, ...], exporter: str, opset: int) -> onnx.ModelProto:
     """Return a network as a file holds it; in training mode nothing is folded, else the exporter's defaults hold."""
     buffer = io.BytesIO()
-    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):  # where exporters print what they refuse
+    with warnings.catch_warnings(), _chatting_elsewhere():
         warnings.simplefilter("ignore")
         if exporter == "dynamo":
             torch.onnx.export(
@@ -51,6 +53,20 @@ def export(network: nn.Module, batch: tuple[Tensor, ...], exporter: str, opset: 
                 do_constant_folding=not network.training,
             )
     return onnx.load_from_string(buffer.getvalue())
+
+
+@contextlib.contextmanager
+def _chatting_elsewhere() -> Iterator[None]:
+    """Have what exporters print about what they refuse, from C++ too, go to standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def spread(network: nn.Module, seed: int = 0) -> nn.Module:
