@@ -133,3 +133,12 @@ def test_the_error_is_relative_to_the_largest_and_counts_where_numbers_are_not_f
 
 def test_the_limit_is_far_from_rounding_and_from_wrong_operators() -> None:
     assert 1e-6 < LIMIT < 1e-2
+
+
+def test_a_network_that_memory_cannot_write_again_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """protobuf ends the process where it finds no memory, so it is not asked to try."""
+    graph = dense(WEIGHT)
+    monkeypatch.setattr("worker.network.export.left", lambda: 3 * WEIGHT.numel() * WEIGHT.element_size() - 1)
+    found = compare(b"no model", graph, X)
+    assert (found.ok, found.compared) == (False, 0)
+    assert "fit no ONNX file, or memory not the writing of it" in found.notes[0]

@@ -8,11 +8,13 @@ import onnx
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
+from service.contract.problem import OutOfMemory
 from worker.network import arrays
 from worker.network.dtypes import ONNX
 from worker.network.graph import Attribute, Graph, Input, Node
 from worker.network.header import agrees, merged, stated
 from worker.network.lowbit import FLOAT4, WHOLE
+from worker.network.room import GIB, left
 
 PRODUCER = "gradgate"
 OLDEST_IR = 4
@@ -29,9 +31,13 @@ LARGEST = 2**31 - 2**20
 """Bytes that a protobuf message may have, less room for its structure."""
 
 
+COPIES = 3
+"""How often a graph's numbers are in memory while it is written: protobuf does not survive one that fails."""
+
+
 def fits(graph: Graph) -> bool:
-    """Whether the graph's numbers fit one file."""
-    return size(graph) <= LARGEST
+    """Whether the graph's numbers fit one file, and memory the writing of it."""
+    return size(graph) <= LARGEST and COPIES * size(graph) <= left()
 
 
 def size(graph: Graph) -> int:
@@ -41,7 +47,13 @@ def size(graph: Graph) -> int:
 
 
 def to_onnx(graph: Graph) -> onnx.ModelProto:
-    """Return the graph as a model that onnx.checker and onnxruntime accept; names and the file's header are kept."""
+    """Return the graph as a model that onnx.checker and onnxruntime accept; names and the file's header are kept.
+
+    OutOfMemory where it does not fit.
+    """
+    if not fits(graph):
+        msg = f"The network's numbers, {size(graph) / GIB:.2f} GiB, fit no ONNX file, or memory not the writing of it."
+        raise OutOfMemory(msg)
     opsets = [helper.make_opsetid(domain, version) for domain, version in graph.opsets.items()]
     model = onnx.ModelProto(producer_name=PRODUCER, graph=onnx.GraphProto(name=NAME))
     if graph.header is not None:

@@ -5,11 +5,14 @@ import re
 import resource
 from collections.abc import Iterable
 from math import prod
+from pathlib import Path
 from typing import Final
 
 import torch
 
 GIB: Final = 2**30
+_DATA: Final = 5
+"""Where statm has the pages that RLIMIT_DATA counts."""
 _SAID: Final = re.compile(
     r"allocate memory|not enough memory|bad_alloc|(multiplication|calculation) overflow", re.IGNORECASE
 )
@@ -22,6 +25,15 @@ def room() -> int:
     limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return memory if limit == resource.RLIM_INFINITY else min(limit, memory)
+
+
+def left() -> int:
+    """Return the bytes that this process may still take."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if limit == resource.RLIM_INFINITY:
+        return room()
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[_DATA])
+    return max(0, limit - pages * os.sysconf("SC_PAGE_SIZE"))
 
 
 def check_room(sizes: Iterable[int], kind: torch.dtype = torch.float32) -> list[int]:
