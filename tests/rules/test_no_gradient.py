@@ -79,8 +79,9 @@ def test_what_cuts_the_gradient_is_named(name: str, tmp_path: Path) -> None:
     assert f"the gradient ends at {cut}." in finding.explanation
     assert finding.severity is Severity.ERROR
     assert report.verdict is Verdict.FAIL
-    parameters = {place.parameter for place in finding.places if place.parameter}
-    assert parameters == {"w1", "b1"}
+    parameters = {place.parameter: place.node for place in finding.places if place.parameter}
+    assert parameters.keys() == {"w1", "b1"}
+    assert set(parameters.values()) == {"Gemm_0"}, "the node that reads them"
     assert {place.node for place in finding.places if not place.parameter} == {
         each.split("'")[1] for each in cut.split(",")
     }

@@ -39,10 +39,10 @@ def measure_parameters(sweep: Sweep, optimizer: Optimizer) -> tuple[ParameterEvi
     ratios = optimizer.first_update_ratios({name: graph.parameters[name].value for name in trainable}, gradients)
     found = []
     for name in trainable:
-        own = readers.get(name, ())
+        own = list(graph.consumers(name)) if name in cuts else readers.get(name, [])
         node = next(iter(own), None) or next(graph.consumers(name), None)
         state = "cut" if name in cuts else states.get(name, "live" if name in readers else "unused")
-        units, identical, symmetric = _sameness(sweep, name, next(iter(own), None))
+        units, identical, symmetric = _sameness(sweep, name, next(iter(readers.get(name, ())), None))
         found.append(
             ParameterEvidence(
                 name=name,
