@@ -1,6 +1,6 @@
 """onnxruntime's operators on quantized numbers: made real, computed, quantized again.  No gradient passes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +21,65 @@ def _real(x: Tensor, scale: Tensor, zero: Tensor | None) -> Tensor:
 def _quantized(real: Tensor, scale: Tensor, zero: Tensor | None, like: Tensor) -> Tensor:
     steps: Tensor = standard("QuantizeLinear")(real, scale, like.new_zeros(()) if zero is None else zero)
     return steps
+
+
+def _pairwise(name: str, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Register an operator of two quantized inputs, element by element."""
+
+    @op(name, domain=MICROSOFT, gradient=False)
+    def binary(  # noqa: PLR0917  the specification's inputs
+        a: Tensor,
+        a_scale: Tensor,
+        a_zero: Tensor | None,
+        b: Tensor,
+        b_scale: Tensor,
+        b_zero: Tensor | None,
+        y_scale: Tensor,
+        y_zero: Tensor | None = None,
+    ) -> Tensor:
+        exact = function(_real(a, a_scale.double(), a_zero), _real(b, b_scale.double(), b_zero))
+        return _quantized(exact, y_scale.double(), y_zero, a)
+
+
+_pairwise("QLinearAdd", torch.add)
+_pairwise("QLinearMul", torch.mul)
+
+
+@op("QLinearSigmoid", domain=MICROSOFT, gradient=False)
+def q_linear_sigmoid(
+    x: Tensor, x_scale: Tensor, x_zero: Tensor | None, y_scale: Tensor, y_zero: Tensor | None = None
+) -> Tensor:
+    """The logistic function of quantized numbers, quantized again."""
+    return _quantized(torch.sigmoid(_real(x, x_scale, x_zero)), y_scale, y_zero, x)
+
+
+@op("QLinearLeakyRelu", domain=MICROSOFT, gradient=False)
+def q_linear_leaky_relu(
+    x: Tensor,
+    x_scale: Tensor,
+    x_zero: Tensor | None,
+    y_scale: Tensor,
+    y_zero: Tensor | None = None,
+    *,
+    alpha: float = 0.01,
+) -> Tensor:
+    """x where it is positive, alpha x elsewhere, of quantized numbers, quantized again."""
+    return _quantized(standard("LeakyRelu")(_real(x, x_scale, x_zero), alpha=alpha), y_scale, y_zero, x)
+
+
+@op("QLinearGlobalAveragePool", domain=MICROSOFT, gradient=False)
+def q_linear_global_average_pool(
+    x: Tensor,
+    x_scale: Tensor,
+    x_zero: Tensor | None,
+    y_scale: Tensor,
+    y_zero: Tensor | None = None,
+    *,
+    channels_last: int = 0,
+) -> Tensor:
+    """The mean over all places of quantized numbers, quantized again."""
+    axes = list(range(1, x.dim() - 1)) if channels_last else list(range(2, x.dim()))
+    return _quantized(_real(x, x_scale, x_zero).mean(axes, keepdim=True), y_scale, y_zero, x)
 
 
 @op("QLinearConcat", domain=MICROSOFT, gradient=False)

@@ -1,16 +1,13 @@
 """Products and convolutions of quantized numbers; no gradient passes through them."""
 
-from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from worker.network.lowbit import limits
-from worker.network.ops import find, op
-
-MICROSOFT = "com.microsoft"
-CONVOLUTION = 11
-"""The version of Conv whose attributes those of integers have."""
+from worker.network.ops import op
+from worker.network.ops.standard import MICROSOFT, standard
 
 
 def _along(values: Tensor, axis: int, rank: int) -> Tensor:
@@ -59,11 +56,8 @@ def q_linear_mat_mul(  # noqa: PLR0917  the specification's inputs
     return _requantized(_product(a, b, a_zero, b_zero) * scales, y_scale, y_zero)
 
 
-def _convolution(x: Tensor, weight: Tensor, attributes: Mapping[str, object]) -> Tensor:
-    found = find("", "Conv", CONVOLUTION)
-    assert found is not None  # noqa: S101  it is one of ours
-    y = found.function(x, weight, **attributes)
-    assert isinstance(y, Tensor)  # noqa: S101  it has one output
+def _convolution(x: Tensor, weight: Tensor, sliding: dict[str, Any]) -> Tensor:
+    y: Tensor = standard("Conv")(x, weight, **sliding)
     return y
 
 
@@ -112,70 +106,6 @@ def q_linear_conv(  # noqa: PLR0917  the specification's inputs
     return _requantized(whole * x_scale.double() * _along(weight_scale, 1, whole.dim()).double(), y_scale, y_zero)
 
 
-def _real(x: Tensor, scale: Tensor, zero: Tensor | None) -> Tensor:
-    return _centred(x, zero, 0) * scale.double()
-
-
-def _pairwise(name: str, function: Callable[[Tensor, Tensor], Tensor]) -> None:
-    """Register an operator of two quantized inputs, element by element."""
-
-    @op(name, domain=MICROSOFT, gradient=False)
-    def binary(  # noqa: PLR0917  the specification's inputs
-        a: Tensor,
-        a_scale: Tensor,
-        a_zero: Tensor | None,
-        b: Tensor,
-        b_scale: Tensor,
-        b_zero: Tensor | None,
-        y_scale: Tensor,
-        y_zero: Tensor | None = None,
-    ) -> Tensor:
-        real = function(_real(a, a_scale, a_zero), _real(b, b_scale, b_zero))
-        return _requantized(real, y_scale, a_zero.new_zeros(()) if y_zero is None and a_zero is not None else y_zero)
-
-
-_pairwise("QLinearAdd", torch.add)
-_pairwise("QLinearMul", torch.mul)
-
-
-@op("QLinearSigmoid", domain=MICROSOFT, gradient=False)
-def q_linear_sigmoid(
-    x: Tensor, x_scale: Tensor, x_zero: Tensor | None, y_scale: Tensor, y_zero: Tensor | None = None
-) -> Tensor:
-    """The logistic function of quantized numbers, quantized again."""
-    return _requantized(torch.sigmoid(_real(x, x_scale, x_zero)), y_scale, y_zero)
-
-
-@op("QLinearLeakyRelu", domain=MICROSOFT, gradient=False)
-def q_linear_leaky_relu(
-    x: Tensor,
-    x_scale: Tensor,
-    x_zero: Tensor | None,
-    y_scale: Tensor,
-    y_zero: Tensor | None = None,
-    *,
-    alpha: float = 0.01,
-) -> Tensor:
-    """x where it is positive, alpha x elsewhere, of quantized numbers, quantized again."""
-    real = _real(x, x_scale, x_zero)
-    return _requantized(torch.where(real < 0, alpha * real, real), y_scale, y_zero)
-
-
-@op("QLinearGlobalAveragePool", domain=MICROSOFT, gradient=False)
-def q_linear_global_average_pool(
-    x: Tensor,
-    x_scale: Tensor,
-    x_zero: Tensor | None,
-    y_scale: Tensor,
-    y_zero: Tensor | None = None,
-    *,
-    channels_last: int = 0,
-) -> Tensor:
-    """The mean over all places of quantized numbers, quantized again."""
-    axes = tuple(range(1, x.dim() - 1)) if channels_last else tuple(range(2, x.dim()))
-    return _requantized(_real(x, x_scale, x_zero).mean(axes, keepdim=True), y_scale, y_zero)
-
-
 @op("QGemm", domain=MICROSOFT, gradient=False)
 def q_gemm(  # noqa: PLR0917  the specification's inputs
     a: Tensor,
@@ -222,8 +152,5 @@ def dynamic_quantize_mat_mul(
     a: Tensor, b: Tensor, b_scale: Tensor, b_zero: Tensor | None = None, bias: Tensor | None = None
 ) -> Tensor:
     """A in 256 steps over its own range times a quantized matrix, plus a bias, as real numbers."""
-    found = find("", "DynamicQuantizeLinear", CONVOLUTION)
-    assert found is not None  # noqa: S101  it is one of ours
-    quantized, scale, zero = found.function(a)
-    assert scale is not None  # noqa: S101  it gives all three
-    return mat_mul_integer_to_float(quantized, b, scale, b_scale, zero, b_zero, bias)  # type: ignore[arg-type]
+    quantized, scale, zero = standard("DynamicQuantizeLinear")(a)
+    return mat_mul_integer_to_float(quantized, b, scale, b_scale, zero, b_zero, bias)
