@@ -146,7 +146,7 @@ def test_tokens_need_a_table_that_is_long_enough() -> None:
     tokens = {"dtype": "int64", "classes": 6}
     assert refused([table], (7,), input=tokens).pointer == "/input/classes"
     assert refused([DENSE], (7,), input={"dtype": "int64"}).pointer == "/layers/0"
-    assert parse(described([table], (7,), input={"dtype": "int64"})).classes == 5
+    assert parse(described([table], (7,), input={"dtype": "int64"})).classes("input") == 5
     assert refused([table, table], (7,), input={"dtype": "int64"}).pointer == "/layers/1"
 
 

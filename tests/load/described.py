@@ -31,9 +31,9 @@ def compute(graph: Graph, value: Tensor, *, training: bool = False) -> Tensor:
     return Program(graph).run({"input": value}, training=training)["output"]
 
 
-def draw(shape: tuple[int, ...], size: int = 5) -> Tensor:
+def draw(shape: tuple[int, ...], size: int = 5, seed: int = 0) -> Tensor:
     """Return samples from the standard normal law."""
-    return torch.randn(size, *shape, generator=torch.Generator().manual_seed(0))
+    return torch.randn(size, *shape, generator=torch.Generator().manual_seed(seed))
 
 
 def fill(module: nn.Module, values: dict[str, Tensor]) -> nn.Module:

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import onnxruntime
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from service.contract.architecture import LayerBase, parse
 from tests.load.described import IMAGE, SEQUENCE, VECTOR, build, compute, draw, fill
@@ -15,17 +15,31 @@ from worker.load.architecture import lower
 from worker.load.lowering import lowerings
 from worker.load.lowering.attention import sines
 from worker.network.export import to_onnx
+from worker.network.graph import Graph
 from worker.network.run import Program
 
+Example = tuple[dict[str, Any], list[list[int]]]
 
-def examples() -> list[tuple[str, dict[str, Any]]]:
-    """Return each kind's name and a layer of it, from the layer's own examples."""
+
+def examples() -> list[tuple[str, Example]]:
+    """Return each kind's name, a layer of it from the layer's own examples, and the shapes that these read."""
     shown = {
-        example["kind"]: example
+        example["kind"]: (example, extra.get("x-reads", [list(SEQUENCE)]))
         for kind in descendants(LayerBase)
-        for example in kind.model_config.get("json_schema_extra", {}).get("examples", ())
+        if (extra := kind.model_config.get("json_schema_extra", {}))
+        for example in extra.get("examples", ())
     }
-    return [(kind, shown.get(kind, {"kind": kind})) for kind in lowerings]
+    first = {word: next(iter(_siblings(kind, shown)), None) for kind in descendants(LayerBase) for word in words(kind)}
+    return [(kind, shown.get(kind) or ({**first[kind][0], "kind": kind}, first[kind][1])) for kind in lowerings]
+
+
+def words(kind: type[LayerBase]) -> tuple[str, ...]:
+    """Return the words that name a layer."""
+    return get_args(kind.model_fields["kind"].annotation) if "kind" in kind.model_fields else ()
+
+
+def _siblings(kind: type[LayerBase], shown: dict[str, Example]) -> list[Example]:
+    return [shown[word] for word in words(kind) if word in shown]
 
 
 def descendants(kind: type[LayerBase]) -> set[type[LayerBase]]:
@@ -33,29 +47,37 @@ def descendants(kind: type[LayerBase]) -> set[type[LayerBase]]:
     return {each for child in kind.__subclasses__() for each in {child, *descendants(child)}}
 
 
-ONLY = {"embedding": (), "reshape": (8,), "permute": SEQUENCE, "residual": (8,), "repeat": (8,)}
-"""Shapes for the examples that do not take any."""
+def run_of(example: Example) -> tuple[Graph, dict[str, Tensor]]:
+    """Return the network of one layer, and a batch for it."""
+    layer, shapes = example
+    tokens = layer["kind"] == "embedding"
+    names = layer.get("inputs") or ["input"]
+    node = {"name": "output", **layer, "inputs": names}
+    document = {
+        "gradgate": "1",
+        "inputs": {
+            name: {"shape": shape, **({"dtype": "int64"} if tokens else {})}
+            for name, shape in zip(names, shapes, strict=True)
+        },
+        "nodes": [node],
+    }
+    architecture = parse(json.dumps(document).encode())
+    graph = lower(architecture, seed=0)
+    assert sum(each.value.numel() for each in graph.parameters.values()) == architecture.weights()
+    generator = torch.Generator().manual_seed(0)
+    return graph, {
+        name: torch.randint(1000, (5, *shape), generator=generator) if tokens else draw(tuple(shape), seed=index)
+        for index, (name, shape) in enumerate(zip(names, shapes, strict=True))
+    }
 
 
-def shape_of(kind: str) -> tuple[int, ...]:
-    """Return a shape that this kind's example takes."""
-    if kind.endswith("2d"):
-        return (3, 9, 8)
-    return ONLY.get(kind, SEQUENCE)
-
-
-@pytest.mark.parametrize(("kind", "layer"), examples())
-def test_each_kinds_example_runs_as_onnxruntime_runs_it(kind: str, layer: dict[str, Any]) -> None:
-    if kind == "embedding":
-        graph = build([layer], (7,), dtype="int64")
-        value = torch.randint(1000, (5, 7), generator=torch.Generator().manual_seed(0))
-    else:
-        graph = build([layer], shape_of(kind))
-        value = draw(shape_of(kind))
-    model = to_onnx(graph)
-    session = onnxruntime.InferenceSession(model.SerializeToString())
-    expected = torch.from_numpy(session.run(None, {"input": value.numpy()})[0])
-    torch.testing.assert_close(compute(graph, value), expected, rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize(("kind", "example"), examples())
+def test_each_kinds_example_runs_as_onnxruntime_runs_it(kind: str, example: Example) -> None:
+    graph, batch = run_of(example)
+    session = onnxruntime.InferenceSession(to_onnx(graph).SerializeToString())
+    expected = torch.from_numpy(session.run(None, {name: value.numpy() for name, value in batch.items()})[0])
+    found = Program(graph).run(batch, training=False)[graph.outputs[0]]
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_embedding_and_positions_add_up() -> None:
@@ -188,14 +210,12 @@ def test_a_deep_relu_chain_keeps_the_signal_under_he_and_loses_it_under_the_defa
     assert lost[4] / lost[0] == pytest.approx(0.0, abs=0.02)
 
 
-@pytest.mark.parametrize(("kind", "layer"), examples())
-def test_a_gradient_reaches_every_weight_of_each_kind(kind: str, layer: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("kind", "example"), examples())
+def test_a_gradient_reaches_every_weight_of_each_kind(kind: str, example: Example) -> None:
     """But a key's bias: it shifts all logits of a row alike, and softmax does not see that."""
-    form: dict[str, str] = {"dtype": "int64"} if kind == "embedding" else {}
-    graph = build([layer], (7,) if form else shape_of(kind), **form)
-    value = torch.ones(5, 7, dtype=torch.int64) if form else draw(shape_of(kind))
+    graph, batch = run_of(example)
     weights = {name: each.value.clone().requires_grad_() for name, each in graph.parameters.items()}
-    output = Program(graph).run({"input": value}, weights, training=True)["output"]
+    output = Program(graph).run(batch, weights, training=True)[graph.outputs[0]]
     if weights:
         (output * draw(tuple(output.shape[1:]))).sum().backward()
     reached = {name for name, weight in weights.items() if weight.grad is not None and weight.grad.any()}

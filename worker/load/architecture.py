@@ -1,13 +1,13 @@
 """The project's own description of a network as a graph of ONNX's operators, weights drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
 from service.contract.architecture import Architecture
 from worker.load.builder import Builder, Parts
-from worker.load.lowering import lower_chain
+from worker.load.lowering import lower_chain, lower_nodes
 from worker.network.graph import Graph, Input, Node
 
 BATCH = "batch"
@@ -19,25 +19,35 @@ def lower(architecture: Architecture, *, seed: int) -> Graph:
 
     Layouts are ONNX's: images (batch, channels, height, width), sequences (batch, time, features).
     """
-    given = architecture.input
     parts = Parts(seed)
-    value = lower_chain(architecture.layers, Builder(parts), given.name, given.shape)
-    output = "output" if given.name != "output" else "output_1"
-    dtype = torch.int64 if given.dtype == "int64" else torch.float32
+    build, given = Builder(parts), architecture.given
+    if architecture.layers is not None:
+        ((name, only),) = given.items()
+        values = {architecture.gives[0]: lower_chain(architecture.layers, build, name, only.signal)}
+    else:
+        names = [node.name for node in architecture.nodes or ()]
+        values = lower_nodes(architecture.steps(), names, build, {name: name for name in given})
+    renamed = {values[name]: name for name in architecture.gives}
     return Graph(
-        nodes=_renamed(parts.nodes, value, output),
-        inputs=(Input(given.name, dtype, (BATCH, *given.shape), architecture.classes),),
-        outputs=(output,),
+        nodes=_renamed(parts.nodes, renamed),
+        inputs=tuple(
+            Input(name, _TYPES[each.dtype], (BATCH, *each.shape), architecture.classes(name))
+            for name, each in given.items()
+        ),
+        outputs=architecture.gives,
         parameters=parts.parameters,
         constants=parts.constants,
         opsets={"": 23 if any(node.op == "RMSNormalization" for node in parts.nodes) else 22},
     )
 
 
-def _renamed(nodes: Sequence[Node], value: str, name: str) -> tuple[Node, ...]:
-    """Return the nodes with one value under another name."""
+_TYPES = {"float32": torch.float32, "int64": torch.int64}
+
+
+def _renamed(nodes: Sequence[Node], names: Mapping[str, str]) -> tuple[Node, ...]:
+    """Return the nodes with these values under other names."""
 
     def swap(values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name if each == value else each for each in values)
+        return tuple(names.get(each, each) for each in values)
 
     return tuple(replace(node, inputs=swap(node.inputs), outputs=swap(node.outputs)) for node in nodes)

@@ -1,6 +1,6 @@
 """Activations: functions of each number on its own, or (softmax) along the axis of features."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -64,3 +64,6 @@ class Softmax(LayerBase):
     model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "softmax"}, {"kind": "log_softmax"}]})
 
     kind: Literal["softmax", "log_softmax"]
+
+
+Activations: TypeAlias = Activation | LeakyRelu | Elu | Gelu | Prelu | Softmax

@@ -1,6 +1,6 @@
 """Attention between the steps of (time, features), and the transformer's block around it."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -98,3 +98,6 @@ def attentive(shape: Shape, heads: int, at: str) -> None:
     if heads * time * time > MOST_NUMBERS:
         detail = f"{heads} heads over {time} steps take {heads * time * time} numbers; the limit is {MOST_NUMBERS}."
         raise TooComplex(detail, pointer=f"{at}/heads")
+
+
+Attentions: TypeAlias = SelfAttention | TransformerBlock | PositionalEmbedding

@@ -133,7 +133,8 @@ class Conv2d(Convolution):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"kind": "conv2d", "filters": 32, "kernel": 3, "padding": "same", "init": "he_normal"}]
+            "examples": [{"kind": "conv2d", "filters": 32, "kernel": 3, "padding": "same", "init": "he_normal"}],
+            "x-reads": [[3, 9, 8]],
         }
     )
 
@@ -151,3 +152,6 @@ class Conv2d(Convolution):
     def steps(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
         """Kernel, stride and dilation, for height and width."""
         return spread(self.kernel, 2), spread(self.stride, 2), spread(self.dilation, 2)
+
+
+Convolutions: TypeAlias = Conv1d | Conv2d

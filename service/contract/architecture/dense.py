@@ -1,10 +1,10 @@
 """Layers that multiply by a matrix: dense, and the table look-up of tokens."""
 
-from typing import Literal
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
-from service.contract.architecture.base import SEQUENCE, VECTOR, LayerBase, Shape, Size, fits
+from service.contract.architecture.base import SEQUENCE, VECTOR, DType, LayerBase, Shape, Size, fits
 from service.contract.architecture.laws import Init, InitSpec
 
 
@@ -31,9 +31,13 @@ class Dense(LayerBase):
 
 
 class Embedding(LayerBase):
-    """Looks each token up in a table of `classes` rows; the first layer of a chain with an int64 input."""
+    """Looks each token up in a table of `classes` rows."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "embedding", "classes": 1000, "dim": 32}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"kind": "embedding", "classes": 1000, "dim": 32}], "x-reads": [[7]]}
+    )
+
+    reads: ClassVar[DType] = "int64"
 
     kind: Literal["embedding"]
     classes: int = Field(ge=1, le=10_000_000)
@@ -48,3 +52,6 @@ class Embedding(LayerBase):
     def weights(self, shape: Shape) -> int:  # noqa: ARG002  every layer is asked in the same way
         """Return classes · dim."""
         return self.classes * self.dim
+
+
+Denses: TypeAlias = Dense | Embedding

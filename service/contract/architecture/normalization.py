@@ -4,7 +4,7 @@ Channels are the first axis of an image and the last of a vector or a sequence.
 """
 
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -99,3 +99,6 @@ class InstanceNorm(LayerBase):
 def normalized(shape: Shape) -> int:
     """Return how many numbers are normalized together: the features, or all of an image."""
     return prod(shape) if len(shape) == IMAGE else shape[-1]
+
+
+Norms: TypeAlias = BatchNorm | LayerNorm | RmsNorm | GroupNorm | InstanceNorm

@@ -1,6 +1,6 @@
 """Pooling: the largest or the mean number of each window, or of everything."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import ConfigDict
 
@@ -56,7 +56,9 @@ class Pool1d(Pooling):
 class Pool2d(Pooling):
     """Pools windows of an image (channels, height, width); padding does not count in means."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "avg_pool2d", "kernel": [2, 2]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"kind": "avg_pool2d", "kernel": [2, 2]}], "x-reads": [[3, 9, 8]]}
+    )
 
     kind: Literal["max_pool2d", "avg_pool2d"]
     kernel: Pair = 2
@@ -90,3 +92,6 @@ class GlobalPool(LayerBase):
         """Return (channels)."""
         fits(shape, at, SEQUENCE, IMAGE)
         return shape[:1] if len(shape) == IMAGE else shape[1:]
+
+
+Pools: TypeAlias = Pool1d | Pool2d | GlobalPool

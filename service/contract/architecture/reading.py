@@ -106,9 +106,6 @@ def _ours(document: Any) -> None:  # noqa: ANN401  a JSON document can be anythi
     if "gradgate" not in document:
         detail = 'The description has no "gradgate": "1", the version of the format.'
         raise Invalid(detail, pointer="/gradgate")
-    if "nodes" in document:
-        detail = "A graph of named nodes is not read yet; describe a chain of layers, or export the model to ONNX."
-        raise Invalid(detail, pointer="/nodes")
 
 
 def _first(error: ValidationError, document: Any) -> Trouble:  # noqa: ANN401  a JSON document can be anything

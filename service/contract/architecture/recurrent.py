@@ -1,6 +1,6 @@
 """Recurrent layers: they walk through (time, features) and carry a state along."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -87,3 +87,6 @@ class Rnn(RecurrentBase):
     def gates(self) -> int:
         """One."""
         return GATES["rnn"]
+
+
+Recurrents: TypeAlias = Rnn | Lstm | Gru

@@ -1,7 +1,7 @@
 """Layers that move numbers about, or drop some."""
 
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -24,7 +24,7 @@ class Flatten(LayerBase):
 class Reshape(LayerBase):
     """Gives a sample another shape with as many numbers, read row by row."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "reshape", "shape": [2, 4]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "reshape", "shape": [2, 4]}], "x-reads": [[8]]})
 
     kind: Literal["reshape"]
     shape: Annotated[tuple[Size, ...], Field(min_length=1, max_length=3)]
@@ -60,3 +60,6 @@ class Dropout(LayerBase):
 
     kind: Literal["dropout"]
     rate: Share
+
+
+Reshapings: TypeAlias = Flatten | Reshape | Permute | Dropout
