@@ -1,6 +1,7 @@
 """The gate: a policy applied to a report.  Pure: the report, the policy and the day decide."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
 
@@ -8,8 +9,8 @@ from service.contract.gate import GateResult, Judged, Outcome, WaiverStatus, Wai
 from service.contract.policy import Policy, Waiver
 from service.contract.report import Finding, Place, Report
 from service.contract.words import Severity, Verdict
+from service.majority import RANK, decided
 
-_RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 _VERDICT = {Outcome.FAILS: Verdict.FAIL, Outcome.WARNS: Verdict.WARN}
 _ORDER = tuple(Outcome)
 
@@ -19,9 +20,11 @@ def judge(report: Report, policy: Policy, today: date) -> GateResult:
 
     A finding fails the gate when its severity is at least `fail_on`; short of that, an error or a warning warns.  A
     waived place does not count, and a finding all of whose places are waived does not count either.  A waiver holds
-    through its last day.
+    through its last day.  Where the report tells of several draws, the policy judges each of them, and most decide.
     """
-    findings = tuple(sorted((_judged(one, policy, today) for one in report.findings), key=_weight))
+    cases = [_case(finding, policy, today) for finding in report.findings]
+    weights = _weights(report, cases)
+    findings = tuple(sorted((_judged(case, weights, policy.fail_on) for case in cases), key=_weight))
     waivers = tuple(_use(waiver, report.findings, today) for waiver in policy.waivers)
     warnings = (*_about(waivers), *_unknown(report, policy), *_doubts(report))
     verdict = _verdict(findings, warned=bool(warnings))
@@ -38,21 +41,52 @@ def judge(report: Report, policy: Policy, today: date) -> GateResult:
     )
 
 
-def _judged(finding: Finding, policy: Policy, today: date) -> Judged:
+@dataclass(frozen=True)
+class _Case:
+    """A finding, and what the policy says of it."""
+
+    finding: Finding
+    level: Severity | None
+    """What the policy counts its rule for; None where it does not say."""
+    off: bool
+    excused: tuple[bool, ...]
+    """Per place, whether a waiver covers it."""
+    waived: bool
+    """Whether waivers cover all of it."""
+
+
+def _case(finding: Finding, policy: Policy, today: date) -> _Case:
     rule = policy.rules.get(finding.code)
-    severity = finding.severity if rule is None or rule.level == "off" else rule.level
+    off = rule is not None and rule.level == "off"
     live = [waiver for waiver in policy.waivers if waiver.rule == finding.code and waiver.until >= today]
-    excused = [any(_covers(waiver, place) for waiver in live) for place in finding.places]
+    excused = tuple(any(_covers(waiver, place) for waiver in live) for place in finding.places)
     everywhere = all(excused) if excused else any(waiver.target == "*" for waiver in live)
-    outcome = _outcome(severity, policy.fail_on, off=rule is not None and rule.level == "off", waived=everywhere)
+    return _Case(finding, None if rule is None or rule.level == "off" else rule.level, off, excused, everywhere)
+
+
+def _weights(report: Report, cases: Iterable[_Case]) -> Mapping[str, Severity]:
+    """Return what each finding weighs under the policy: in each draw by its level, over all draws by most of them."""
+    counted = {case.finding.code: case for case in cases if not case.off and not case.waived}
+    alone = {finding.code: finding.severity for finding in report.findings}
+    draws = [draw.codes for draw in report.redraws.draws if draw.verdict] if report.redraws else [alone]
+    weights = decided(
+        [{code: counted[code].level or shown for code, shown in draw.items() if code in counted} for draw in draws]
+    )
+    return {code: weights.get(code, Severity.INFO) for code in counted}
+
+
+def _judged(case: _Case, weights: Mapping[str, Severity], fail_on: Severity) -> Judged:
+    finding = case.finding
+    severity = weights.get(finding.code, case.level or finding.severity)
+    outcome = _outcome(severity, fail_on, off=case.off, waived=case.waived)
     return Judged(
         code=finding.code,
         title=finding.title,
         outcome=outcome,
         severity=severity,
-        places=tuple(p.node for p, out in zip(finding.places, excused, strict=True) if not out),
-        waived=tuple(p.node for p, out in zip(finding.places, excused, strict=True) if out),
-        reason=_reason(outcome, severity, policy, "" if severity is finding.severity else finding.severity),
+        places=tuple(p.node for p, out in zip(finding.places, case.excused, strict=True) if not out),
+        waived=tuple(p.node for p, out in zip(finding.places, case.excused, strict=True) if out),
+        reason=_reason(outcome, severity, fail_on, case),
     )
 
 
@@ -61,20 +95,34 @@ def _outcome(severity: Severity, fail_on: Severity, *, off: bool, waived: bool) 
         return Outcome.OFF
     if waived:
         return Outcome.WAIVED
-    if _RANK[severity] >= _RANK[fail_on]:
+    if RANK[severity] >= RANK[fail_on]:
         return Outcome.FAILS
     return Outcome.INFORMS if severity is Severity.INFO else Outcome.WARNS
 
 
-def _reason(outcome: Outcome, severity: Severity, policy: Policy, was: str) -> str:
-    said = f"The policy counts it as {severity} (the report says {was})" if was else f"Its severity is {severity}"
+def _reason(outcome: Outcome, severity: Severity, fail_on: Severity, case: _Case) -> str:
+    said = f"{_counted(severity, case)}{_draws(case.finding)}"
     return {
-        Outcome.FAILS: f"{said}; the gate fails on {policy.fail_on} and above.",
-        Outcome.WARNS: f"{said}; the gate fails on {policy.fail_on} only.",
+        Outcome.FAILS: f"{said}; the gate fails on {fail_on} and above.",
+        Outcome.WARNS: f"{said}; the gate fails on {fail_on} only.",
         Outcome.INFORMS: f"{said}; this is for information.",
         Outcome.WAIVED: "Waivers cover all of its places.",
         Outcome.OFF: "The policy leaves this rule out.",
     }[outcome]
+
+
+def _counted(severity: Severity, case: _Case) -> str:
+    was = case.finding.severity
+    if severity is was:
+        return f"Its severity is {severity}"
+    who = "The policy counts it" if case.level else "What the policy leaves of the draws counts it"
+    return f"{who} as {severity} (the report says {was})"
+
+
+def _draws(finding: Finding) -> str:
+    """Say how many draws show a finding that not all of them show."""
+    seeds = finding.seeds
+    return "" if seeds is None or seeds.showing == seeds.of else f", in {seeds.showing} of {seeds.of} draws"
 
 
 def _covers(waiver: Waiver, place: Place) -> bool:

@@ -1,65 +1,125 @@
-"""Evidence to findings: every rule judges every seed, and the majority of seeds decides."""
+"""Evidence to findings: every rule judges every draw, and the majority of draws decides."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from statistics import stdev
 
+from service.contract.redraws import Seeds
 from service.contract.report import Coverage, Finding
 from service.contract.words import Severity, Verdict
+from service.majority import RANK, Shown, decided, failing, reaching
 from worker.probe.evidence import Evidence
 from worker.rules import Answer, Observation, Rule, Silence, rules
 
-_WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
+_VERBS = {Severity.ERROR: ("fails", "fail"), Severity.WARNING: ("warns", "warn")}
 
 
 def diagnose(evidences: Sequence[Evidence]) -> tuple[tuple[Finding, ...], tuple[Coverage, ...]]:
-    """Return the findings that most seeds show, the gravest and the causes first, and every rule's coverage."""
-    findings, coverage = [], []
-    for rule in sorted(rules.values(), key=lambda rule: (rule.order, rule.code)):
-        answers = [rule.judge(evidence) for evidence in evidences]
-        finding = _finding(rule, answers)
-        if finding is not None:
-            findings.append(finding)
-        coverage.append(_coverage(rule, answers, fired=finding is not None))
-    findings.sort(key=lambda finding: _WEIGHT[finding.severity])
+    """Return the findings that the draws show together, the gravest and the causes first, and each rule's coverage."""
+    answers = {rule.code: [rule.judge(evidence) for evidence in evidences] for rule in _ordered()}
+    draws = _shown(answers, len(evidences))
+    weights = decided(draws)
+    findings = [
+        _spread(
+            _finding(rule, weights[rule.code], answers[rule.code], draws),
+            sum(rule.code in draw for draw in draws),
+            evidences,
+        )
+        for rule in _ordered()
+        if rule.code in weights
+    ]
+    findings.sort(key=lambda finding: -RANK[finding.severity])
+    coverage = (_coverage(rule, answers[rule.code], fired=rule.code in weights) for rule in _ordered())
     return tuple(findings), tuple(coverage)
+
+
+def shown(evidence: Evidence) -> Shown:
+    """Return the rules that fire on one draw, and how gravely."""
+    return _shown({rule.code: [rule.judge(evidence)] for rule in _ordered()}, 1)[0]
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:
     """Return `fail` where an error stands, `warn` where a warning does, `pass` otherwise."""
-    severities = {finding.severity for finding in findings}
+    return verdict_of_draw({finding.code: finding.severity for finding in findings})
+
+
+def verdict_of_draw(shown: Shown) -> Verdict:
+    """Return what one draw alone would be told."""
+    severities = shown.values()
     if Severity.ERROR in severities:
         return Verdict.FAIL
     return Verdict.WARN if Severity.WARNING in severities else Verdict.PASS
 
 
-def _finding(rule: Rule, answers: Sequence[Answer]) -> Finding | None:
-    fired = [answer for answer in answers if isinstance(answer, Observation)]
-    if 2 * len(fired) <= len(answers):
+def standard_error(values: Sequence[float]) -> float | None:
+    """Return the standard error of the mean; None of fewer than two numbers, or where one is not finite."""
+    if len(values) < 2 or not all(map(math.isfinite, values)):  # noqa: PLR2004  a spread takes two
         return None
-    severity = _severity(fired, len(answers))
-    shown = next(answer for answer in fired if answer.severity is severity)
-    share = len(fired) / len(answers)
-    seeds = {"seeds": float(len(answers)), "seeds_showing": float(len(fired))} if len(answers) > 1 else {}
+    return stdev(values) / math.sqrt(len(values))
+
+
+def _ordered() -> list[Rule]:
+    return sorted(rules.values(), key=lambda rule: (rule.order, rule.code))
+
+
+def _shown(answers: Mapping[str, Sequence[Answer]], draws: int) -> list[Shown]:
+    return [
+        {code: answer.severity for code, given in answers.items() if isinstance(answer := given[draw], Observation)}
+        for draw in range(draws)
+    ]
+
+
+def _finding(rule: Rule, severity: Severity, answers: Sequence[Answer], draws: Sequence[Shown]) -> Finding:
+    """Tell what one draw shows: the first that is as grave as all of them together, else the gravest."""
+    fired = [answer for answer in answers if isinstance(answer, Observation)]
+    told = min(fired, key=lambda answer: (answer.severity is not severity, -RANK[answer.severity]))
     return Finding(
         code=rule.code,
         symptom=rule.symptom,
         severity=severity,
         title=rule.title,
-        explanation=shown.explanation,
-        places=shown.places,
-        evidence={**shown.evidence, **seeds},
-        confidence=min(max(shown.confidence * share, 0.0), 1.0),
+        explanation=f"{told.explanation}{_disagreement(rule.code, severity, draws)}",
+        places=told.places,
+        evidence=dict(told.evidence),
+        confidence=min(max(told.confidence * len(fired) / len(answers), 0.0), 1.0),
         docs=f"/v1/rules/{rule.code}",
     )
 
 
-def _severity(fired: Sequence[Observation], seeds: int) -> Severity:
-    """Return the gravest severity that most seeds show, or surpass."""
-    ranks = sorted(_WEIGHT[answer.severity] for answer in fired)
-    return list(_WEIGHT)[ranks[seeds // 2]]
+def _spread(finding: Finding, showing: int, evidences: Sequence[Evidence]) -> Finding:
+    """Return the finding with how many of several draws show it, and the error of a gain over all of them."""
+    if len(evidences) == 1:
+        return finding
+    added = {"seeds": float(len(evidences)), "seeds_showing": float(showing)}
+    gains = [evidence.gain.total for evidence in evidences if evidence.gain is not None]
+    error = standard_error(gains) if "standard_error" in finding.evidence else None
+    if error is not None:
+        added["standard_error_over_seeds"] = error
+    return finding.model_copy(
+        update={"evidence": finding.evidence | added, "seeds": Seeds(of=len(evidences), showing=showing)}
+    )
+
+
+def _disagreement(code: str, severity: Severity, draws: Sequence[Shown]) -> str:
+    """Say what the draws do not agree about, where it decides something."""
+    gravest = max((draw[code] for draw in draws if code in draw), key=RANK.__getitem__)
+    alone = failing([{code: draw[code]} if code in draw else {} for draw in draws], gravest)
+    if gravest is Severity.INFO or 2 * alone > len(draws):
+        return ""
+    one, many = _VERBS[gravest]
+    said = f" {alone} of {len(draws)} draws {one if alone == 1 else many} by this"
+    if severity is not gravest:
+        return f"{said}: no majority, so it weighs a step less."
+    others = [other for other in reaching(draws, gravest) if other != code]
+    return f"{said}, and with {' and '.join(others)} it is {failing(draws, gravest)} of {len(draws)}, a majority."
 
 
 def _coverage(rule: Rule, answers: Sequence[Answer], *, fired: bool) -> Coverage:
     if fired:
         return Coverage(code=rule.code, status="fired")
-    silent = next((answer for answer in answers if isinstance(answer, Silence)), Silence("clear"))
+    silences = [answer for answer in answers if isinstance(answer, Silence)]
+    unsure = [silence for silence in silences if silence.status == "could_not_judge"]
+    if 2 * (len(answers) - len(silences) + len(unsure)) > len(answers) and unsure:
+        return Coverage(code=rule.code, status="could_not_judge", reason=unsure[0].reason)
+    silent = next((silence for silence in silences if silence.status != "could_not_judge"), silences[0])
     return Coverage(code=rule.code, status=silent.status, reason=silent.reason)

@@ -15,12 +15,13 @@ from service.contract.options import Options
 from service.contract.report import Coverage, Finding, Prescription, Remedy, Report
 from service.contract.words import Depth, Stage, Verdict
 from worker import reporting
-from worker.budget import Deadline
+from worker.budget import PROBE, Deadline
 from worker.diagnose import diagnose
 from worker.handing_back import treated_model, withheld
 from worker.load.fidelity import compare
 from worker.load.subject import Loaded, load
 from worker.probe.training import LEARNT, Ask
+from worker.redraws import redraws_section
 from worker.remedies import Clinic, prescription
 from worker.stopwatch import Progress, Stopwatch, silent
 from worker.threads import threads_for
@@ -78,22 +79,25 @@ def examine(
         prescription=prescribed,
         profile=reporting.profile(first),
         training=reporting.training_section(before.evidences),
+        redraws=redraws_section(loaded.subject.seed, loaded.seeds, before.evidences),
         coverage=coverage,
         notes=(*(reporting.lateness(options) if deadline.meter.overrun else ()), *(withheld(loaded) if chosen else ())),
     ).sealed()
 
 
 def _measure(loaded: Loaded, steps: int, deadline: Deadline, watch: Stopwatch) -> tuple[Examined, tuple[Coverage, ...]]:
-    """Measure the subject under each of its seeds."""
+    """Measure the subject under each of its seeds, the first in any case and the others while there is time."""
     first = loaded.subject
     ask = Ask(steps, both=True, goal=LEARNT)
-    subjects = (first, *(first.redrawn(first.seed + redraw) for redraw in range(1, loaded.seeds)))
-    evidences = []
-    for index, subject in enumerate(subjects):
-        watch.tell(Stage.TRAINING, 0.1 + 0.3 * index / len(subjects))
-        evidences.append(measured(subject, ask, deadline.share(1 / (len(subjects) - index))))
+    subjects, evidences = [], []
+    for draw in range(loaded.seeds):
+        if draw and deadline.left < PROBE * first.pass_s:
+            break
+        watch.tell(Stage.TRAINING, 0.1 + 0.3 * draw / loaded.seeds)
+        subjects.append(first.redrawn(first.seed + draw) if draw else first)
+        evidences.append(measured(subjects[-1], ask, deadline.share(1 / (loaded.seeds - draw))))
     findings, coverage = diagnose(evidences)
-    return Examined(subjects, tuple(evidences), findings), coverage
+    return Examined(tuple(subjects), tuple(evidences), findings), coverage
 
 
 def _treat(

@@ -197,8 +197,8 @@ def log_loss(subject: Subject, seed: int, rates: tuple[float, ...], deadline: De
 def summarised(before: Examined, tried: Tried) -> Trial:
     """Return the trial as the report tells it."""
     return Trial(
-        before=_figures(before.evidences[0]),
-        after=_figures(tried.after.evidences[0]) | ({"log_loss_gain": mean(tried.gains)} if tried.gains else {}),
+        before=figures(before.evidences[0]),
+        after=figures(tried.after.evidences[0]) | ({"log_loss_gain": mean(tried.gains)} if tried.gains else {}),
         seeds=len(set(tried.gains)) or len(tried.after.evidences),
         steps=STEPS if tried.gains else _steps(tried.after.evidences[0]),
         p_value=tried.p_value,
@@ -209,7 +209,7 @@ def _steps(evidence: Evidence) -> int:
     return evidence.training.steps if evidence.training and evidence.training.runs else 0
 
 
-def _figures(evidence: Evidence) -> dict[str, float]:
+def figures(evidence: Evidence) -> dict[str, float]:
     """Return the numbers that a reader compares."""
     found: dict[str, float] = {"initial_loss": evidence.loss.value}
     if evidence.gain is not None:

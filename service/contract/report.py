@@ -8,6 +8,7 @@ from pydantic import Field
 
 from service.contract.base import Contract, Number
 from service.contract.options import Clipping
+from service.contract.redraws import Redraws, Seeds
 from service.contract.words import (
     LossName,
     OptimizerName,
@@ -126,6 +127,8 @@ class Finding(Contract):
     places: tuple[Place, ...] = ()
     evidence: dict[str, Number] = Field(default_factory=dict)
     confidence: float = Field(ge=0, le=1)
+    seeds: Seeds | None = None
+    """Absent where there is one draw."""
     remedies: tuple[str, ...] = ()
     docs: str
 
@@ -268,6 +271,8 @@ class Report(Contract):
     prescription: Prescription | None = None
     profile: tuple[ProfileRow, ...]
     training: TrainingSection | None = None
+    redraws: Redraws | None = None
+    """Absent where there is one draw."""
     coverage: tuple[Coverage, ...] = ()
     notes: tuple[str, ...] = ()
     """What else the reader should know of this examination."""

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from service.contract.words import LossName, Severity
+from service.contract.redraws import Seeds
+from service.contract.words import LossName, Severity, Verdict
 from tests.probe.subjects import chain, dense, described
 from worker.budget import Deadline
 from worker.course import Run
-from worker.diagnose import diagnose
+from worker.diagnose import diagnose, verdict
 from worker.probe.evidence import Evidence, Gain, InputEvidence, RecurrentGain, Segment, Training, Units
 from worker.probe.measure import probe
 from worker.probe.training import Ask
@@ -204,16 +205,74 @@ def test_a_declared_rate_that_diverges_rejects_only_if_another_learns() -> None:
         ((ERROR, WARNING, None), WARNING),
         ((ERROR, ERROR, None), ERROR),
         ((ERROR, WARNING), WARNING),
-        ((ERROR, None, None), None),
+        ((ERROR, None, None), WARNING),
+        ((ERROR, None), WARNING),
+        ((WARNING, None, None), INFO),
+        ((WARNING, None), INFO),
     ],
 )
-def test_a_finding_is_as_grave_as_most_seeds_show_it_in_any_order(
+def test_a_finding_is_as_grave_as_most_draws_show_it_or_a_step_less_than_the_gravest_in_any_order(
     shown: tuple[Severity | None, ...], expected: Severity | None
 ) -> None:
     states = {ERROR: ("live", "dead"), WARNING: ("live", "live", "dead"), None: ("live",)}
     for order in permutations(shown):
         findings, _ = diagnose([with_states(*states[each]) for each in order])
-        assert next((each.severity for each in findings if each.code == "GRD03"), None) is expected
+        found = next((each for each in findings if each.code == "GRD03"), None)
+        assert (found and found.severity) is expected
+        showing = sum(each is not None for each in shown)
+        assert found is None or found.seeds == Seeds(of=len(shown), showing=showing)
+
+
+LOST, DEAD = with_states("live", "dead"), with_units(64, 1.0, 0.9)
+"""Draws that fail by GRD03 and by UNT01."""
+
+
+def test_most_draws_failing_by_different_rules_reject_and_each_rule_says_so() -> None:
+    for draws in permutations((LOST, DEAD, HEALTHY)):
+        findings, _ = diagnose(draws)
+        assert verdict(findings) is Verdict.FAIL
+        assert {each.code: each.severity for each in findings} == {"GRD03": ERROR, "UNT01": ERROR}
+        lost = next(each for each in findings if each.code == "GRD03")
+        assert lost.seeds == Seeds(of=3, showing=1)
+        assert "1 of 3 draws fails by this, and with UNT01 it is 2 of 3, a majority." in lost.explanation
+
+
+def test_one_draw_that_fails_is_told_and_rejects_nothing() -> None:
+    findings, _ = diagnose([HEALTHY, LOST, HEALTHY])
+    assert verdict(findings) is Verdict.WARN
+    assert [(each.code, each.severity) for each in findings] == [("GRD03", WARNING)]
+    assert "1 of 3 draws fails by this: no majority, so it weighs a step less." in findings[0].explanation
+
+
+def test_of_two_draws_both_must_fail() -> None:
+    assert verdict(diagnose([LOST, HEALTHY])[0]) is Verdict.WARN
+    assert verdict(diagnose([LOST, DEAD])[0]) is Verdict.FAIL
+
+
+def test_a_finding_that_all_draws_agree_about_reads_as_that_of_one() -> None:
+    (one,), (three,) = (diagnose([LOST] * draws)[0] for draws in (1, 3))
+    assert one.seeds is None
+    assert three.explanation == one.explanation
+    assert three.confidence == one.confidence
+
+
+def test_the_gain_of_several_draws_comes_with_its_standard_error_over_them() -> None:
+    """Of 10, 12 and 14 the mean's standard error is 2/√3."""
+    findings, _ = diagnose([gained(total, total, total) for total in (10.0, 12.0, 14.0)])
+    assert findings[0].evidence["standard_error_over_seeds"] == pytest.approx(2 / math.sqrt(3))
+
+
+def test_a_draw_that_cannot_be_judged_is_never_clear() -> None:
+    small, clear, ill = with_units(31, 0.0, 0.0), with_units(64, 0.0, 0.0), with_units(64, 0.5, 0.3)
+    assert covered(clear, clear, small) == "clear"
+    assert covered(clear, small, small) == "could_not_judge"
+    assert covered(clear, small) == "clear"
+    assert covered(small, clear, ill) == "fired"
+
+
+def covered(*draws: Evidence) -> str:
+    """Return what became of UNT01."""
+    return next(each.status for each in diagnose(draws)[1] if each.code == "UNT01")
 
 
 def test_training_that_can_change_nothing_is_told_as_that() -> None:
