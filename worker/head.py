@@ -10,7 +10,7 @@ from torch import Tensor
 from service.contract.problem import BatchMismatch
 from service.contract.words import LossName
 from worker.loss import BINARY, CLASSES, Loss, class_axis, class_count
-from worker.network.graph import Graph, Node, stream
+from worker.network.graph import Graph, Node, torch_stream
 
 LAYOUT: Final = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Dropout"})
 """Operators between an activation and the output that leave its values as they are."""
@@ -129,7 +129,7 @@ def _whole(target: Tensor) -> bool:
 
 def _drawn_target(name: LossName, operator: str, sample: Tensor, seed: int) -> Tensor:
     """Draw a target that a network can only fit by telling the samples apart."""
-    generator = stream(seed, "target")
+    generator = torch_stream(seed, "target")
     shape = tuple(sample.shape)
     if name in CLASSES:
         where = [size for axis, size in enumerate(shape) if axis != class_axis(sample)]

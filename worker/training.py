@@ -10,7 +10,7 @@ from torch import Tensor
 from service.contract.words import Mode
 from worker.budget import BOTH_WAYS, Deadline
 from worker.course import Run
-from worker.network.graph import stream
+from worker.network.graph import torch_stream
 from worker.network.run import Program
 from worker.optimizers import Optimizer
 from worker.subject import Subject
@@ -118,7 +118,7 @@ class Trainer:
         if not self._partial:
             yield from [None] * steps
             return
-        generator = stream(seed, "order")
+        generator = torch_stream(seed, "order")
         order: list[int] = []
         for _ in range(steps):
             if len(order) < LARGEST_STEP:

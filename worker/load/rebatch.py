@@ -19,7 +19,7 @@ from torch import Tensor
 from service.contract.problem import BatchMismatch, Trouble
 from worker.load.freeing import Way, Ways
 from worker.load.joining import Value, apart, given, held, together
-from worker.network.graph import Graph, Input, Node, reads, stream
+from worker.network.graph import Graph, Input, Node, reads, torch_stream
 
 LARGEST: Final = 2**24
 """Most numbers of an input that is tried."""
@@ -218,7 +218,7 @@ class _Freeing:
 
 def _noise(each: Input, seed: int) -> Tensor:
     sizes = [int(size) for size in each.shape]
-    generator = stream(seed, each.name)
+    generator = torch_stream(seed, each.name)
     if each.dtype.is_floating_point:
         return torch.randn(sizes, generator=generator).to(each.dtype)
     return torch.randint(0, each.classes or 2, sizes, generator=generator).to(each.dtype)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TypeProto
 from torch import Tensor
 
+from worker.network.streams import Stream
+
 Text: TypeAlias = NDArray[np.object_]
 """A tensor of text."""
 
@@ -22,8 +24,8 @@ Attribute: TypeAlias = Union[
 ]
 """An attribute's value; tensors, graphs and types included."""
 
-Law: TypeAlias = Callable[[torch.Generator], Tensor]
-"""Draws a parameter's values (float32, on the CPU) from a seeded generator."""
+Law: TypeAlias = Callable[[Stream], Tensor]
+"""Draws a parameter's values (float32, on the CPU) from a seeded stream."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +129,21 @@ class Graph:
         return next(name for count in range(1, len(taken) + 2) if (name := f"{stem}_{count}") not in taken)
 
 
-def stream(seed: int, name: str) -> torch.Generator:
-    """Return a CPU generator for `name` under `seed`, the same on every platform."""
+def stream(seed: int, name: str) -> Stream:
+    """Return what the weights of `name` are drawn from under `seed`, the same on every platform."""
+    return Stream(_digest(seed, name))
+
+
+def torch_stream(seed: int, name: str) -> torch.Generator:
+    """Return a CPU generator for `name` under `seed`, for whatever is no weight."""
+    return torch.Generator().manual_seed(_digest(seed, name) % 2**63)
+
+
+def _digest(seed: int, name: str) -> int:
     digest = 1469598103934665603
     for byte in f"{seed}:{name}".encode():
         digest = ((digest ^ byte) * 1099511628211) % 2**64  # FNV-1a, 64 bit
-    return torch.Generator().manual_seed(digest % 2**63)
+    return digest
 
 
 def names(values: Sequence[str]) -> tuple[str, ...]:

@@ -1,188 +1,184 @@
-"""The laws that draw weights, each a frozen value that `Graph.redrawn` calls with a seeded generator.
+"""The laws that draw weights, each a frozen value that `Graph.redrawn` calls with a seeded stream.
 
-A law named after its author takes the shape and the fans, and gives the variance of the paper: He 2 / fan_in, Xavier
-(Glorot) 2 / (fan_in + fan_out), LeCun 1 / fan_in.  All draw float32 on the CPU.
+A law is equal to another of the same numbers, and its `str` says what it is.  All draw float32 on the CPU, the same
+on every platform; the orthogonal ones up to a last bit, where two LAPACKs round differently.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod, sqrt
-from typing import NamedTuple, TypeAlias
+from typing import ClassVar, Final
 
+import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor
 
+from service.contract.problem import Invalid
+from worker.network.compound import Permuted, Reordered, Reshaped, Said, Shifted, Stacked, Times
+from worker.network.fans import Fans, Shape, fans, keras_fans
 from worker.network.graph import Law
+from worker.network.streams import Stream
 
-Shape: TypeAlias = tuple[int, ...]
+__all__ = [
+    "Constant",
+    "DeltaOrthogonal",
+    "Fans",
+    "Identity",
+    "Normal",
+    "Orthogonal",
+    "Permuted",
+    "Reordered",
+    "Reshaped",
+    "Shape",
+    "Shifted",
+    "Sparse",
+    "Stacked",
+    "Times",
+    "Uniform",
+    "fans",
+    "keras_fans",
+    "scaled",
+    "torch_default",
+]
 
-_TRUNCATED = 0.87962566103423978
+TRUNCATED: Final = 0.87962566103423978
 """Standard deviation of a standard normal cut at ±2."""
 
 
-class Fans(NamedTuple):
-    """How many numbers each output is summed from, and how many outputs each input goes to."""
-
-    into: int
-    out: int
-
-
-def fans(shape: Shape, op: str, *, transposed: bool = False) -> Fans:
-    """Return the fans of an operator's kernel of this shape.
-
-    Gemm, MatMul: (in, out), or (out, in) where `transposed` (Gemm's transB).  Conv: (out, in / groups, window…), the
-    window multiplies both, as in torch.nn.init.  ConvTranspose: (in, out / groups, window…).  LSTM, GRU, RNN:
-    (directions, gates · out, in); a gate's own fans need the gates told apart.  Gather: (rows, out); a row is looked
-    up, not summed.
-    """
-    if op == "Gather":
-        return Fans(1, prod(shape[1:]))
-    if op in {"Conv", "ConvTranspose"}:
-        window = prod(shape[2:])
-        first, second = shape[0] * window, shape[1] * window
-        return Fans(second, first) if op == "Conv" else Fans(first, second)
-    if len(shape) == 1:
-        return Fans(shape[0], 1)
-    return Fans(shape[-1], shape[-2]) if transposed or op in {"LSTM", "GRU", "RNN"} else Fans(shape[-2], shape[-1])
-
-
 @dataclass(frozen=True)
-class Normal:
+class Normal(Said):
     """Normal, and cut at two standard deviations where `truncated` (`std` is before the cut)."""
+
+    words: ClassVar[str] = "normal of mean {mean:.4g} and standard deviation {std:.4g}"
 
     shape: Shape
     std: float
     mean: float = 0.0
     truncated: bool = False
 
-    def __call__(self, generator: Generator) -> Tensor:
+    def __call__(self, stream: Stream) -> Tensor:
         """Draw."""
-        empty = torch.empty(self.shape)
-        if not self.truncated:
-            return nn.init.normal_(empty, self.mean, self.std, generator=generator)
-        low, high = self.mean - 2 * self.std, self.mean + 2 * self.std
-        return nn.init.trunc_normal_(empty, self.mean, self.std, low, high, generator=generator)
+        return torch.from_numpy(stream.normal(self.shape, self.mean, self.std, cut=self.truncated))
+
+    def __str__(self) -> str:
+        """Return the words, with the cut if there is one."""
+        return super().__str__() + (", cut at two of them" if self.truncated else "")
 
 
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(Said):
     """Uniform between `low` and `high`."""
+
+    words: ClassVar[str] = "uniform from {low:.4g} to {high:.4g}"
 
     shape: Shape
     low: float
     high: float
 
-    def __call__(self, generator: Generator) -> Tensor:
+    def __call__(self, stream: Stream) -> Tensor:
         """Draw."""
-        return nn.init.uniform_(torch.empty(self.shape), self.low, self.high, generator=generator)
+        return torch.from_numpy(stream.uniform(self.shape, self.low, self.high))
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Said):
     """The same everywhere."""
+
+    words: ClassVar[str] = "constant {value:.4g}"
 
     shape: Shape
     value: float
 
-    def __call__(self, generator: Generator) -> Tensor:  # noqa: ARG002  nothing is drawn
+    def __call__(self, stream: Stream) -> Tensor:  # noqa: ARG002  nothing is drawn
         """Fill."""
         return torch.full(self.shape, self.value, dtype=torch.float32)
 
 
 @dataclass(frozen=True)
-class Orthogonal:
+class Orthogonal(Said):
     """`gain` times a matrix whose rows or columns (whichever are fewer) are orthonormal.
 
     A kernel with more than two axes is a matrix of its first axis by all others (Saxe, McClelland and Ganguli 2014).
     """
 
-    shape: Shape
-    gain: float = 1.0
-
-    def __call__(self, generator: Generator) -> Tensor:
-        """Draw."""
-        return nn.init.orthogonal_(torch.empty(self.shape), self.gain, generator=generator)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """`gain` on the diagonal; for convolutions, in the middle of the window (a Dirac kernel)."""
+    words: ClassVar[str] = "orthogonal, gain {gain:.4g}"
 
     shape: Shape
     gain: float = 1.0
 
-    def __call__(self, generator: Generator) -> Tensor:  # noqa: ARG002  nothing is drawn
-        """Fill."""
-        filled = torch.zeros(self.shape)
-        middle = tuple(size // 2 for size in self.shape[2:])
-        for index in range(min(self.shape[:2])):
-            filled[(index, index, *middle)] = self.gain
-        return filled
+    def __call__(self, stream: Stream) -> Tensor:
+        """Draw; Invalid where there is only one axis."""
+        _matrix(self.shape, "orthogonal")
+        return (self.gain * _haar(stream, self.shape[0], prod(self.shape[1:]))).float().reshape(self.shape)
 
 
 @dataclass(frozen=True)
-class Shifted:
-    """What another law draws, plus a constant."""
+class DeltaOrthogonal(Said):
+    """`gain` times orthonormal columns in the middle of a convolution's window, zero around it.
 
-    law: Law
-    by: float
-
-    def __call__(self, generator: Generator) -> Tensor:
-        """Draw."""
-        return self.law(generator) + self.by
-
-
-@dataclass(frozen=True)
-class Stacked:
-    """What several laws draw, one behind the other along the first axis, then in `shape`.
-
-    Recurrent kernels are drawn gate by gate, so that each gate's matrix follows its law.
+    The kernel is (out, in, window…) with no fewer outputs than inputs (Xiao et al. 2018): a signal keeps its length.
     """
 
-    laws: tuple[Law, ...]
-    shape: Shape
+    words: ClassVar[str] = "orthogonal in the middle of the window, gain {gain:.4g}"
 
-    def __call__(self, generator: Generator) -> Tensor:
-        """Draw."""
-        return torch.cat([law(generator) for law in self.laws]).reshape(self.shape)
+    shape: Shape
+    gain: float = 1.0
+
+    def __call__(self, stream: Stream) -> Tensor:
+        """Draw; Invalid for another kernel than a convolution's, or one with fewer outputs than inputs."""
+        if len(self.shape) < _CONVOLUTION or self.shape[0] < self.shape[1]:
+            detail = (
+                "delta_orthogonal draws convolution kernels (out, in, window…) with no fewer outputs than inputs; "
+                f"this weight is {list(self.shape)}."
+            )
+            raise Invalid(detail)
+        kernel = torch.zeros(self.shape)
+        _middle(kernel).copy_((self.gain * _haar(stream, *self.shape[:2])).float())
+        return kernel
+
+
+@dataclass(frozen=True)
+class Identity(Said):
+    """`gain` on the diagonal; for convolutions, in the middle of the window (a Dirac kernel)."""
+
+    words: ClassVar[str] = "identity, gain {gain:.4g}"
+
+    shape: Shape
+    gain: float = 1.0
+
+    def __call__(self, stream: Stream) -> Tensor:  # noqa: ARG002  nothing is drawn
+        """Fill; Invalid where there is only one axis."""
+        _matrix(self.shape, "identity")
+        kernel = torch.zeros(self.shape)
+        _middle(kernel).copy_(self.gain * torch.eye(*self.shape[:2]))
+        return kernel
+
+
+@dataclass(frozen=True)
+class Sparse(Said):
+    """Normal, with a share of zeros in each column of a matrix (Martens 2010): a unit hears few others."""
+
+    words: ClassVar[str] = "normal of standard deviation {std:.4g}, {sparsity:.3g} of each column zero"
+
+    shape: Shape
+    sparsity: float
+    std: float = 0.01
+
+    def __call__(self, stream: Stream) -> Tensor:
+        """Draw; Invalid where the weight is no matrix."""
+        if len(self.shape) != _MATRIX:
+            detail = f"sparse draws matrices; this weight is {list(self.shape)}."
+            raise Invalid(detail)
+        drawn = stream.normal(self.shape, 0.0, self.std)
+        drawn[stream.ranks(*self.shape) < np.ceil(self.sparsity * self.shape[0])] = 0
+        return torch.from_numpy(drawn)
 
 
 def scaled(shape: Shape, variance: float, distribution: str = "normal") -> Law:
-    """Return the normal, truncated_normal or uniform law of mean 0 and this variance."""
+    """Return the normal, truncated_normal or uniform law of mean 0 and this variance, after the cut if there is one."""
     if distribution == "uniform":
         return Uniform(shape, -sqrt(3 * variance), sqrt(3 * variance))
     truncated = distribution == "truncated_normal"
-    return Normal(shape, sqrt(variance) / (_TRUNCATED if truncated else 1), truncated=truncated)
-
-
-def he_normal(shape: Shape, fan: Fans, gain: float = 1.0) -> Law:
-    """Return the normal law of variance 2 gain² / fan_in (He et al. 2015)."""
-    return scaled(shape, 2 * gain**2 / fan.into)
-
-
-def he_uniform(shape: Shape, fan: Fans, gain: float = 1.0) -> Law:
-    """Return the uniform law of variance 2 gain² / fan_in (He et al. 2015)."""
-    return scaled(shape, 2 * gain**2 / fan.into, "uniform")
-
-
-def xavier_normal(shape: Shape, fan: Fans, gain: float = 1.0) -> Law:
-    """Return the normal law of variance 2 gain² / (fan_in + fan_out) (Glorot and Bengio 2010)."""
-    return scaled(shape, 2 * gain**2 / (fan.into + fan.out))
-
-
-def xavier_uniform(shape: Shape, fan: Fans, gain: float = 1.0) -> Law:
-    """Return the uniform law of variance 2 gain² / (fan_in + fan_out) (Glorot and Bengio 2010)."""
-    return scaled(shape, 2 * gain**2 / (fan.into + fan.out), "uniform")
-
-
-def lecun_normal(shape: Shape, fan: Fans, gain: float = 1.0) -> Law:
-    """Return the normal law of variance gain² / fan_in (LeCun et al. 1998)."""
-    return scaled(shape, gain**2 / fan.into)
-
-
-def lecun_uniform(shape: Shape, fan: Fans, gain: float = 1.0) -> Law:
-    """Return the uniform law of variance gain² / fan_in (LeCun et al. 1998)."""
-    return scaled(shape, gain**2 / fan.into, "uniform")
+    return Normal(shape, sqrt(variance) / (TRUNCATED if truncated else 1), truncated=truncated)
 
 
 def torch_default(shape: Shape, fan: Fans) -> Law:
@@ -191,12 +187,25 @@ def torch_default(shape: Shape, fan: Fans) -> Law:
     return Uniform(shape, -bound, bound)
 
 
-SCALED: dict[str, Callable[[Shape, Fans, float], Law]] = {
-    "he_normal": he_normal,
-    "he_uniform": he_uniform,
-    "xavier_normal": xavier_normal,
-    "xavier_uniform": xavier_uniform,
-    "lecun_normal": lecun_normal,
-    "lecun_uniform": lecun_uniform,
-}
-"""The laws whose variance follows the fans, by the name that a file gives them."""
+_MATRIX, _CONVOLUTION = 2, 3
+
+
+def _matrix(shape: Shape, law: str) -> None:
+    if len(shape) < _MATRIX:
+        detail = f"{law} draws weights with two axes or more; this weight is {list(shape)}."
+        raise Invalid(detail)
+
+
+def _middle(kernel: Tensor) -> Tensor:
+    """Return a view of the matrix (out, in) in the middle of a window."""
+    for size in kernel.shape[2:]:
+        kernel = kernel[:, :, size // 2]
+    return kernel
+
+
+def _haar(stream: Stream, rows: int, columns: int) -> Tensor:
+    """Return orthonormal rows or columns (float64), spread evenly over the group (Mezzadri 2007)."""
+    tall, wide = max(rows, columns), min(rows, columns)
+    factors = torch.linalg.qr(torch.from_numpy(stream.normal((tall, wide))).double())
+    base: Tensor = factors.Q * factors.R.diagonal().sign()
+    return base if rows >= columns else base.T

@@ -15,7 +15,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from worker.network.graph import stream
+from worker.network.graph import torch_stream
 from worker.probe.evidence import Gain, RecurrentGain, Segment
 from worker.probe.path import RECURRENT, Path
 from worker.probe.sweep import Sweep
@@ -88,7 +88,7 @@ def _pulled_back(tensors: Sequence[Tensor], cotangent: Tensor) -> list[float]:
 
 
 def _cotangent(sweep: Sweep, name: str, like: Tensor, draw: int) -> Tensor:
-    drawn = torch.randn(like.shape, generator=stream(sweep.subject.seed, f"cotangent {draw} {name}"))
+    drawn = torch.randn(like.shape, generator=torch_stream(sweep.subject.seed, f"cotangent {draw} {name}"))
     unit: Tensor = drawn / drawn.norm().clamp_min(torch.finfo(drawn.dtype).tiny)
     return unit.to(like)
 

@@ -5,6 +5,7 @@ from math import sqrt
 
 from service.contract.words import Symptom, TreatmentKind
 from worker.network.graph import Graph, Node, Parameter
+from worker.network.laws import Times
 from worker.network.layers import Layer, weight_layers
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
@@ -48,7 +49,8 @@ def residual_scale(subject: Subject, evidence: Evidence) -> Change | None:
 
 
 def _scaled(parameter: Parameter, scale: float) -> Parameter:
-    return replace(parameter, value=parameter.value * scale, law=None)
+    law = None if parameter.law is None else Times(parameter.law, scale)
+    return replace(parameter, value=parameter.value * scale, law=law)
 
 
 def _branch_ends(graph: Graph) -> list[Layer]:

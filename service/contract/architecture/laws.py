@@ -1,34 +1,73 @@
 """The laws that draw weights, as a file names them: a name, or an object with the law's own numbers."""
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from service.contract.architecture.base import Finite
+from service.contract.architecture.base import Finite, Share
 from service.contract.base import Contract
 
 Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Mode: TypeAlias = Literal["fan_in", "fan_out", "fan_avg"]
 
 
 class Scaled(Contract):
-    """A law whose variance follows the fan: He's, Glorot's (Xavier's) or LeCun's, normal or uniform."""
+    """A law whose variance follows the fan: He's, Glorot's (Xavier's) or LeCun's, normal, truncated or uniform."""
 
-    law: Literal["he_normal", "he_uniform", "xavier_normal", "xavier_uniform", "lecun_normal", "lecun_uniform"]
+    law: Literal[
+        "he_normal",
+        "he_truncated",
+        "he_uniform",
+        "xavier_normal",
+        "xavier_truncated",
+        "xavier_uniform",
+        "lecun_normal",
+        "lecun_truncated",
+        "lecun_uniform",
+    ]
     gain: Positive = 1.0
     """Multiplies the standard deviation; He's already holds the √2."""
+    mode: Mode | None = None
+    """The fan that divides the variance: fan_in unless said otherwise; Xavier's is fan_avg and no other."""
+
+    @model_validator(mode="after")
+    def _xavier(self) -> "Scaled":
+        if self.law.startswith("xavier") and self.mode not in {None, "fan_avg"}:
+            msg = f"{self.law} goes with fan_avg, not {self.mode}; lecun and he take any mode"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def general(self) -> "VarianceScaling":
+        """The same law in the general form."""
+        author, _, form = self.law.partition("_")
+        mode = self.mode or ("fan_avg" if author == "xavier" else "fan_in")
+        return VarianceScaling(
+            law="variance_scaling",
+            scale=(2 if author == "he" else 1) * self.gain**2,
+            mode=mode,
+            distribution=_FORMS[form],
+        )
 
 
 class VarianceScaling(Contract):
-    """Keras's general form: variance = `scale` / fan."""
+    """Keras's general form: variance = `scale` / fan, after the cut where the law is truncated."""
 
     law: Literal["variance_scaling"]
-    scale: Positive = 1.0
-    mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
+    scale: Annotated[float, Field(gt=0, le=1e13, allow_inf_nan=False)] = 1.0
+    mode: Mode = "fan_in"
     distribution: Literal["normal", "truncated_normal", "uniform"] = "truncated_normal"
 
 
+_FORMS: Final[dict[str, Literal["normal", "truncated_normal", "uniform"]]] = {
+    "normal": "normal",
+    "truncated": "truncated_normal",
+    "uniform": "uniform",
+}
+
+
 class Normal(Contract):
-    """A normal law, cut at two standard deviations where it is truncated."""
+    """A normal law, cut at two standard deviations where it is truncated (`std` is before the cut)."""
 
     law: Literal["normal", "truncated_normal"]
     mean: Finite = 0.0
@@ -57,17 +96,32 @@ class Constant(Contract):
     value: Finite
 
 
-class Gained(Contract):
-    """A (semi-)orthogonal matrix, or the identity, times `gain`."""
+class Orthogonal(Contract):
+    """A (semi-)orthogonal matrix times `gain`; `delta_orthogonal` puts it in the middle of a convolution's window."""
 
-    law: Literal["orthogonal", "identity"]
+    law: Literal["orthogonal", "delta_orthogonal"]
     gain: Positive = 1.0
 
 
-class Plain(Contract):
-    """A law without numbers; `torch_default` is what PyTorch gives this kind of layer."""
+class Identity(Contract):
+    """`gain` on the diagonal; in the middle of a convolution's window."""
 
-    law: Literal["torch_default", "zeros", "ones"]
+    law: Literal["identity"]
+    gain: Finite = 1.0
+
+
+class Sparse(Contract):
+    """Normal, but for zeros in a share `sparsity` of each column of a matrix (Martens 2010)."""
+
+    law: Literal["sparse"]
+    sparsity: Share
+    std: Positive = 0.01
+
+
+class Plain(Contract):
+    """A law without numbers; `torch_default`, `keras_default`: what PyTorch or Keras gives this kind of weight."""
+
+    law: Literal["torch_default", "keras_default", "zeros", "ones"]
 
 
 _ALIASES = {"glorot": "xavier", "kaiming": "he"}
@@ -82,7 +136,7 @@ def _spelled(given: Any) -> Any:  # noqa: ANN401  pydantic hands over whatever t
 
 
 AnyLaw: TypeAlias = Annotated[
-    Scaled | VarianceScaling | Normal | Uniform | Constant | Gained | Plain,
+    Scaled | VarianceScaling | Normal | Uniform | Constant | Orthogonal | Identity | Sparse | Plain,
     Field(discriminator="law"),
 ]
 LawSpec: TypeAlias = Annotated[
@@ -91,28 +145,49 @@ LawSpec: TypeAlias = Annotated[
 ]
 """A law, or its bare name; `glorot_…` is `xavier_…`, `kaiming_…` is `he_…`."""
 
+TORCH_DEFAULT: Final = Plain(law="torch_default")
+KERAS_DEFAULT: Final = Plain(law="keras_default")
+ZEROS: Final = Plain(law="zeros")
+
+_MATRICES: Final = {"orthogonal", "delta_orthogonal", "identity", "sparse"}
+"""Laws of weights with two axes or more."""
+
 
 class Init(Contract):
     """The laws of one layer's weights.
 
     Where no law is named, each weight is drawn as PyTorch draws it.  Where the kernel has another law, an unnamed bias
-    is zero.
+    is zero; `keras_default` is the kernel's and the recurrent kernel's.
     """
 
-    kernel: LawSpec = Plain(law="torch_default")
+    kernel: LawSpec = TORCH_DEFAULT
     bias: LawSpec | None = None
     recurrent: LawSpec | None = None
     """The kernel from step to step, of recurrent layers only."""
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "Init":
+        if self.bias is not None and self.bias.law in _MATRICES:
+            msg = f"{self.bias.law} draws matrices, and a bias is a vector"
+            raise ValueError(msg)
+        if self.recurrent is not None and self.recurrent.law == "delta_orthogonal":
+            msg = "delta_orthogonal draws convolution kernels, and a recurrent kernel is a matrix"
+            raise ValueError(msg)
+        return self
 
     @property
     def bias_law(self) -> AnyLaw:
         """The bias's law."""
         if self.bias is not None:
             return self.bias
-        return self.kernel if self.kernel == TORCH_DEFAULT else Plain(law="zeros")
+        return self.kernel if self.kernel == TORCH_DEFAULT else ZEROS
 
-
-TORCH_DEFAULT = Plain(law="torch_default")
+    @property
+    def recurrent_law(self) -> AnyLaw:
+        """The recurrent kernel's law."""
+        if self.recurrent is not None:
+            return self.recurrent
+        return KERAS_DEFAULT if self.kernel == KERAS_DEFAULT else TORCH_DEFAULT
 
 
 def _whole(given: Any) -> Any:  # noqa: ANN401  pydantic hands over whatever the caller sent

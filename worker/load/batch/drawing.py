@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from service.contract.problem import BatchMismatch
-from worker.network.graph import Graph, Input, stream
+from worker.network.graph import Graph, Input, torch_stream
 from worker.subject import Batch
 
 SAMPLES = ((100_000, 16), (10_000, 32), (0, 64))
@@ -69,7 +69,7 @@ def _shape(given: Input, free: dict[str, int], samples: int) -> tuple[int, ...]:
 
 
 def _values(given: Input, shape: tuple[int, ...], seed: int) -> Tensor:
-    generator = stream(seed, f"batch/{given.name}")
+    generator = torch_stream(seed, f"batch/{given.name}")
     if given.dtype.is_floating_point:
         return torch.randn(shape, generator=generator).to(given.dtype)
     if given.dtype == torch.bool or _mask(given):
