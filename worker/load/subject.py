@@ -1,11 +1,12 @@
 """Uploads to a subject: whatever format the model and the batch came in."""
 
 import hashlib
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -49,6 +50,8 @@ class Loaded:
     outputs: Mapping[str, Tensor]
     """Every output on the batch."""
     notes: tuple[str, ...] = ()
+    document: Any | None = None
+    """The uploaded JSON, where the model came as JSON."""
 
 
 def load(
@@ -71,6 +74,7 @@ def load(
         seeds=options.seeds or (1 if declared is None else _REDRAWS),
         outputs=outputs,
         notes=(*graph.notes, *_said(output, graph, options)),
+        document=None if declared is None else json.loads(model.read_bytes().decode("utf-8-sig")),
     )
 
 
