@@ -17,7 +17,7 @@ from service.contract.words import Depth, Stage, Verdict
 from worker import reporting
 from worker.budget import PROBE, Deadline
 from worker.diagnose import diagnose
-from worker.handing_back import treated_model, withheld
+from worker.handing_back import patched, treated_model
 from worker.load.fidelity import compare
 from worker.load.subject import Loaded, load
 from worker.probe.training import LEARNT, Ask
@@ -59,7 +59,8 @@ def examine(
         before, coverage = _measure(loaded, steps, deadline.share(_TRAINING_SHARE), watch)
     with watch.stage(Stage.TREATING, 0.4), threads_for(loaded.subject.pass_s):
         remedies, chosen = _treat(before, steps, deadline, watch) if options.treat else ((), None)
-    prescribed = _prescribe(loaded, before, chosen, treated)
+    remedies = patched(loaded, before, remedies)
+    prescribed, said = _prescribe(loaded, before, chosen, treated)
     watch.tell(Stage.REPORTING, 0.98)
     findings = tuple(_with_remedies(finding, remedies) for finding in before.findings)
     first = before.evidences[0]
@@ -81,7 +82,7 @@ def examine(
         training=reporting.training_section(before.evidences),
         redraws=redraws_section(loaded.subject.seed, loaded.seeds, before.evidences),
         coverage=coverage,
-        notes=(*(reporting.lateness(options) if deadline.meter.overrun else ()), *(withheld(loaded) if chosen else ())),
+        notes=(*(reporting.lateness(options) if deadline.meter.overrun else ()), *said),
     ).sealed()
 
 
@@ -116,16 +117,18 @@ def _treat(
     return clinic.remedies(chosen), chosen
 
 
-def _prescribe(loaded: Loaded, before: Examined, chosen: Tried | None, treated: Path | None) -> Prescription | None:
-    """Write the treated model where one is prescribed and asked for."""
+def _prescribe(
+    loaded: Loaded, before: Examined, chosen: Tried | None, treated: Path | None
+) -> tuple[Prescription | None, tuple[str, ...]]:
+    """Write the treated model where one is prescribed and asked for; return also what is to be said of it."""
     if chosen is None:
-        return None
+        return None, ()
     change = applied_to(chosen.treatments, before.subjects[0], before.evidences[0])
     names = [treatment.name for treatment in chosen.treatments]
-    model = treated_model(loaded, change, names) if change and treated else None
+    model, notes = treated_model(loaded, change, names) if change and treated else (None, ())
     if model is not None and treated is not None:
         treated.write_bytes(model)
-    return prescription(before, chosen, handed_back=model is not None)
+    return prescription(before, chosen, handed_back=model is not None), notes
 
 
 def _with_remedies(finding: Finding, remedies: tuple[Remedy, ...]) -> Finding:

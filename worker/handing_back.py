@@ -1,22 +1,26 @@
-"""The treated model, in the format in which it came.
+"""What the owner takes away: a patch per remedy, and the treated model in the format in which it came.
 
-It keeps the file's names, metadata and opset.  What was changed stands in `metadata_props` under keys that start with
-`gradgate.`: the version of this service, the uploaded file's SHA-256, the treatments, and each change as a sentence;
-and in `doc_string`.
+An ONNX file keeps its names, metadata and opset.  What was changed stands in `metadata_props` under keys that start
+with `gradgate.`: the version of this service, the uploaded file's SHA-256, the treatments, and each change as a
+sentence; and in `doc_string`.  A JSON document keeps its fields in their order; nothing but the change is added.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from operator import is_
-from typing import Final
+from typing import Final, NamedTuple
 
 from onnx import ModelProto
 
 from service import __version__
+from service.contract.report import Remedy
 from worker.load.precision import is_widened
 from worker.load.subject import Loaded
 from worker.network.export import LARGEST, fits, size, to_onnx
 from worker.network.graph import Graph
-from worker.treatments import Change
+from worker.patch import Patch, Unsaid, dialects, patch
+from worker.treatments import Change, treatments
+from worker.trial import Examined, applied_to
 
 KEY: Final = "gradgate."
 EARLIER: Final = "gradgate.before."
@@ -24,35 +28,70 @@ EARLIER: Final = "gradgate.before."
 _GIB: Final = 2**30
 
 
-def treated_model(loaded: Loaded, change: Change, treatments: Sequence[str]) -> bytes | None:
-    """Return the model with the prescribed changes as ONNX, which lists them in its metadata.
+class Treated(NamedTuple):
+    """The treated model, or why there is none."""
 
-    None where the model came as JSON, where the changes are not the model's (a learning rate, clipping), or where its
-    weights do not fit one file.
+    model: bytes | None
+    notes: tuple[str, ...] = ()
+
+
+def treated_model(loaded: Loaded, change: Change, names: Sequence[str]) -> Treated:
+    """Return the model with the prescribed changes in the format in which it came; an ONNX file lists them.
+
+    None where the changes are not the file's to make (a learning rate in ONNX), or where one file cannot hold them.
     """
+    if loaded.document is not None:
+        return _document(loaded, change)
     graph = change.subject.graph
-    if loaded.format != "onnx" or _same(graph, loaded.subject.graph) or not fits(graph):
-        return None
+    if _same(graph, loaded.subject.graph):
+        return Treated(None)
+    if not fits(graph):
+        return Treated(None, _too_large(graph))
     model = to_onnx(graph.replace(outputs=loaded.graph.outputs))
-    _label(model, dict(_said(loaded, change, treatments)), change.changes)
-    return bytes(model.SerializeToString())
+    _label(model, dict(_said(loaded, change, names)), change.changes)
+    return Treated(bytes(model.SerializeToString()))
 
 
-def withheld(loaded: Loaded) -> tuple[str, ...]:
-    """Return why no treated model can be handed back, where it is too large for one file."""
-    if loaded.format != "onnx" or fits(loaded.graph):
-        return ()
-    held, most = size(loaded.graph) / _GIB, LARGEST / _GIB
+def patched(loaded: Loaded, before: Examined, remedies: Sequence[Remedy]) -> tuple[Remedy, ...]:
+    """Return the remedies with a patch of the uploaded JSON each, or the reason why there is none."""
+    if loaded.document is None:
+        return tuple(remedies)
+    return tuple(_patched(loaded, before, remedy) if remedy.changes else remedy for remedy in remedies)
+
+
+def _patched(loaded: Loaded, before: Examined, remedy: Remedy) -> Remedy:
+    change = applied_to((treatments[remedy.treatment],), before.subjects[0], before.evidences[0])
+    made = _patch(loaded, change) if change else Unsaid("It has nothing to change under the first seed.")
+    if isinstance(made, Unsaid):
+        return remedy.model_copy(update={"patch_note": made.reason})
+    return remedy.model_copy(update={"patch": made.operations})
+
+
+def _patch(loaded: Loaded, change: Change) -> Patch | Unsaid:
+    dialect = dialects[loaded.format]
+    return patch(loaded.document, dialect, loaded.graph, loaded.subject, change.subject)
+
+
+def _document(loaded: Loaded, change: Change) -> Treated:
+    made = _patch(loaded, change)
+    if isinstance(made, Unsaid):
+        return Treated(None, (f"A treated model is not handed back.  {made.reason}",))
+    return Treated((json.dumps(made.document, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _too_large(graph: Graph) -> tuple[str, ...]:
+    """Say why no treated model can be handed back, where it is too large for one file."""
+    held, most = size(graph) / _GIB, LARGEST / _GIB
     said = (
         f"A treated model is not handed back: its numbers take {held:.1f} GiB, and one ONNX file holds {most:.0f} GiB."
     )
     return (f"{said}  The remedies say what to change.",)
 
 
-def _said(loaded: Loaded, change: Change, treatments: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _said(loaded: Loaded, change: Change, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     yield f"{KEY}version", __version__
     yield f"{KEY}model.sha256", loaded.sha256
-    yield f"{KEY}treatments", ",".join(treatments)
+    yield f"{KEY}treatments", ",".join(names)
     for number, sentence in enumerate(change.changes, 1):
         yield f"{KEY}change.{number}", sentence
     if is_widened(loaded.graph):

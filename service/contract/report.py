@@ -155,6 +155,8 @@ class Remedy(Contract):
     changes: tuple[str, ...]
     patch: tuple[dict[str, Any], ...] | None = None
     """An RFC 6902 patch of the uploaded JSON, where the model came as JSON."""
+    patch_note: str = ""
+    """Why there is no patch of the uploaded JSON, where the treatment was tried."""
     status: RemedyStatus
     cures: tuple[str, ...] = ()
     leaves: tuple[str, ...] = ()

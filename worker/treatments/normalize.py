@@ -6,6 +6,7 @@ from typing import Final
 from service.contract.words import Symptom, TreatmentKind
 from worker.network.edit import insert_behind
 from worker.network.graph import Graph, Node, Parameter
+from worker.network.laws import Constant
 from worker.network.layers import Layer, weight_layers
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
@@ -115,8 +116,8 @@ def _with_norm(graph: Graph, layer: Layer, features: int, kind: str) -> Graph:
     gain, bias = f"{stem}.gain", f"{stem}.bias"
     parameters = {
         **graph.parameters,
-        gain: Parameter(kernel.new_ones(shape), origin=layer.node.origin),
-        bias: Parameter(kernel.new_zeros(shape), origin=layer.node.origin),
+        gain: Parameter(kernel.new_ones(shape), Constant(shape, 1.0), origin=layer.node.origin),
+        bias: Parameter(kernel.new_zeros(shape), Constant(shape, 0.0), origin=layer.node.origin),
     }
     constants = dict(graph.constants)
     if batch:

@@ -4,11 +4,10 @@ from dataclasses import replace
 from typing import Final
 
 import torch
-from torch import Tensor
 
 from service.contract.words import Symptom, TreatmentKind
 from worker.network.graph import Graph, Node, Parameter, stream
-from worker.network.laws import Orthogonal, Stacked
+from worker.network.laws import Constant, Orthogonal, Shifted, Stacked
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
 from worker.treatments import Change, treatment
@@ -61,14 +60,28 @@ def _redrawn(graph: Graph, node: Node, seed: int) -> Graph:
     changed = {name: replace(recurrent, value=value, law=law)}
     bias = graph.parameters.get(node.inputs[3]) if node.op == "LSTM" and len(node.inputs) > 3 else None  # noqa: PLR2004
     if bias is not None:
-        changed[node.inputs[3]] = Parameter(_remembering(bias.value, hidden), None, bias.trainable, bias.origin)
+        changed[node.inputs[3]] = _remembering(bias, node.inputs[3], hidden, seed)
     return graph.replace(parameters={**graph.parameters, **changed})
 
 
-def _remembering(bias: Tensor, hidden: int) -> Tensor:
-    """Return an LSTM's biases with the forget gate's sum at 1 [directions, 8 · hidden]."""
-    changed = bias.clone()
+def _remembering(bias: Parameter, name: str, hidden: int, seed: int) -> Parameter:
+    """Return an LSTM's biases [directions, 8 · hidden] with the forget gates' at 1: by their law, else their sum."""
+    directions = len(bias.value)
+    if isinstance(bias.law, Stacked) and len(bias.law.laws) == 2 * _GATES["LSTM"] * directions:
+        law = _opened(bias.law, directions)
+        return replace(bias, value=law(stream(seed, name)).to(bias.value), law=law)
+    changed = bias.value.clone()
     gate = slice(_FORGET * hidden, (_FORGET + 1) * hidden)
     changed[:, gate] = torch.ones_like(changed[:, gate])
     changed[:, 4 * hidden :][:, gate] = 0
-    return changed
+    return replace(bias, value=changed, law=None)
+
+
+def _opened(law: Stacked, directions: int) -> Stacked:
+    """Return the law of an LSTM's biases with what the forget gates' draw raised by 1."""
+    laws = list(law.laws)
+    for place in range(_FORGET, len(laws), len(laws) // directions):
+        drawn = laws[place]
+        base = drawn.law if isinstance(drawn, Shifted) else drawn
+        laws[place] = replace(base, value=1.0) if isinstance(base, Constant) else Shifted(base, 1.0)
+    return replace(law, laws=tuple(laws))

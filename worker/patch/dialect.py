@@ -1,0 +1,34 @@
+"""What a format of JSON must answer for patches to be written in it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from worker.network.graph import Graph
+from worker.patch.difference import Difference
+from worker.patch.edits import Edit
+from worker.patch.places import Atlas
+from worker.patch.wanted import NoWay
+
+
+class Read(NamedTuple):
+    """What a document says."""
+
+    graph: Graph
+    settings: Mapping[str, Any]
+    """How the network is to be trained, as JSON: `optimizer`, `learning_rate`, `clipping`, `loss` …"""
+
+
+class Dialect(Protocol):
+    """One format."""
+
+    def read(self, document: Any) -> Read:  # noqa: ANN401  JSON
+        """Return what a document says; Trouble where it is none of this format."""
+
+    def edits(self, document: Any, difference: Difference, atlas: Atlas) -> Iterable[Edit]:  # noqa: ANN401  JSON
+        """Return the edits that make the difference; NoWay where the format cannot say it at some place."""
+
+    def settings(self, document: Any, changed: Mapping[str, Any]) -> Iterable[Edit]:  # noqa: ANN401  JSON
+        """Return the edits of how the network is to be trained."""
+
+    def opened(self, document: Any, difference: Difference, atlas: Atlas, stuck: NoWay) -> Sequence[Edit]:  # noqa: ANN401
+        """Return edits that write a place out without changing the network; raise `stuck` where there are none."""

@@ -1,0 +1,72 @@
+"""Edits of a JSON document, written as RFC 6902 operations."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from worker.patch.places import Steps
+
+Operation: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Put:
+    """Gives a field a value, whether it is there or not, or exchanges an element of a list."""
+
+    steps: Steps
+    value: Any
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Takes a field or an element away."""
+
+    steps: Steps
+
+
+@dataclass(frozen=True)
+class Insert:
+    """Puts an element into a list, before the one that stands at these steps."""
+
+    steps: Steps
+    value: Any
+
+
+Edit: TypeAlias = Put | Drop | Insert
+"""One edit; its steps are those of the document as it is before all of them."""
+
+
+def operations(document: Any, edits: Iterable[Edit]) -> list[Operation]:  # noqa: ANN401  a JSON document can be anything
+    """Return the operations that make all edits, from the document's end to its start, so that no index shifts."""
+    ordered = sorted(enumerate(edits), key=lambda each: (*_rank(each[1]), each[0]), reverse=True)
+    return [_operation(document, edit) for _, edit in ordered]
+
+
+def _rank(edit: Edit) -> tuple[list[tuple[bool, Any]], bool]:
+    """Return where an edit stands in the document; an insertion comes before what stands there."""
+    return [(isinstance(step, str), step) for step in edit.steps], not isinstance(edit, Insert)
+
+
+def _operation(document: Any, edit: Edit) -> Operation:  # noqa: ANN401  a JSON document can be anything
+    path = pointer(edit.steps)
+    if isinstance(edit, Drop):
+        return {"op": "remove", "path": path}
+    replaces = isinstance(edit, Put) and _held(document, edit.steps)
+    return {"op": "replace" if replaces else "add", "path": path, "value": edit.value}
+
+
+def _held(document: Any, steps: Steps) -> bool:  # noqa: ANN401  a JSON document can be anything
+    held = at(document, steps[:-1])
+    return isinstance(held, list) or steps[-1] in held
+
+
+def at(document: Any, steps: Steps) -> Any:  # noqa: ANN401  a JSON document can be anything
+    """Return what stands at these steps."""
+    for step in steps:
+        document = document[step]
+    return document
+
+
+def pointer(steps: Steps) -> str:
+    """Return the steps as a JSON pointer (RFC 6901)."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)

@@ -1,0 +1,109 @@
+"""From a treated copy to a patch that gives it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jsonpatch
+
+from service.contract.problem import Trouble
+from worker.network.graph import Graph
+from worker.patch.alike import alike
+from worker.patch.dialect import Dialect
+from worker.patch.difference import Difference
+from worker.patch.edits import Edit, Operation, operations
+from worker.patch.places import Atlas
+from worker.patch.wanted import NoWay
+from worker.subject import Subject
+
+_MOST_OPENINGS: Final = 200
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Operations that turn the uploaded document into the treated one."""
+
+    operations: tuple[Operation, ...]
+    document: Any
+    """The treated document."""
+
+
+@dataclass(frozen=True)
+class Unsaid:
+    """Why there is no patch, as a sentence."""
+
+    reason: str
+
+
+def patch(
+    document: Any,  # noqa: ANN401  JSON
+    dialect: Dialect,
+    graph: Graph,
+    untreated: Subject,
+    treated: Subject,
+) -> Patch | Unsaid:
+    """Return the patch of `document` that makes of it what the treated copy is.
+
+    `graph` is the model with all its outputs; the subjects have the one that the loss reads.
+    """
+    after = treated.graph.replace(outputs=_outputs(graph, untreated, treated))
+    changed = dict(_settings(untreated, treated))
+    try:
+        made = _made(document, dialect, Difference.between(graph, after), changed)
+        again = dialect.read(made.document)
+    except (NoWay, Trouble) as error:
+        return Unsaid(str(error))
+    same = alike(after, again.graph) is not None
+    if not same or any(again.settings.get(name) != value for name, value in changed.items()):
+        return Unsaid("The file's format has no way to say this change exactly.")
+    return made
+
+
+def _made(document: Any, dialect: Dialect, difference: Difference, changed: dict[str, Any]) -> Patch:  # noqa: ANN401
+    """Return the patch, unproven."""
+    done: list[Operation] = []
+    for _ in range(_MOST_OPENINGS):
+        likeness = alike(difference.before, read := dialect.read(document).graph)
+        if likeness is None:
+            message = "The file's format cannot be written out here."
+            raise NoWay(message)
+        atlas = Atlas.of(read, likeness)
+        try:
+            edits: Sequence[Edit] = [*dialect.edits(document, difference, atlas), *dialect.settings(document, changed)]
+        except NoWay as stuck:
+            edits = dialect.opened(document, difference, atlas, stuck)
+            more = operations(document, edits)
+            document = jsonpatch.apply_patch(document, more)
+            done += more
+            continue
+        last = operations(document, edits)
+        return Patch((*done, *last), jsonpatch.apply_patch(document, last))
+    message = "The change differs at too many places of one layer of the file."
+    raise NoWay(message)
+
+
+def _outputs(graph: Graph, untreated: Subject, treated: Subject) -> tuple[str, ...]:
+    """Return the model's outputs after the change: where the loss reads another value, that stands for its output."""
+    if treated.output == untreated.output:
+        return graph.outputs
+    makers = graph.producers()
+
+    def leads(value: str) -> bool:
+        while value in makers and value != untreated.output:
+            value = makers[value].inputs[0] if makers[value].inputs else ""
+        return value == untreated.output
+
+    read = next((name for name in graph.outputs if leads(name)), graph.outputs[0])
+    return tuple(treated.output if name == read else name for name in graph.outputs)
+
+
+def _settings(untreated: Subject, treated: Subject) -> Iterator[tuple[str, Any]]:
+    """Yield what changes in how the network is trained, as JSON."""
+    before, after = untreated.settings, treated.settings
+    for name in ("optimizer", "learning_rate", "momentum", "weight_decay"):
+        if getattr(before, name) != getattr(after, name):
+            yield name, getattr(after, name)
+    if before.clipping != after.clipping:
+        yield "clipping", after.clipping and after.clipping.model_dump(mode="json")
+    if (untreated.loss.name, untreated.output) != (treated.loss.name, treated.output):
+        yield "loss", str(treated.loss.name)

@@ -1,0 +1,53 @@
+"""Laws compared: whether two draw from the same distribution."""
+
+from dataclasses import fields, is_dataclass, replace
+from math import isclose
+
+from worker.network.graph import Law
+from worker.network.laws import Constant, Identity, Normal, Orthogonal, Shifted, Stacked, Times, Uniform
+
+
+def same_law(left: object, right: object) -> bool:
+    """Whether two laws, or numbers or tuples in them, are the same up to rounding."""
+    left, right = (simple(each) if callable(each) else each for each in (left, right))
+    if isinstance(left, float | int) and isinstance(right, float | int):
+        return isclose(left, right, rel_tol=1e-6, abs_tol=1e-12)
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        return len(left) == len(right) and all(map(same_law, left, right))
+    if type(left) is not type(right) or not is_dataclass(left):
+        return left == right
+    return all(same_law(getattr(left, each.name), getattr(right, each.name)) for each in fields(left))
+
+
+def simple(law: Law) -> Law:
+    """Return the law without factors and shifts that its own numbers can hold."""
+    match law:
+        case Times():
+            return scaled_by(simple(law.law), law.factor)
+        case Shifted():
+            inner = simple(law.law)
+            return replace(inner, value=inner.value + law.by) if isinstance(inner, Constant) else Shifted(inner, law.by)
+        case Stacked():
+            return Stacked(tuple(simple(each) for each in law.laws), law.shape)
+        case _:
+            return law
+
+
+def scaled_by(law: Law, factor: float) -> Law:  # noqa: PLR0911  one return per law
+    """Return the law of `factor` times what `law` draws."""
+    match law:
+        case Normal():
+            return replace(law, std=law.std * abs(factor), mean=law.mean * factor)
+        case Uniform():
+            low, high = sorted((law.low * factor, law.high * factor))
+            return Uniform(law.shape, low, high)
+        case Constant():
+            return Constant(law.shape, law.value * factor)
+        case Orthogonal() | Identity():
+            return replace(law, gain=law.gain * factor)
+        case Stacked():
+            return Stacked(tuple(scaled_by(each, factor) for each in law.laws), law.shape)
+        case Shifted():
+            return Shifted(scaled_by(law.law, factor), law.by * factor)
+        case _:
+            return Times(law, factor)
