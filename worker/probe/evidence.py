@@ -4,10 +4,13 @@ Gains are natural logarithms of *squared* norms, as in Schoenholz et al. 2017 (a
 for decades.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from worker.course import Run
 
+_REPEATED = re.compile(r"\)((?:, \d+ of \d+)+)$")
 TELLING_STEPS = 200
 """Steps from which a training trial that fails proves something: after 50, two of five networks that fail still
 learn.
@@ -280,3 +283,9 @@ class Evidence:
     training: Training | None = None
     attention: dict[str, float] = field(default_factory=dict)
     """Mean row entropy of each attention softmax by its logarithmic maximum."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Per node, the layer of the caller's file, where the file holds layers."""
+
+    def called(self, node: str) -> str:
+        """Return what a sentence calls a node: its layer, such as `layers/3 "fc1" (dense, 2 of 6)`, or its own name."""
+        return _REPEATED.sub(r"\1)", self.origins.get(node, node))

@@ -27,6 +27,7 @@ def probe(subject: Subject) -> Evidence:
         recurrent=() if nonfinite else measure_recurrent(run),
         nonfinite=nonfinite,
         attention=attention_entropy(run),
+        origins={node.name: node.origin for node in subject.graph.nodes if node.origin},
     )
 
 

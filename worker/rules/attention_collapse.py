@@ -29,9 +29,12 @@ def attention_collapse(evidence: Evidence, *, entropy: float = 0.1) -> Answer:
     if not found:
         return CLEAR
     return Observation(
-        f"In {len(found)} of {len(evidence.attention)} attentions the weights sit on single positions: {found[0][1]} "
-        f"keeps {found[0][0]:.0%} of the possible entropy ({entropy:.0%} is the limit).",
+        f"In {len(found)} of {len(evidence.attention)} attentions the weights sit on single positions: "
+        f"{evidence.called(found[0][1])} keeps {found[0][0]:.0%} of the possible entropy ({entropy:.0%} is the limit).",
         weigh(evidence),
-        tuple(Place(node=name, measured=value, limit=entropy) for value, name in found[:SHOWN_PLACES]),
+        tuple(
+            Place(node=name, origin=evidence.origins.get(name), measured=value, limit=entropy)
+            for value, name in found[:SHOWN_PLACES]
+        ),
         {"entropy": found[0][0], "attentions": len(found)},
     )

@@ -2,7 +2,7 @@
 
 from service.contract.report import Place
 from service.contract.words import Symptom
-from worker.probe.evidence import Evidence, PlaceEvidence, Units
+from worker.probe.evidence import Evidence, Units
 from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
 
 
@@ -36,7 +36,7 @@ def dead_units(evidence: Evidence, *, excess: float = 0.2, adequate: int = 32) -
     found.sort(key=lambda pair: -pair[1].dead)
     worst, units = found[0]
     return Observation(
-        _sentence(len(found), len(layers), worst, units),
+        _sentence(len(found), len(layers), evidence.called(worst.node), units),
         weigh(evidence, certain=units.dead == 1 and units.count > 1),
         tuple(
             Place(node=p.node, origin=p.origin, measured=u.dead, limit=u.expected + excess)
@@ -46,8 +46,8 @@ def dead_units(evidence: Evidence, *, excess: float = 0.2, adequate: int = 32) -
     )
 
 
-def _sentence(found: int, layers: int, worst: PlaceEvidence, units: Units) -> str:
+def _sentence(found: int, layers: int, where: str, units: Units) -> str:
     return (
         f"In {found} of {layers} rectifying layers more units are off for all {units.samples} samples than chance "
-        f"explains; in {worst.node} it is {units.dead:.0%} of {units.count} units, and {units.expected:.0%} by chance."
+        f"explains; in {where} it is {units.dead:.0%} of {units.count} units, and {units.expected:.0%} by chance."
     )

@@ -1,7 +1,6 @@
 """Judges the end-to-end gradient gain: where it vanishes, and where it explodes."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,7 +83,7 @@ def _judge(evidence: Evidence, sign: int, limits: _Limits) -> Answer:
     return Observation(
         f"On its way back over {layers} the gradient {verb} by a factor of {_factor(gain.total)} "
         f"(ln of squared gain {gain.total:+.1f}; beyond {sign * limits.risk:+g} is at risk). "
-        f"{_where(worst, gain, sign)}{_trained(evidence)}",
+        f"{_where(evidence, gain, worst[0], sign)}{_trained(evidence)}",
         weigh(evidence) if at_risk else Severity.INFO,
         tuple(_place(segment, sign * limits.risk / len(gain.segments)) for segment in worst),
         {
@@ -122,11 +121,12 @@ def _confidence(gain: Gain, limit: float) -> float:
     return round(0.5 * (1 + math.erf(distance / sigma / math.sqrt(2))), 3)
 
 
-def _where(worst: Sequence[Segment], gain: Gain, sign: int) -> str:
-    share = worst[0].gain / gain.total if gain.total else 0.0
+def _where(evidence: Evidence, gain: Gain, worst: Segment, sign: int) -> str:
+    share = worst.gain / gain.total if gain.total else 0.0
     if share > 0.5 and len(gain.segments) > 2:  # noqa: PLR2004  one of several is to blame for most of it
-        operators = ", ".join(worst[0].operators)
-        return f"Most of it happens between {worst[0].start} and {worst[0].end} ({operators})."
+        start, end = evidence.called(worst.start), evidence.called(worst.end)
+        stretch = f"within {start}" if start == end else f"between {start} and {end}"
+        return f"Most of it happens {stretch} ({', '.join(worst.operators)})."
     each = math.exp(gain.typical / len(gain.segments) / 2)
     does = f"keeps {each:.0%} of it" if sign < 0 else f"multiplies it by {each:.2f}"
     return f"It happens everywhere: the typical layer {does}."

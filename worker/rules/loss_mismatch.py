@@ -33,9 +33,14 @@ def loss_mismatch(evidence: Evidence, *, share: float = 0.05) -> Answer:
     return Observation(
         sentence,
         weigh(evidence, certain=certain),
-        (Place(node=evidence.loss.head_node, measured=measured, limit=share),),
+        (_place(evidence, measured, share),),
         {"initial_loss": evidence.loss.value, "chance": evidence.loss.chance, "unreachable": evidence.loss.unreachable},
     )
+
+
+def _place(evidence: Evidence, measured: float, limit: float) -> Place:
+    head = evidence.loss.head_node
+    return Place(node=head, origin=evidence.origins.get(head), measured=measured, limit=limit)
 
 
 def _mismatches(loss: LossEvidence, share: float) -> Iterator[tuple[bool, str, float]]:

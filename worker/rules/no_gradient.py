@@ -47,20 +47,21 @@ def no_gradient(evidence: Evidence, *, share: float = 0.5) -> Answer:
     part = sum(parameter.count for parameter in lost) / sum(parameter.count for parameter in reached)
     cuts = _cuts(lost)
     return Observation(
-        _told(lost, reached, part, cuts),
+        _told(evidence, lost, cuts, part),
         weigh(evidence, certain=part >= share),
         (*(Place(node=each.node, origin=each.origin, measured=0, limit=0) for each in cuts[:NAMED]), *_places(lost)),
         {"share": part, "parameters": len(lost)},
     )
 
 
-def _told(lost: list[ParameterEvidence], reached: list[ParameterEvidence], part: float, cuts: list[Cut]) -> str:
+def _told(evidence: Evidence, lost: list[ParameterEvidence], cuts: list[Cut], part: float) -> str:
     """Return the finding in words: what is cut off for good, and what is dead on this batch."""
-    whole = f"{len(lost)} of {len(reached)} parameters, {part:.0%} of all weights,"
+    reached = sum(parameter.state != "unused" for parameter in evidence.parameters)
+    whole = f"{len(lost)} of {reached} parameters, {part:.0%} of all weights,"
     dead = [parameter for parameter in lost if parameter.state == "dead"]
     if not dead:
         return f"{whole} can receive no gradient{_ends(cuts)}."
-    zero = f"receive a gradient of exactly zero{_where(dead)}"
+    zero = f"receive a gradient of exactly zero{_where(evidence, dead)}"
     if not cuts:
         return f"{whole} {zero}."
     return f"{whole} receive none: {len(dead)} {zero}; {len(lost) - len(dead)} can receive none{_ends(cuts)}."
@@ -90,6 +91,8 @@ def _ends(cuts: list[Cut]) -> str:
     return f": the gradient ends at {', '.join(shown)}{more}" if shown else ""
 
 
-def _where(dead: list[ParameterEvidence]) -> str:
+def _where(evidence: Evidence, dead: list[ParameterEvidence]) -> str:
     ends = list(dict.fromkeys(parameter.blocked_at for parameter in dead if parameter.blocked_at))
-    return f"; it ends at {' and '.join(ends[:2])}" if ends else ", wherever the loss is read from"
+    return (
+        f"; it ends at {' and '.join(map(evidence.called, ends[:2]))}" if ends else ", wherever the loss is read from"
+    )

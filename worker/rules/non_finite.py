@@ -30,8 +30,8 @@ def non_finite(evidence: Evidence) -> Answer:
     stages = {"batch": "in the batch", "weights": "in the weights", "forward": "on the way forward"}
     operator = f" ({found.op})" if found.op else ""
     return Observation(
-        f"Numbers that are not finite arise {stages.get(found.stage, 'on the way back')}, at {found.node}{operator}: "
-        f"{found.cause}{samples}.",
+        f"Numbers that are not finite arise {stages.get(found.stage, 'on the way back')}, at "
+        f"{evidence.called(found.node)}{operator}: {found.cause}{samples}.",
         weigh(evidence, certain=True),
         (Place(node=found.node, origin=found.origin, measured=found.share, limit=0),),
         {"share": found.share},

@@ -38,11 +38,12 @@ def poor_init_scale(evidence: Evidence, *, jump: float = 3.0) -> Answer:
     if size <= jump:
         return CLEAR
     return Observation(
-        f"From {before.node} to {after.node} the gradient relative to the weight jumps by {size:.1f} decades "
-        f"({jump:g} is the limit).",
+        f"From {evidence.called(before.node)} to {evidence.called(after.node)} the gradient relative to the weight "
+        f"jumps by {size:.1f} decades ({jump:g} is the limit).",
         weigh(evidence),
         tuple(
-            Place(node=each.node, parameter=each.name, measured=_ratio(each), limit=jump) for each in (before, after)
+            Place(node=each.node, origin=each.origin, parameter=each.name, measured=_ratio(each), limit=jump)
+            for each in (before, after)
         ),
         {"jump": size},
     )

@@ -32,11 +32,12 @@ def rank_collapse(evidence: Evidence, *, limit: float = 6.0) -> Answer:
         return CLEAR
     if gain.rate < -limit:
         return Silence("clear", "GRD01 says it")
+    end = gain.segments[-1].end
     what = "positions of a sequence" if gain.token_collapse < gain.collapse else "samples"
     return Observation(
         f"Between the first and the last hidden layer the share of variance between {what} falls by a factor "
         f"of e^{-worst:.1f} (e^{limit:g} is the limit).",
         weigh(evidence),
-        (Place(node=gain.segments[-1].end, measured=worst, limit=-limit),),
+        (Place(node=end, origin=evidence.origins.get(end), measured=worst, limit=-limit),),
         {"collapse": gain.collapse, "token_collapse": gain.token_collapse, "forward_gain": gain.forward},
     )

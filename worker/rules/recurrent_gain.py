@@ -35,8 +35,9 @@ def recurrent_gain(evidence: Evidence, *, risk: float = 6.0, forgotten: float = 
     worst = max(found, key=lambda each: abs(each.total))
     verb = "grows" if worst.total > 0 else "shrinks"
     return Observation(
-        f"Over {worst.steps} time steps the gradient of {worst.node} ({worst.op}) {verb}: each step multiplies "
-        f"it by {exp(worst.total / 2 / (worst.steps - 1)):.2f} (ln of squared gain {worst.total:+.1f}).",
+        f"Over {worst.steps} time steps the gradient of {evidence.called(worst.node)} ({worst.op}) {verb}: "
+        f"each step multiplies it by {exp(worst.total / 2 / (worst.steps - 1)):.2f} "
+        f"(ln of squared gain {worst.total:+.1f}).",
         weigh(evidence),
         tuple(
             Place(node=each.node, origin=each.origin, measured=each.total, limit=risk if each.total > 0 else -forgotten)

@@ -35,8 +35,9 @@ def saturated_units(evidence: Evidence, *, share: float = 0.5) -> Answer:
     found.sort(key=lambda pair: -pair[1])
     worst, measured = found[0]
     return Observation(
-        f"{len(found)} of {len(hidden)} squashing layers are saturated; in {worst.node} {measured:.0%} of the inputs "
-        f"of {worst.op} lie where its slope is under a tenth of the largest ({share:.0%} is the limit).",
+        f"{len(found)} of {len(hidden)} squashing layers are saturated; in {evidence.called(worst.node)} "
+        f"{measured:.0%} of the inputs of {worst.op} lie where its slope is under a tenth of the largest "
+        f"({share:.0%} is the limit).",
         weigh(evidence),
         tuple(Place(node=p.node, origin=p.origin, measured=value, limit=share) for p, value in found[:SHOWN_PLACES]),
         {"saturated": measured, "layers": len(found)},

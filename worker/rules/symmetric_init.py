@@ -35,7 +35,7 @@ def symmetric_init(evidence: Evidence) -> Answer:
     first = found[0]
     return Observation(
         f"In {len(found)} of {len(layers)} weight layers all units compute the same: the {first.units} units of "
-        f"{first.node} are copies {how}.",
+        f"{evidence.called(first.node)} are copies {how}.",
         weigh(evidence, certain=True),
         tuple(
             Place(node=p.node, origin=p.origin, parameter=p.name, also=p.also, measured=0, limit=0)
