@@ -1,8 +1,11 @@
 """The laws of a file as laws that draw: the laws of `init`, and Keras's initializers."""
 
-from typing import Literal, TypeAlias
+from collections.abc import Sequence
+from math import prod
+from typing import Final, Literal, TypeAlias
 
 from service.contract.architecture.laws import (
+    Along,
     AnyLaw,
     Constant,
     Identity,
@@ -13,10 +16,14 @@ from service.contract.architecture.laws import (
     Sparse,
     Uniform,
     VarianceScaling,
+    unfit,
 )
+from service.contract.problem import Invalid
 from worker.network import laws
 from worker.network.graph import Law
-from worker.network.laws import Fans, Shape
+from worker.network.laws import Fans, Shape, keras_fans
+
+_MATRIX: Final = 2
 
 Part: TypeAlias = Literal["kernel", "recurrent", "table"]
 """What a weight of two axes or more is: a kernel, one from step to step, or a table whose rows are looked up."""
@@ -36,6 +43,42 @@ def law_of(spec: AnyLaw, shape: Shape, fan: Fans, default: Law, part: Part = "ke
             return laws.scaled(shape, spec.scale / max(1.0, fan.of(spec.mode)), spec.distribution)
         case _:
             return _fixed(spec, shape)
+
+
+def keras_law(
+    spec: AnyLaw, shape: Shape, axes: Sequence[int] | None = None, into: Shape | None = None, *, at: str | None = None
+) -> Law:
+    """Return the law that a Keras initializer gives a weight of this shape, in Keras's own layout (window…, in, out).
+
+    What it draws is permuted by `axes`, then brought into the shape `into`, where the weight lies otherwise here.
+    Invalid, pointing at `at`, where Keras cannot draw such a weight either.
+    """
+    if detail := _refusal(spec, shape):
+        raise Invalid(detail, pointer=at)
+    law = _in_kerass_layout(spec, shape)
+    law = law if axes is None else laws.Permuted(law, tuple(axes))
+    return law if into is None else laws.Reshaped(law, into)
+
+
+def _refusal(spec: AnyLaw, shape: Shape) -> str | None:
+    """Return why Keras cannot draw a weight of this shape; None where it can."""
+    if isinstance(spec, Identity) and len(shape) != _MATRIX:
+        return f"Keras's identity fills matrices; this weight is {list(shape)}."
+    if isinstance(spec, Along):
+        for axis in (*spec.input_axes, *spec.output_axes):
+            if not -len(shape) <= axis < len(shape):
+                return f"The initializer counts along axis {axis}; the weight is {list(shape)}."
+    return unfit(spec.law, shape)
+
+
+def _in_kerass_layout(spec: AnyLaw, shape: Shape) -> Law:
+    match spec:
+        case Along():
+            return law_of(spec, shape, keras_fans(shape, spec.input_axes, spec.output_axes), laws.Constant(shape, 0.0))
+        case Orthogonal():
+            return laws.Reshaped(laws.Orthogonal((prod(shape[:-1]), shape[-1]), spec.gain), shape)
+        case _:
+            return law_of(spec, shape, keras_fans(shape), laws.Constant(shape, 0.0))
 
 
 def _fixed(spec: Normal | Uniform | Constant | Orthogonal | Identity | Sparse, shape: Shape) -> Law:

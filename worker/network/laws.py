@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from service.contract.architecture.laws import unfit
 from service.contract.problem import Invalid
 from worker.network.compound import Permuted, Reordered, Reshaped, Said, Shifted, Stacked, Times
 from worker.network.fans import Fans, Shape, fans, keras_fans
@@ -107,7 +108,7 @@ class Orthogonal(Said):
 
     def __call__(self, stream: Stream) -> Tensor:
         """Draw; Invalid where there is only one axis."""
-        _matrix(self.shape, "orthogonal")
+        _fit("orthogonal", self.shape)
         return (self.gain * _haar(stream, self.shape[0], prod(self.shape[1:]))).float().reshape(self.shape)
 
 
@@ -125,12 +126,7 @@ class DeltaOrthogonal(Said):
 
     def __call__(self, stream: Stream) -> Tensor:
         """Draw; Invalid for another kernel than a convolution's, or one with fewer outputs than inputs."""
-        if len(self.shape) < _CONVOLUTION or self.shape[0] < self.shape[1]:
-            detail = (
-                "delta_orthogonal draws convolution kernels (out, in, window…) with no fewer outputs than inputs; "
-                f"this weight is {list(self.shape)}."
-            )
-            raise Invalid(detail)
+        _fit("delta_orthogonal", self.shape)
         kernel = torch.zeros(self.shape)
         _middle(kernel).copy_((self.gain * _haar(stream, *self.shape[:2])).float())
         return kernel
@@ -147,7 +143,7 @@ class Identity(Said):
 
     def __call__(self, stream: Stream) -> Tensor:  # noqa: ARG002  nothing is drawn
         """Fill; Invalid where there is only one axis."""
-        _matrix(self.shape, "identity")
+        _fit("identity", self.shape)
         kernel = torch.zeros(self.shape)
         _middle(kernel).copy_(self.gain * torch.eye(*self.shape[:2]))
         return kernel
@@ -165,9 +161,7 @@ class Sparse(Said):
 
     def __call__(self, stream: Stream) -> Tensor:
         """Draw; Invalid where the weight is no matrix."""
-        if len(self.shape) != _MATRIX:
-            detail = f"sparse draws matrices; this weight is {list(self.shape)}."
-            raise Invalid(detail)
+        _fit("sparse", self.shape)
         drawn = stream.normal(self.shape, 0.0, self.std)
         drawn[stream.ranks(*self.shape) < np.ceil(self.sparsity * self.shape[0])] = 0
         return torch.from_numpy(drawn)
@@ -187,12 +181,8 @@ def torch_default(shape: Shape, fan: Fans) -> Law:
     return Uniform(shape, -bound, bound)
 
 
-_MATRIX, _CONVOLUTION = 2, 3
-
-
-def _matrix(shape: Shape, law: str) -> None:
-    if len(shape) < _MATRIX:
-        detail = f"{law} draws weights with two axes or more; this weight is {list(shape)}."
+def _fit(law: str, shape: Shape) -> None:
+    if detail := unfit(law, shape):
         raise Invalid(detail)
 
 

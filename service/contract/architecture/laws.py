@@ -1,11 +1,13 @@
 """The laws that draw weights, as a file names them: a name, or an object with the law's own numbers."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from service.contract.architecture.base import Finite, Share
 from service.contract.base import Contract
+from service.contract.problem import Invalid
 
 Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Mode: TypeAlias = Literal["fan_in", "fan_out", "fan_avg"]
@@ -57,6 +59,13 @@ class VarianceScaling(Contract):
     scale: Annotated[float, Field(gt=0, le=1e13, allow_inf_nan=False)] = 1.0
     mode: Mode = "fan_in"
     distribution: Literal["normal", "truncated_normal", "uniform"] = "truncated_normal"
+
+
+class Along(VarianceScaling):
+    """The general form with fans counted along axes of one's choice; Keras alone has it, in its own layout."""
+
+    input_axes: tuple[int, ...]
+    output_axes: tuple[int, ...]
 
 
 _FORMS: Final[dict[str, Literal["normal", "truncated_normal", "uniform"]]] = {
@@ -151,6 +160,24 @@ ZEROS: Final = Plain(law="zeros")
 
 _MATRICES: Final = {"orthogonal", "delta_orthogonal", "identity", "sparse"}
 """Laws of weights with two axes or more."""
+_MATRIX: Final = 2
+
+
+def unfit(law: str, shape: Sequence[int]) -> str | None:
+    """Return why a law cannot draw a weight of this shape; None where it can.
+
+    A convolution's kernel is (out, in, window…).
+    """
+    if law in _MATRICES and len(shape) < _MATRIX:
+        return f"{law} draws weights with two axes or more; this one is {list(shape)}."
+    if law == "sparse" and len(shape) != _MATRIX:
+        return f"sparse draws matrices; this weight is {list(shape)}."
+    if law == "delta_orthogonal" and (len(shape) == _MATRIX or shape[0] < shape[1]):
+        return (
+            "delta_orthogonal draws convolution kernels (out, in, window…) with no fewer outputs than inputs; "
+            f"this weight is {list(shape)}."
+        )
+    return None
 
 
 class Init(Contract):
@@ -174,6 +201,11 @@ class Init(Contract):
             msg = "delta_orthogonal draws convolution kernels, and a recurrent kernel is a matrix"
             raise ValueError(msg)
         return self
+
+    def suits(self, kernel: Sequence[int], at: str) -> None:
+        """Pass a kernel's shape (a convolution's is (out, in, window…)) that the law can draw; Invalid otherwise."""
+        if detail := unfit(self.kernel.law, kernel):
+            raise Invalid(detail, pointer=f"{at}/init/kernel")
 
     @property
     def bias_law(self) -> AnyLaw:
