@@ -1,48 +1,63 @@
 """Recurrent layers: they walk through (time, features) and carry a state along."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
-from service.contract.architecture.base import SEQUENCE, Finite, LayerBase, Shape, Size, fits
+from service.contract.architecture.base import SEQUENCE, Finite, LayerBase, Shape, Share, Size, fits
 from service.contract.architecture.laws import Init, InitSpec
+from service.contract.problem import Invalid
 
-GATES = {"lstm": 4, "gru": 3, "rnn": 1}
-"""Matrices per cell."""
+Squash: TypeAlias = Literal[
+    "tanh", "sigmoid", "hard_sigmoid", "relu", "leaky_relu", "elu", "softsign", "softplus", "linear"
+]
+"""Functions within a cell; `hard_sigmoid` is x / 6 + 1 / 2 between 0 and 1, `leaky_relu` has the slope 0.01."""
 
 
 class RecurrentBase(LayerBase):
     """What recurrent layers share; several layers feed each other's states, as in PyTorch."""
 
+    gates: ClassVar[int]
+    """How many matrices a cell has."""
+
     units: Size
     return_sequences: bool = False
     """Whether the state of every step is passed on, or only the last."""
     bidirectional: bool = False
-    """Whether a second cell walks backwards; its states stand behind the first one's."""
+    """Whether a second cell walks backwards."""
+    merge: Literal["concat", "sum", "mul", "ave"] = "concat"
+    """What becomes of two directions' states: laid behind each other, added, multiplied or averaged."""
+    reverse: bool = False
+    """Whether the only cell walks backwards; the state of each step stands where the step does."""
     layers: Annotated[int, Field(ge=1, le=64)] = 1
+    dropout: Share = 0.0
+    """The share of states that are dropped between layers."""
     bias: bool = True
     init: InitSpec = Init()
 
     @property
-    def gates(self) -> int:
-        """How many matrices a cell has."""
-        raise NotImplementedError
+    def directions(self) -> int:
+        """How many cells a layer has."""
+        return 1 + self.bidirectional
 
     @property
     def width(self) -> int:
-        """How many numbers a step's state has in both directions."""
-        return self.units * (1 + self.bidirectional)
+        """How many numbers a step passes on."""
+        return self.units * (self.directions if self.merge == "concat" else 1)
 
     def output(self, shape: Shape, at: str) -> Shape:
         """Return (time, width) or (width)."""
         fits(shape, at, SEQUENCE)
+        if self.reverse and self.bidirectional:
+            detail = "A bidirectional layer walks backwards already; `reverse` belongs to layers of one direction."
+            raise Invalid(detail, pointer=f"{at}/reverse")
         return (shape[0], self.width) if self.return_sequences else (self.width,)
 
     def weights(self, shape: Shape) -> int:
         """Return the kernels, the recurrent kernels, and two biases per gate, of all layers."""
         fed = shape[-1] + (self.layers - 1) * self.width
         per_gate = fed + self.layers * (self.units + 2 * self.bias)
-        return self.gates * self.width * per_gate
+        return self.directions * self.gates * self.units * per_gate
 
 
 class Lstm(RecurrentBase):
@@ -50,27 +65,31 @@ class Lstm(RecurrentBase):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "lstm", "units": 32, "forget_bias": 1}]})
 
-    kind: Literal["lstm"]
-    forget_bias: Finite = 0.0
-    """Added to the forget gate's bias where it starts; 1 keeps the memory."""
+    gates: ClassVar[int] = 4
 
-    @property
-    def gates(self) -> int:
-        """Four: input, output, forget, cell."""
-        return GATES["lstm"]
+    kind: Literal["lstm"]
+    activation: Squash = "tanh"
+    """Of what is written to the memory, and of what is shown of it."""
+    recurrent_activation: Squash = "sigmoid"
+    """Of the gates."""
+    forget_bias: Finite | None = None
+    """Added to the forget gate's bias where it starts; 1 keeps the memory, as `keras_default` has it."""
 
 
 class Gru(RecurrentBase):
-    """Gated recurrent unit, with the reset gate after the recurrent product, as in PyTorch and cuDNN."""
+    """Gated recurrent unit, as in PyTorch and cuDNN unless the reset gate stands before the recurrent product."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "gru", "units": 32}]})
 
-    kind: Literal["gru"]
+    gates: ClassVar[int] = 3
 
-    @property
-    def gates(self) -> int:
-        """Three: update, reset, new."""
-        return GATES["gru"]
+    kind: Literal["gru"]
+    activation: Squash = "tanh"
+    """Of the candidate."""
+    recurrent_activation: Squash = "sigmoid"
+    """Of the gates."""
+    reset_after: bool = True
+    """Whether the reset gate multiplies the product of the state and its kernel, or the state before (Cho et al.)."""
 
 
 class Rnn(RecurrentBase):
@@ -80,13 +99,10 @@ class Rnn(RecurrentBase):
         json_schema_extra={"examples": [{"kind": "rnn", "units": 32, "init": {"recurrent": "orthogonal"}}]}
     )
 
-    kind: Literal["rnn"]
-    activation: Literal["tanh", "relu"] = "tanh"
+    gates: ClassVar[int] = 1
 
-    @property
-    def gates(self) -> int:
-        """One."""
-        return GATES["rnn"]
+    kind: Literal["rnn"]
+    activation: Squash = "tanh"
 
 
 Recurrents: TypeAlias = Rnn | Lstm | Gru
