@@ -13,7 +13,7 @@ from service.contract.architecture import LayerBase, parse
 from tests.load.described import IMAGE, SEQUENCE, VECTOR, build, compute, draw, fill
 from worker.load.architecture import lower
 from worker.load.lowering import lowerings
-from worker.load.lowering.attention import sines
+from worker.load.lowering.positions import sines
 from worker.network.export import to_onnx
 from worker.network.graph import Graph
 from worker.network.run import Program

@@ -1,103 +1,65 @@
-"""Attention between the steps of (time, features), and the transformer's block around it."""
+"""Attention between the steps of sequences, (time, features)."""
 
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
-from service.contract.architecture.base import (
-    MOST_NUMBERS,
-    SEQUENCE,
-    LayerBase,
-    Shape,
-    Share,
-    Size,
-    fits,
-)
-from service.contract.architecture.laws import Init, InitSpec
-from service.contract.problem import Invalid, TooComplex
+from service.contract.architecture.base import Joint, Shape, Signal
+from service.contract.architecture.heads import Heads, Reach, Turning
+from service.contract.architecture.positions import Positions
+from service.contract.architecture.transformer import Transformers
 
 
-class SelfAttention(LayerBase):
+class SelfAttention(Turning):
     """Multi-head attention of a sequence to itself, with kernels for query, key, value and output."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "self_attention", "heads": 2}]})
-
-    kind: Literal["self_attention"]
-    heads: Size
-    causal: bool = False
-    """Whether a step sees only itself and those before it."""
-    bias: bool = True
-    init: InitSpec = Init()
-
-    def output(self, shape: Shape, at: str) -> Shape:
-        """Leave the shape; the features must divide into the heads."""
-        attentive(shape, self.heads, at)
-        return shape
-
-    def weights(self, shape: Shape) -> int:
-        """Return four square kernels and their biases."""
-        return 4 * shape[-1] * (shape[-1] + self.bias)
-
-
-class TransformerBlock(LayerBase):
-    """Attention and a two-layer feed-forward part, each on a residual branch."""
-
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"kind": "transformer_block", "heads": 2, "hidden": 64, "causal": True}]}
+        json_schema_extra={
+            "examples": [
+                {"kind": "self_attention", "heads": 2},
+                {"kind": "self_attention", "heads": 4, "groups": 2, "causal": True, "rotary": True, "bias": False},
+            ]
+        }
     )
 
-    kind: Literal["transformer_block"]
-    heads: Size
-    hidden: Size | None = None
-    """Width of the feed-forward part; four times the features by default."""
-    norm: Literal["pre", "post", "none"] = "pre"
-    """Whether a layer_norm stands before each branch, after each sum, or nowhere."""
-    activation: Literal["gelu", "relu", "silu"] = "gelu"
-    dropout: Share = Field(default=0)
-    causal: bool = False
-    init: InitSpec = Init()
-
-    def output(self, shape: Shape, at: str) -> Shape:
-        """Leave the shape; the features must divide into the heads."""
-        attentive(shape, self.heads, at)
-        return shape
-
-    def weights(self, shape: Shape) -> int:
-        """Return the kernels and biases of attention and of the feed-forward part, and the norms' scales and shifts."""
-        features = shape[-1]
-        hidden = self.hidden or 4 * features
-        feed_forward = 2 * features * hidden + hidden + features
-        return 4 * features * (features + 1) + feed_forward + (0 if self.norm == "none" else 4 * features)
-
-
-class PositionalEmbedding(LayerBase):
-    """Adds a row of a table to each step of (time, features)."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "positional_embedding"}]})
-
-    kind: Literal["positional_embedding"]
-    table: Literal["learned", "sinusoidal"] = "learned"
+    kind: Literal["self_attention"]
 
     def output(self, shape: Shape, at: str) -> Shape:
         """Leave the shape, which must be a sequence."""
-        fits(shape, at, SEQUENCE)
+        self.attentive(Reach(shape, shape, shape), at)
         return shape
 
     def weights(self, shape: Shape) -> int:
-        """Return time · features where the table is learned."""
-        return shape[0] * shape[1] if self.table == "learned" else 0
+        """Return four kernels and their biases, and the scales and shifts of norms."""
+        return self.counted(Reach(shape, shape, shape))
 
 
-def attentive(shape: Shape, heads: int, at: str) -> None:
-    """Pass a sequence that `heads` can attend to; Invalid or TooComplex otherwise."""
-    fits(shape, at, SEQUENCE)
-    time, features = shape
-    if features % heads:
-        detail = f"The {features} features do not divide into {heads} heads."
-        raise Invalid(detail, pointer=f"{at}/heads")
-    if heads * time * time > MOST_NUMBERS:
-        detail = f"{heads} heads over {time} steps take {heads * time * time} numbers; the limit is {MOST_NUMBERS}."
-        raise TooComplex(detail, pointer=f"{at}/heads")
+class CrossAttention(Heads, Joint):
+    """Multi-head attention of a sequence to another: a node reads the queries, then what keys and values are made of.
+
+    A third input, of as many steps as the second, is what values are made of.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"kind": "cross_attention", "heads": 2, "inputs": ["decoded", "memory"]}],
+            "x-reads": [[7, 8], [5, 6]],
+        }
+    )
+
+    fewest: ClassVar[int] = 2
+    most: ClassVar[int] = 3
+
+    kind: Literal["cross_attention"]
+
+    def joined(self, shapes: tuple[Shape, ...], at: str) -> Shape:
+        """Return the queries' shape."""
+        self.attentive(Reach(shapes[0], shapes[1], shapes[-1]), at)
+        return shapes[0]
+
+    def held(self, given: tuple[Signal, ...]) -> int:
+        """Return four kernels and their biases, and the scales and shifts of norms."""
+        return self.counted(Reach(given[0].shape, given[1].shape, given[-1].shape))
 
 
-Attentions: TypeAlias = SelfAttention | TransformerBlock | PositionalEmbedding
+Attentions: TypeAlias = SelfAttention | CrossAttention | Transformers | Positions

@@ -1,19 +1,18 @@
-"""Attention, the transformer's block, and tables of positions."""
+"""Attention: four kernels around the products of every query with every key."""
 
-from math import log, sqrt
+from collections.abc import Sequence
+from math import sqrt
 
 import torch
 
-from service.contract.architecture import Layer, Shape
-from service.contract.architecture.activation import Activation, Gelu
-from service.contract.architecture.attention import PositionalEmbedding, SelfAttention, TransformerBlock
-from service.contract.architecture.dense import Dense
-from service.contract.architecture.normalization import LayerNorm
-from service.contract.architecture.reshaping import Dropout
+from service.contract.architecture import Shape, Signal
+from service.contract.architecture.attention import CrossAttention, SelfAttention
+from service.contract.architecture.heads import Heads, Reach, Turning
 from worker.load.builder import Builder
 from worker.load.drawing import law_of
-from worker.load.lowering import lower_layer, lowering
-from worker.network.laws import Constant, Fans, Normal, scaled, torch_default
+from worker.load.lowering import joining, lowering
+from worker.network.graph import Law
+from worker.network.laws import Constant, Fans, scaled, torch_default
 
 MASKED = -1e9
 """What a causal mask puts in place of a logit: finite, so that no measure meets an infinity that is no fault."""
@@ -21,88 +20,115 @@ MASKED = -1e9
 
 @lowering("self_attention")
 def self_attention(layer: SelfAttention, build: Builder, value: str, shape: Shape) -> str:
-    """MatMul, Softmax and MatMul per head, between four kernels of the shape (features, features)."""
-    time, features = shape
-    split = build.constant("split", torch.tensor([0, 0, layer.heads, features // layer.heads]))
+    """Attend from a sequence to itself."""
+    return _attended(layer, build, (value, value, value), Reach(shape, shape, shape))
 
-    def heads(part: str, *perm: int) -> str:
-        cut = build.node("Reshape", _square(layer, build, value, features, part), split, role=f"{part}.split")
-        return build.node("Transpose", cut, role=f"{part}.heads", perm=perm)
 
-    logits = build.node("MatMul", heads("query", 0, 2, 1, 3), heads("key", 0, 2, 3, 1), role="product")
-    weights = _weights(layer, build, logits, time, features // layer.heads)
-    mixed = build.node("MatMul", weights, heads("value", 0, 2, 1, 3), role="mixed")
-    turned = build.node("Transpose", mixed, role="turned", perm=(0, 2, 1, 3))
+@joining("cross_attention")
+def cross_attention(layer: CrossAttention, build: Builder, values: Sequence[str], signals: Sequence[Signal]) -> str:
+    """Attend from a sequence to another; a third, if there is one, gives the values."""
+    shapes = [each.shape for each in signals]
+    reach = Reach(shapes[0], shapes[1], shapes[-1])
+    return _attended(layer, build, (values[0], values[1], values[-1]), reach)
+
+
+def _attended(layer: Heads, build: Builder, values: tuple[str, str, str], reach: Reach) -> str:
+    """Put down MatMul, Softmax and MatMul per head, between kernels of the shape (in, out)."""
+    query, key, value = (
+        _cut(layer, build, _product(layer, build, given, part, reach), part, reach)
+        for given, part in zip(values, ("query", "key", "value"), strict=True)
+    )
+    logits = build.node("MatMul", query, key, role="product")
+    weights = _weights(layer, build, logits, reach)
+    mixed = build.node("MatMul", weights, value, role="mixed")
+    grouped = layer.key_heads != layer.heads
+    turned = build.node("Transpose", mixed, role="turned", perm=(0, 3, 1, 2, 4) if grouped else (0, 2, 1, 3))
     joined = build.node("Reshape", turned, build.constant("join", torch.tensor([0, 0, -1])), role="joined")
-    return _square(layer, build, joined, features, "output")
+    return _product(layer, build, joined, "output", reach)
 
 
-def _weights(layer: SelfAttention, build: Builder, product: str, time: int, width: int) -> str:
-    """Put down the softmax of the products over √width, later steps masked where the layer is causal."""
-    logits = build.node("Mul", product, build.constant("factor", torch.tensor(1 / sqrt(width))), role="logits")
-    if layer.causal:
-        seen = build.constant("seen", torch.ones(time, time, dtype=torch.bool).tril())
-        logits = build.node("Where", seen, logits, build.constant("masked", torch.tensor(MASKED)), role="mask")
-    return build.node("Softmax", logits, role="softmax", axis=-1)
-
-
-def _square(layer: SelfAttention, build: Builder, value: str, features: int, part: str) -> str:
-    """Put down one of the four products.
-
-    PyTorch draws query, key and value together by Xavier's uniform law, the output as a linear layer, biases zero.
-    """
-    size, fan = (features, features), Fans(features, features)
-    default = torch_default(size, fan) if part == "output" else scaled(size, 2 / (4 * features), "uniform")
-    kernel = build.parameter(f"{part}.kernel", law_of(layer.init.kernel, size, fan, default))
+def _product(layer: Heads, build: Builder, value: str, part: str, reach: Reach) -> str:
+    """Put down one of the four products."""
+    size, laws = layer.kernels(reach)[part], layer.laws(part)
+    fan = Fans(*size)
+    kernel = build.parameter(f"{part}.kernel", law_of(laws.kernel, size, fan, _default(layer, part, reach)))
     product = build.node("MatMul", value, kernel, role=part)
-    if not layer.bias:
+    if not layer.biased(part):
         return product
-    bias = (features,)
-    shift = build.parameter(f"{part}.bias", law_of(layer.init.bias_law, bias, fan, Constant(bias, 0.0)))
+    bias = size[1:]
+    shift = build.parameter(f"{part}.bias", law_of(laws.bias_law, bias, fan, Constant(bias, 0.0)))
     return build.node("Add", product, shift, role=f"{part}.add")
 
 
-@lowering("transformer_block")
-def transformer_block(layer: TransformerBlock, build: Builder, value: str, shape: Shape) -> str:
-    """Two residual branches, `attention` and `feed_forward`, with their norms."""
-    init, features = layer.init, shape[-1]
-    attention = SelfAttention(kind="self_attention", name="self", heads=layer.heads, causal=layer.causal, init=init)
-    hidden = Dense(kind="dense", name="wide", units=layer.hidden or 4 * features, init=init)
-    narrow = Dense(kind="dense", name="narrow", units=features, init=init)
-    value = _branch(layer, build.inner("attention"), value, shape, (attention,))
-    return _branch(layer, build.inner("feed_forward"), value, shape, (hidden, _activation(layer), narrow))
+def _default(layer: Heads, part: str, reach: Reach) -> Law:
+    """Return PyTorch's law: the output's is a linear layer's, the others' Xavier's uniform, biases zero.
+
+    Where query, key and value are square, PyTorch draws them as one kernel.
+    """
+    kernels = layer.kernels(reach)
+    size = kernels[part]
+    if part == "output":
+        return torch_default(size, Fans(*size))
+    sizes = {kernels[each] for each in ("query", "key", "value")}
+    together = sum(size) if len(sizes) > 1 or size[0] != size[1] else 4 * size[0]
+    return scaled(size, 2 / together, "uniform")
 
 
-def _branch(layer: TransformerBlock, build: Builder, value: str, shape: Shape, inside: tuple[Layer, ...]) -> str:
-    norm = LayerNorm(kind="layer_norm", name="norm")
-    drop = (Dropout(kind="dropout", name="dropout", rate=layer.dropout),) if layer.dropout else ()
-    before = (norm,) if layer.norm == "pre" else ()
-    branch, size = value, shape
-    for part in (*before, *inside, *drop):
-        branch = lower_layer(part, build.inner(part.name or part.kind), branch, size)
-        size = part.output(size, build.place)
-    total = build.node("Add", value, branch)
-    return lower_layer(norm, build.inner("norm"), total, shape) if layer.norm == "post" else total
+def _cut(layer: Heads, build: Builder, value: str, part: str, reach: Reach) -> str:
+    """Put down a product cut into heads: (batch, heads, time, width), the key's last two axes the other way round.
+
+    Where several heads of queries share one of keys, heads are (groups, heads per group), the latter 1 in keys and
+    values.
+    """
+    grouped, (_, out) = layer.key_heads != layer.heads, layer.kernels(reach)[part]
+    per_group = layer.heads // layer.key_heads if part == "query" else 1
+    heads = (layer.key_heads, per_group) if grouped else (layer.heads,)
+    width = out // (layer.heads if part == "query" else layer.key_heads)
+    split = build.constant(f"{part}.cut", torch.tensor([0, 0, *heads, width]))
+    value = build.node("Reshape", value, split, role=f"{part}.split")
+    if part != "value":
+        value = _normed(layer, build, value, part, width)
+        value = _turned(layer, build, value, part, (reach.query[0], *(1 for _ in heads), width))
+    last = (len(heads) + 2, 1) if part == "key" else (1, len(heads) + 2)
+    perm = (0, *range(2, len(heads) + 2), *last)
+    return build.node("Transpose", value, role=f"{part}.heads", perm=perm)
 
 
-def _activation(layer: TransformerBlock) -> Activation | Gelu:
-    if layer.activation == "gelu":
-        return Gelu(kind="gelu", name="activation")
-    return Activation(kind=layer.activation, name="activation")
+def _normed(layer: Heads, build: Builder, value: str, part: str, width: int) -> str:
+    """Put down the norm of each head's queries or keys."""
+    if layer.query_key_norm == "none":
+        return value
+    scale = build.parameter(f"{part}.norm.scale", Constant((width,), 1.0))
+    if layer.query_key_norm == "rms_norm":
+        return build.node("RMSNormalization", value, scale, role=f"{part}.norm", axis=-1, epsilon=1e-6)
+    shift = build.parameter(f"{part}.norm.shift", Constant((width,), 0.0))
+    return build.node("LayerNormalization", value, scale, shift, role=f"{part}.norm", axis=-1, epsilon=1e-5)
 
 
-@lowering("positional_embedding")
-def positional_embedding(layer: PositionalEmbedding, build: Builder, value: str, shape: Shape) -> str:
-    """Add a table, learned from a normal law of standard deviation 0.02 or made of sines."""
-    if layer.table == "learned":
-        return build.node("Add", value, build.parameter("table", Normal(shape, 0.02)))
-    return build.node("Add", value, build.constant("table", sines(shape)))
+def _turned(layer: Heads, build: Builder, value: str, part: str, size: Shape) -> str:
+    """Turn the pairs (i, i + width / 2) of features by position · base^(-2i / width)."""
+    if not (isinstance(layer, Turning) and layer.rotary):
+        return value
+    half = size[-1] // 2
+    angle = torch.outer(torch.arange(size[0]), layer.rotary_base ** (-torch.arange(half) / half))
+    cosine = build.constant(f"{part}.cosine", torch.cat([angle.cos(), angle.cos()], 1).reshape(size))
+    sine = build.constant(f"{part}.sine", torch.cat([-angle.sin(), angle.sin()], 1).reshape(size))
+    swap = build.constant(f"{part}.swap", torch.arange(2 * half).roll(half))
+    swapped = build.node("Gather", value, swap, role=f"{part}.swapped", axis=-1)
+    straight = build.node("Mul", value, cosine, role=f"{part}.straight")
+    across = build.node("Mul", swapped, sine, role=f"{part}.across")
+    return build.node("Add", straight, across, role=f"{part}.rotary")
 
 
-def sines(shape: Shape) -> torch.Tensor:
-    """Return sin and cos of position / 10000^(2i/features), in turns along the features (Vaswani et al. 2017)."""
-    time, features = shape
-    column = torch.arange(features)
-    rate = torch.exp((column - column % 2) / features * -log(10_000.0))
-    angle = torch.arange(time).unsqueeze(1) * rate
-    return torch.where(column % 2 == 0, angle.sin(), angle.cos())
+def _weights(layer: Heads, build: Builder, product: str, reach: Reach) -> str:
+    """Put down the softmax of the products over √width, later steps masked where the layer is causal."""
+    width, _ = layer.widths(reach.query[-1])
+    logits = build.node("Mul", product, build.constant("factor", torch.tensor(1 / sqrt(width))), role="logits")
+    if isinstance(layer, Turning) and layer.causal:
+        seen = build.constant("seen", torch.ones(reach.query[0], reach.key[0], dtype=torch.bool).tril())
+        logits = build.node("Where", seen, logits, build.constant("masked", torch.tensor(MASKED)), role="mask")
+    weights = build.node("Softmax", logits, role="softmax", axis=-1)
+    if not layer.attention_dropout:
+        return weights
+    rate = build.constant("rate", torch.tensor(layer.attention_dropout))
+    return build.node("Dropout", weights, rate, role="dropout")
