@@ -25,7 +25,9 @@ from service.contract.architecture.merging import Merges
 from service.contract.architecture.normalization import Norms
 from service.contract.architecture.pooling import Pools
 from service.contract.architecture.recurrent import Recurrents
+from service.contract.architecture.resampling import Resamplings
 from service.contract.architecture.reshaping import Reshapings
+from service.contract.architecture.transposed import Transposes
 from service.contract.architecture.wiring import Step, chained, walked, wired
 from service.contract.problem import Invalid
 
@@ -315,9 +317,11 @@ class Shared(LayerBase):
 Layer: TypeAlias = Annotated[
     Denses
     | Convolutions
+    | Transposes
     | Activations
     | Norms
     | Pools
+    | Resamplings
     | Reshapings
     | Merges
     | Recurrents

@@ -1,131 +1,87 @@
-"""Convolutions, and the windows that they share with pooling."""
+"""Convolutions, depthwise and separable ones included."""
 
-from collections.abc import Sequence
-from typing import Annotated, Literal, TypeAlias
+from math import prod
+from typing import ClassVar, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
-from service.contract.architecture.base import IMAGE, SEQUENCE, LayerBase, Shape, Size, channels, fits
-from service.contract.architecture.laws import Init, InitSpec
+from service.contract.architecture.base import Shape, Size, channels
+from service.contract.architecture.laws import Init, InitSpec, LawSpec, Plain
+from service.contract.architecture.window import (
+    Padding,
+    Padding2d,
+    Padding3d,
+    Pair,
+    Step,
+    Steps,
+    Triple,
+    Window,
+    spread,
+    with_channels,
+    with_inner,
+)
 from service.contract.problem import Invalid
 
-Step = Annotated[int, Field(ge=1, le=1024)]
-Pair: TypeAlias = Step | tuple[Step, Step]
-Padding: TypeAlias = Literal["same", "valid"] | Annotated[int, Field(ge=0, le=1024)]
-Pads: TypeAlias = tuple[tuple[int, int], ...]
-"""Zeros before and after, per axis."""
 
+class Filter(Window):
+    """What all convolutions share."""
 
-class Window(LayerBase):
-    """A layer that slides a window over the inner axes of an image (channels first) or the time of a sequence."""
-
-    @property
-    def axes(self) -> int:
-        """How many axes the window has."""
-        raise NotImplementedError
-
-    @property
-    def steps(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-        """Kernel, stride and dilation, a number per axis."""
-        raise NotImplementedError
-
-    @property
-    def edge(self) -> Padding:
-        """The padding as the file gives it."""
-        raise NotImplementedError
-
-    def inner(self, shape: Shape) -> tuple[int, ...]:
-        """Return the sizes that the window slides over."""
-        return shape[1:] if self.axes > 1 else shape[:1]
-
-    def pads(self, shape: Shape) -> Pads:
-        """Return the padding in numbers; "same" gives ceil(size / stride) windows, the odd zero behind."""
-        if isinstance(self.edge, int):
-            return ((self.edge, self.edge),) * self.axes
-        if self.edge == "valid":
-            return ((0, 0),) * self.axes
-        return tuple(_same(*sizes) for sizes in zip(self.inner(shape), *self.steps, strict=True))
-
-    def slid(self, shape: Shape, at: str) -> tuple[int, ...]:
-        """Return how many windows fit along each axis; Invalid where none does."""
-        fits(shape, at, IMAGE if self.axes > 1 else SEQUENCE)
-        sizes = zip(self.inner(shape), self.pads(shape), *self.steps, strict=True)
-        return tuple(
-            _windows(size + sum(pads), kernel, stride, dilation, at) for size, pads, kernel, stride, dilation in sizes
-        )
-
-
-def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    windows = -(-size // stride)
-    total = max((windows - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
-    return total // 2, total - total // 2
-
-
-def _windows(size: int, kernel: int, stride: int, dilation: int, at: str) -> int:
-    reach = dilation * (kernel - 1) + 1
-    if reach > size:
-        detail = f"A window of {reach} does not fit into a size of {size}, padding included."
-        raise Invalid(detail, pointer=f"{at}/kernel")
-    return (size - reach) // stride + 1
-
-
-def spread(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
-    """Return one number per axis."""
-    return (value,) * axes if isinstance(value, int) else tuple(value)
-
-
-class Convolution(Window):
-    """What convolutions over time and over images share; the kernel has the shape (filters, channels / groups, …)."""
-
-    filters: Size
-    padding: Padding = "valid"
-    groups: Size = 1
+    dilation: Steps = 1
     bias: bool = True
     init: InitSpec = Init()
 
     @property
-    def edge(self) -> Padding:
-        """The padding as the file gives it."""
-        return self.padding
+    def dilations(self) -> tuple[int, ...]:
+        """The distance between numbers in one window, per axis."""
+        return spread(self.dilation, self.axes)
+
+    def made(self, shape: Shape) -> int:
+        """Return how many channels come out."""
+        raise NotImplementedError
 
     def output(self, shape: Shape, at: str) -> Shape:
         """Exchange the channels, and shrink the inner axes."""
-        inner = self.slid(shape, at)
+        sizes = self.slid(shape, at)
+        return with_channels(with_inner(shape, sizes), self.made(shape))
+
+
+class Convolution(Filter):
+    """A convolution; its kernel has the shape (filters, channels / groups, window…)."""
+
+    filters: Size
+    groups: Size = 1
+
+    def made(self, shape: Shape) -> int:  # noqa: ARG002  the depthwise ones count them
+        """Return the number of filters."""
+        return self.filters
+
+    def output(self, shape: Shape, at: str) -> Shape:
+        """Exchange the channels, which the groups must divide, and shrink the inner axes."""
+        after = super().output(shape, at)
         for what, count in (("channels", channels(shape)), ("filters", self.filters)):
             if count % self.groups:
                 detail = f"The {count} {what} do not divide into {self.groups} groups."
                 raise Invalid(detail, pointer=f"{at}/groups")
-        return (self.filters, *inner) if self.axes > 1 else (*inner, self.filters)
+        return after
 
     def weights(self, shape: Shape) -> int:
         """Return filters · channels / groups · window, and filters for the bias."""
-        window = 1
-        for size in self.steps[0]:
-            window *= size
-        return self.filters * (channels(shape) // self.groups * window + self.bias)
+        return self.filters * (channels(shape) // self.groups * prod(self.kernels) + self.bias)
 
 
 class Conv1d(Convolution):
-    """A convolution over the time of (time, features)."""
+    """A convolution over the time of (time, features); "causal" padding lets no window see the future."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"kind": "conv1d", "filters": 16, "kernel": 3, "padding": "same"}]}
     )
+    axes: ClassVar[int] = 1
 
     kind: Literal["conv1d"]
     kernel: Step
     stride: Step = 1
+    padding: Padding | Literal["causal"] = "valid"
     dilation: Step = 1
-
-    @property
-    def axes(self) -> int:
-        """One: time."""
-        return 1
-
-    @property
-    def steps(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-        """Kernel, stride and dilation."""
-        return (self.kernel,), (self.stride,), (self.dilation,)
 
 
 class Conv2d(Convolution):
@@ -137,21 +93,143 @@ class Conv2d(Convolution):
             "x-reads": [[3, 9, 8]],
         }
     )
+    axes: ClassVar[int] = 2
 
     kind: Literal["conv2d"]
     kernel: Pair
     stride: Pair = 1
+    padding: Padding2d = "valid"
     dilation: Pair = 1
 
-    @property
-    def axes(self) -> int:
-        """Two: height and width."""
-        return 2
 
-    @property
-    def steps(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-        """Kernel, stride and dilation, for height and width."""
-        return spread(self.kernel, 2), spread(self.stride, 2), spread(self.dilation, 2)
+class Conv3d(Convolution):
+    """A convolution over a volume (channels, depth, height, width)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"kind": "conv3d", "filters": 8, "kernel": 3, "padding": "same", "init": "he_normal"}],
+            "x-reads": [[2, 5, 6, 7]],
+        }
+    )
+    axes: ClassVar[int] = 3
+
+    kind: Literal["conv3d"]
+    kernel: Triple
+    stride: Triple = 1
+    padding: Padding3d = "valid"
+    dilation: Triple = 1
 
 
-Convolutions: TypeAlias = Conv1d | Conv2d
+class Depthwise(Filter):
+    """A convolution of each channel by itself, `multiplier` times; kernel (channels · multiplier, 1, window…)."""
+
+    multiplier: Step = 1
+
+    def made(self, shape: Shape) -> int:
+        """Return channels · multiplier: all that is made of the first channel, then of the second …"""
+        return channels(shape) * self.multiplier
+
+    def weights(self, shape: Shape) -> int:
+        """Return a window and a bias per channel that comes out."""
+        return self.made(shape) * (prod(self.kernels) + self.bias)
+
+
+class DepthwiseConv1d(Depthwise):
+    """A convolution over the time of (time, features), of each feature by itself."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"kind": "depthwise_conv1d", "kernel": 3, "multiplier": 2}]}
+    )
+    axes: ClassVar[int] = 1
+
+    kind: Literal["depthwise_conv1d"]
+    kernel: Step
+    stride: Step = 1
+    padding: Padding | Literal["causal"] = "valid"
+    dilation: Step = 1
+
+
+class DepthwiseConv2d(Depthwise):
+    """A convolution over an image (channels, height, width), of each channel by itself."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"kind": "depthwise_conv2d", "kernel": 3, "padding": "same"}],
+            "x-reads": [[3, 9, 8]],
+        }
+    )
+    axes: ClassVar[int] = 2
+
+    kind: Literal["depthwise_conv2d"]
+    kernel: Pair
+    stride: Pair = 1
+    padding: Padding2d = "valid"
+    dilation: Pair = 1
+
+
+class Separable(Filter):
+    """A depthwise convolution without bias, and a pointwise one of the kernel (filters, channels · multiplier, 1…).
+
+    `init` is the pointwise kernel's and the bias's.
+    """
+
+    filters: Size
+    multiplier: Step = 1
+    depthwise_init: LawSpec = Plain(law="torch_default")
+    """The law of the depthwise kernel."""
+
+    def made(self, shape: Shape) -> int:  # noqa: ARG002  the depthwise ones count them
+        """Return the number of filters."""
+        return self.filters
+
+    def weights(self, shape: Shape) -> int:
+        """Return what both kernels and the bias hold."""
+        between = channels(shape) * self.multiplier
+        return between * prod(self.kernels) + self.filters * (between + self.bias)
+
+
+class SeparableConv1d(Separable):
+    """A convolution over the time of (time, features): each feature by itself, then all features step by step."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"kind": "separable_conv1d", "filters": 16, "kernel": 3}]}
+    )
+    axes: ClassVar[int] = 1
+
+    kind: Literal["separable_conv1d"]
+    kernel: Step
+    stride: Step = 1
+    padding: Padding | Literal["causal"] = "valid"
+    dilation: Step = 1
+
+
+class SeparableConv2d(Separable):
+    """A convolution over an image (channels, height, width): each channel by itself, then all pixel by pixel."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "kind": "separable_conv2d",
+                    "filters": 16,
+                    "kernel": 3,
+                    "padding": "same",
+                    "init": "he_normal",
+                    "depthwise_init": "glorot_uniform",
+                }
+            ],
+            "x-reads": [[3, 9, 8]],
+        }
+    )
+    axes: ClassVar[int] = 2
+
+    kind: Literal["separable_conv2d"]
+    kernel: Pair
+    stride: Pair = 1
+    padding: Padding2d = "valid"
+    dilation: Pair = 1
+
+
+Convolutions: TypeAlias = (
+    Conv1d | Conv2d | Conv3d | DepthwiseConv1d | DepthwiseConv2d | SeparableConv1d | SeparableConv2d
+)

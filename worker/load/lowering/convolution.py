@@ -1,53 +1,85 @@
-"""Convolutions and pooling."""
+"""Convolutions."""
 
 from typing import Any
 
-import torch
-
-from service.contract.architecture import Shape
-from service.contract.architecture.base import IMAGE, channels
-from service.contract.architecture.convolution import Conv1d, Conv2d, Window
-from service.contract.architecture.pooling import GlobalPool, Pool1d, Pool2d
+from service.contract.architecture import Init, Shape
+from service.contract.architecture.base import channels
+from service.contract.architecture.convolution import Convolution, Depthwise, Filter, Separable
+from service.contract.architecture.laws import LawSpec
+from service.contract.architecture.transposed import Transposed
+from service.contract.architecture.window import Window
 from worker.load.builder import Builder
 from worker.load.channels import channels_first
 from worker.load.drawing import law_of
 from worker.load.lowering import lowering
-from worker.network.laws import fans, torch_default
+from worker.network.fans import Fans, fans
+from worker.network.laws import torch_default
 
 
-@lowering("conv1d", "conv2d")
-def convolution(layer: Conv1d | Conv2d, build: Builder, value: str, shape: Shape) -> str:
+@lowering("conv1d", "conv2d", "conv3d")
+def convolution(layer: Convolution, build: Builder, value: str, shape: Shape) -> str:
     """Conv with a kernel of the shape (filters, channels / groups, …)."""
-    size = (layer.filters, channels(shape) // layer.groups, *layer.steps[0])
-    fan = fans(size, "Conv")
-    weights = [build.parameter("kernel", law_of(layer.init.kernel, size, fan, torch_default(size, fan)))]
-    if layer.bias:
-        bias = (layer.filters,)
-        weights.append(build.parameter("bias", law_of(layer.init.bias_law, bias, fan, torch_default(bias, fan))))
+    size = (layer.filters, channels(shape) // layer.groups, *layer.kernels)
+    return _filtered(layer, build, value, shape, size, layer.groups)
+
+
+@lowering("depthwise_conv1d", "depthwise_conv2d")
+def depthwise(layer: Depthwise, build: Builder, value: str, shape: Shape) -> str:
+    """Conv with a group per channel."""
+    return _filtered(layer, build, value, shape, (layer.made(shape), 1, *layer.kernels), channels(shape))
+
+
+@lowering("separable_conv1d", "separable_conv2d")
+def separable(layer: Separable, build: Builder, value: str, shape: Shape) -> str:
+    """Two Convs: a group per channel, then a window of one."""
+    between = channels(shape) * layer.multiplier
+    size, point = (between, 1, *layer.kernels), (layer.filters, between, *(1,) * layer.axes)
+    deep = _kernel("depthwise", layer.depthwise_init, build, size, fans(size, "Conv"))
+    weights = _weights(build, layer.init, point, fans(point, "Conv"), layer.filters if layer.bias else 0)
+    window = sliding(layer, shape)
 
     def inside(given: str) -> str:
-        window = _window(layer, shape)
-        return build.node("Conv", given, *weights, group=layer.groups, dilations=layer.steps[2], **window)
+        given = build.node("Conv", given, deep, role="depthwise_conv", group=channels(shape), **window)
+        return build.node("Conv", given, *weights, kernel_shape=point[2:])
 
     return channels_first(build, value, shape, inside)
 
 
-@lowering("max_pool1d", "avg_pool1d", "max_pool2d", "avg_pool2d")
-def pool(layer: Pool1d | Pool2d, build: Builder, value: str, shape: Shape) -> str:
-    """MaxPool or AveragePool; padding does not count."""
-    op = "MaxPool" if layer.kind.startswith("max") else "AveragePool"
-    window = _window(layer, shape)
-    return channels_first(build, value, shape, lambda given: build.node(op, given, **window))
+@lowering("conv1d_transpose", "conv2d_transpose", "conv3d_transpose")
+def transposed(layer: Transposed, build: Builder, value: str, shape: Shape) -> str:
+    """ConvTranspose with a kernel of the shape (channels, filters / groups, …)."""
+    size = (channels(shape), layer.filters // layer.groups, *layer.kernels)
+    weights = _weights(build, layer.init, size, fans(size, "ConvTranspose"), layer.filters if layer.bias else 0)
+    window = {**sliding(layer, shape), "output_padding": layer.behind(shape), "group": layer.groups}
+    return channels_first(build, value, shape, lambda given: build.node("ConvTranspose", given, *weights, **window))
 
 
-@lowering("global_avg_pool", "global_max_pool")
-def global_pool(layer: GlobalPool, build: Builder, value: str, shape: Shape) -> str:
-    """ReduceMean or ReduceMax over height and width, or over time."""
-    axes = build.constant("axes", torch.tensor([2, 3] if len(shape) == IMAGE else [1]))
-    return build.node("ReduceMean" if "avg" in layer.kind else "ReduceMax", value, axes, keepdims=0)
-
-
-def _window(layer: Window, shape: Shape) -> dict[str, Any]:
-    kernel, stride, _ = layer.steps
+def sliding(layer: Window, shape: Shape) -> dict[str, Any]:
+    """Return how a window slides, as an operator's attributes."""
     before, after = zip(*layer.pads(shape), strict=True)
-    return {"kernel_shape": kernel, "strides": stride, "pads": (*before, *after)}
+    window = {"kernel_shape": layer.kernels, "strides": layer.strides, "pads": (*before, *after)}
+    return window if set(layer.dilations) == {1} else {**window, "dilations": layer.dilations}
+
+
+def _filtered(  # noqa: PLR0917  what a lowering takes, the kernel and its groups
+    layer: Filter, build: Builder, value: str, shape: Shape, size: Shape, group: int
+) -> str:
+    weights = _weights(build, layer.init, size, fans(size, "Conv"), size[0] if layer.bias else 0)
+    window = sliding(layer, shape)
+    return channels_first(build, value, shape, lambda given: build.node("Conv", given, *weights, group=group, **window))
+
+
+def _weights(build: Builder, init: Init, size: Shape, fan: Fans, biases: int) -> list[str]:
+    """Draw a kernel, and biases if there are any.
+
+    PyTorch's own law reads the fan of a transposed kernel off the wrong axis, as it does in torch.nn.
+    """
+    weights = [_kernel("kernel", init.kernel, build, size, fan)]
+    if biases:
+        default = torch_default((biases,), fans(size, "Conv"))
+        weights.append(build.parameter("bias", law_of(init.bias_law, (biases,), fan, default)))
+    return weights
+
+
+def _kernel(role: str, law: LawSpec, build: Builder, size: Shape, fan: Fans) -> str:
+    return build.parameter(role, law_of(law, size, fan, torch_default(size, fans(size, "Conv"))))
