@@ -12,9 +12,8 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from service import sniff, strict
+from service import descriptions, sniff, strict
 from service.client import Client
-from service.contract import architecture
 from service.contract.options import Options
 from service.contract.problem import Crashed, Invalid, TooLarge, Trouble
 from service.contract.words import Stage, Verdict
@@ -144,6 +143,6 @@ def _look(check: Check, settings: Settings) -> None:
             msg = f"{path.name} is {size} bytes; the limit is {limit}."
             raise TooLarge(msg)
     if sniff.model(check.model, check.model.name) == "json":
-        architecture.parse(check.model.read_bytes())
+        descriptions.parse(check.model.read_bytes())
     if check.batch is not None:
         sniff.batch(check.batch)

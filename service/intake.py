@@ -10,8 +10,7 @@ import orjson
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
-from service import sniff, strict
-from service.contract import architecture
+from service import descriptions, sniff, strict
 from service.contract.options import Options
 from service.contract.problem import Invalid, Malformed, TooLarge, Trouble, Unsupported
 from service.multipart import Part, parts
@@ -123,7 +122,7 @@ class Intake:
             msg = f"The description is {model.stat().st_size} bytes; the limit is {self._settings.max_json_bytes}."
             raise TooLarge(msg)
         try:
-            architecture.parse(model.read_bytes())
+            descriptions.parse(model.read_bytes())
         except Trouble as trouble:
             if trouble.pointer is not None:
                 trouble.pointer = self._within + trouble.pointer

@@ -66,7 +66,7 @@ class Trainer:
             if stepper is None or not loss.requires_grad or not math.isfinite(losses[-1]):
                 break
             stepper.zero_grad()
-            torch.autograd.backward(loss)
+            torch.autograd.backward(self._penalized(loss, leaves))
             norms.append(_norm(trained))
             if not math.isfinite(norms[-1]):
                 break
@@ -76,6 +76,13 @@ class Trainer:
             if deadline.passed or (_mean(losses[-width:]) < goal * self._chance and len(losses) >= width):
                 break
         return self._summary(optimizer, losses, norms, width, declared=declared)
+
+    def _penalized(self, loss: Tensor, leaves: dict[str, Tensor]) -> Tensor:
+        """Return the loss with what the weights' regularizers add to it."""
+        for name, parameter in self._subject.graph.parameters.items():
+            if parameter.penalty is not None and parameter.trainable:
+                loss = loss + parameter.penalty(leaves[name])
+        return loss
 
     def _summary(
         self, optimizer: Optimizer, losses: list[float], norms: list[float], width: int, *, declared: bool

@@ -1,14 +1,11 @@
 """The project's own description of a network as a graph of ONNX's operators, weights drawn."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-
 import torch
 
 from service.contract.architecture import Architecture
 from worker.load.builder import Builder, Parts
 from worker.load.lowering import lower_chain, lower_nodes
-from worker.network.graph import Graph, Input, Node
+from worker.network.graph import Graph, Input
 
 BATCH = "batch"
 """What the free first axis is called."""
@@ -27,27 +24,11 @@ def lower(architecture: Architecture, *, seed: int) -> Graph:
     else:
         names = [node.name for node in architecture.nodes or ()]
         values = lower_nodes(architecture.steps(), names, build, {name: name for name in given})
-    renamed = {values[name]: name for name in architecture.gives}
-    return Graph(
-        nodes=_renamed(parts.nodes, renamed),
-        inputs=tuple(
-            Input(name, _TYPES[each.dtype], (BATCH, *each.shape), architecture.classes(name))
-            for name, each in given.items()
-        ),
-        outputs=architecture.gives,
-        parameters=parts.parameters,
-        constants=parts.constants,
-        opsets={"": 23 if any(node.op == "RMSNormalization" for node in parts.nodes) else 22},
-    )
+    inputs = [
+        Input(name, _TYPES[each.dtype], (BATCH, *each.shape), architecture.classes(name))
+        for name, each in given.items()
+    ]
+    return parts.graph(inputs, {name: values[name] for name in architecture.gives})
 
 
 _TYPES = {"float32": torch.float32, "int64": torch.int64}
-
-
-def _renamed(nodes: Sequence[Node], names: Mapping[str, str]) -> tuple[Node, ...]:
-    """Return the nodes with these values under other names."""
-
-    def swap(values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(names.get(each, each) for each in values)
-
-    return tuple(replace(node, inputs=swap(node.inputs), outputs=swap(node.outputs)) for node in nodes)

@@ -1,11 +1,13 @@
 """Where the lowering of a layer puts its nodes and weights, under names that the caller knows."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 from torch import Tensor
 
-from worker.network.graph import Attribute, Law, Node, Parameter, stream
+from service.contract.problem import Invalid
+from worker.network.graph import Attribute, Graph, Input, Law, Node, Parameter, Penalty, stream
 
 
 @dataclass
@@ -16,6 +18,36 @@ class Parts:
     nodes: list[Node] = field(default_factory=list)
     parameters: dict[str, Parameter] = field(default_factory=dict)
     constants: dict[str, Tensor] = field(default_factory=dict)
+
+    def graph(self, inputs: Sequence[Input], outputs: Mapping[str, str], notes: Sequence[str] = ()) -> Graph:
+        """Return all of it as a graph, which gives these values under the names before them."""
+        nodes = list(self.nodes)
+        names: dict[str, str] = {}
+        taken = {each.name for each in inputs}
+        for name, value in outputs.items():
+            if value in names or value in taken:  # given twice, or passed through
+                nodes.append(Node("Identity", (value,), (name,), f"{name}.given"))
+            else:
+                names[value] = name
+        versions = {"": 23 if any(node.op == "RMSNormalization" for node in nodes) else 22}
+        return Graph(
+            nodes=tuple(_renamed(node, names) for node in nodes),
+            inputs=tuple(inputs),
+            outputs=tuple(outputs),
+            parameters=self.parameters,
+            constants=self.constants,
+            opsets=versions,
+            notes=tuple(notes),
+        )
+
+
+def _renamed(node: Node, names: Mapping[str, str]) -> Node:
+    """Return the node with values under other names."""
+
+    def swap(values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(names.get(each, each) for each in values)
+
+    return replace(node, inputs=swap(node.inputs), outputs=swap(node.outputs))
 
 
 @dataclass(frozen=True)
@@ -36,31 +68,45 @@ class Builder:
     origin: str | None = None
     weights: str | None = None
     """Whose weights and their names are used, where they are shared; the layer's own otherwise."""
+    frozen: bool = False
+    """Whether training leaves the weights alone."""
 
     @property
     def pointer(self) -> str:
         """The layer's JSON pointer."""
         return f"/{self.place}" if self.place else ""
 
-    def node(self, op: str, *inputs: str, role: str = "", **attributes: Attribute) -> str:
+    def node(self, op: str, *inputs: str, role: str = "", domain: str = "", **attributes: Attribute) -> str:
         """Put down an operator with one output; return that value's name."""
-        return self.nodes(op, *inputs, role=role, outputs=("out",), **attributes)[0]
+        return self.nodes(op, *inputs, role=role, outputs=("out",), domain=domain, **attributes)[0]
 
     def nodes(
-        self, op: str, *inputs: str, role: str = "", outputs: tuple[str, ...], **attributes: Attribute
+        self,
+        op: str,
+        *inputs: str,
+        role: str = "",
+        outputs: tuple[str, ...],
+        domain: str = "",
+        **attributes: Attribute,
     ) -> tuple[str, ...]:
         """Put down an operator with several outputs ("" where one is absent); return the values' names."""
         name = self._named(role, self.path)
         values = tuple(output and f"{name}.{output}" for output in outputs)
-        self.parts.nodes.append(Node(op, inputs, values, name, attributes, origin=self.origin))
+        self.parts.nodes.append(Node(op, inputs, values, name, attributes, domain, self.origin))
         return values
 
-    def parameter(self, role: str, law: Law) -> str:
-        """Draw a weight by its law, or find the one that is shared; return its name."""
+    def parameter(self, role: str, law: Law, penalty: Penalty | None = None) -> str:
+        """Draw a weight by its law, or find the one that is shared; return its name.
+
+        Invalid, pointing at the layer's `init`, where the law cannot draw this weight.
+        """
         name = self._named(role, self.path if self.weights is None else self.weights)
         if name not in self.parts.parameters:
-            value = law(stream(self.parts.seed, name))
-            self.parts.parameters[name] = Parameter(value, law, origin=self.origin)
+            try:
+                value = law(stream(self.parts.seed, name))
+            except Invalid as problem:
+                raise Invalid(problem.detail, pointer=problem.pointer or f"{self.pointer}/init") from None
+            self.parts.parameters[name] = Parameter(value, law, not self.frozen, self.origin, penalty)
         return name
 
     def constant(self, role: str, value: Tensor) -> str:

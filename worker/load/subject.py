@@ -4,27 +4,28 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from service.contract.architecture import Architecture, parse
+from service.contract.architecture import Architecture
 from service.contract.options import Options
 from service.contract.problem import BatchMismatch
 from service.contract.words import Mode
+from service.descriptions import Description, parse
+from service.keras.compiling import Training
 from worker.budget import pass_seconds
 from worker.head import choose
+from worker.load import architecture, keras_model, onnx
 from worker.load import batch as batches
-from worker.load import onnx
-from worker.load.architecture import lower
 from worker.load.classical import unmapped
 from worker.load.rebatch import FREED, rebatchable
 from worker.network.export import fits, to_onnx
 from worker.network.flow import flow
-from worker.network.graph import Graph, Parameter
+from worker.network.graph import Graph
 from worker.network.run import Program
 from worker.subject import Batch, Settings, Subject
 
@@ -68,7 +69,7 @@ def load(
     return Loaded(
         subject=subject.replace(pass_s=pass_seconds(graph, values)),
         graph=graph,
-        format="onnx" if declared is None else "gradgate",
+        format=_format(declared),
         sha256=_sha256(model),
         onnx=_for_reference(model, graph, written=declared is None and not external),
         seeds=options.seeds or (1 if declared is None else _REDRAWS),
@@ -76,6 +77,17 @@ def load(
         notes=(*graph.notes, *_said(output, graph, options)),
         document=None if declared is None else json.loads(model.read_bytes().decode("utf-8-sig")),
     )
+
+
+def _format(declared: Description | None) -> Format:
+    if declared is None:
+        return "onnx"
+    return "gradgate" if isinstance(declared, Architecture) else "keras"
+
+
+def _training(declared: Description) -> Architecture | Training:
+    """Return what the file says of training."""
+    return declared if isinstance(declared, Architecture) else declared.training
 
 
 def _with_batch(graph: Graph, batch: Path | None, options: Options, *, fixed: bool) -> tuple[Graph, Batch]:
@@ -106,13 +118,15 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _model(path: Path, options: Options, external: Mapping[str, Path]) -> tuple[Graph, Architecture | None]:
+def _model(path: Path, options: Options, external: Mapping[str, Path]) -> tuple[Graph, Description | None]:
     with path.open("rb") as file:
         start = file.read(64).lstrip()
     if start[:1] != b"{":
         return onnx.read(path, external), None
-    architecture = parse(path.read_bytes())
-    return lower(architecture, seed=options.seed), architecture
+    described = parse(path.read_bytes())
+    if isinstance(described, Architecture):
+        return architecture.lower(described, seed=options.seed), described
+    return keras_model.lower(described, seed=options.seed), described
 
 
 def _values(graph: Graph, batch: Batch, options: Options) -> Mapping[str, Tensor]:
@@ -136,9 +150,11 @@ def _chosen(graph: Graph, outputs: Mapping[str, Tensor], options: Options) -> st
 
 
 def _subject(  # noqa: PLR0917  all that was loaded
-    graph: Graph, batch: Batch, sample: Tensor, output: str, options: Options, declared: Architecture | None
+    graph: Graph, batch: Batch, sample: Tensor, output: str, options: Options, declared: Description | None
 ) -> Subject:
-    name = options.loss if "loss" in options.model_fields_set else (declared and declared.loss) or options.loss
+    name = (
+        options.loss if "loss" in options.model_fields_set else (declared and _training(declared).loss) or options.loss
+    )
     head = choose(graph, sample, batch.target, name, output=output, seed=options.seed)
     return Subject(
         graph=graph.replace(outputs=(head.output,)),
@@ -166,13 +182,13 @@ def _default_output(graph: Graph, outputs: Mapping[str, Tensor]) -> str:
     return next((name for name in real if name in reached), next(iter(real), graph.outputs[0]))
 
 
-def _settings(options: Options, declared: Architecture | None) -> Settings:
+def _settings(options: Options, declared: Description | None) -> Settings:
     """Take each setting from the options, else from the model's file."""
     given = options.model_fields_set
 
     def pick(name: str) -> object:
         own = getattr(options, name)
-        return own if name in given or declared is None else getattr(declared, name)
+        return own if name in given or declared is None else getattr(_training(declared), name)
 
     return Settings(
         optimizer=pick("optimizer"),  # type: ignore[arg-type]
@@ -184,8 +200,5 @@ def _settings(options: Options, declared: Architecture | None) -> Settings:
 
 
 def _on(graph: Graph, device: torch.device) -> Graph:
-    moved = {
-        name: Parameter(given.value.to(device), given.law, given.trainable, given.origin)
-        for name, given in graph.parameters.items()
-    }
+    moved = {name: replace(given, value=given.value.to(device)) for name, given in graph.parameters.items()}
     return graph.replace(parameters=moved)

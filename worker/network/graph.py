@@ -63,6 +63,18 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Penalty:
+    """What a weight adds to the loss in training: l1 · Σ|w| + l2 · Σw²."""
+
+    l1: float = 0.0
+    l2: float = 0.0
+
+    def __call__(self, weight: Tensor) -> Tensor:
+        """Return what this weight adds."""
+        return self.l1 * weight.abs().sum() + self.l2 * weight.square().sum()
+
+
+@dataclass(frozen=True)
 class Parameter:
     """A tensor that training changes."""
 
@@ -71,6 +83,8 @@ class Parameter:
     """The law that draws it; None where the file gave values."""
     trainable: bool = True
     origin: str | None = None
+    penalty: Penalty | None = None
+    """What it adds to the loss in training; the loss that is told is the batch's alone."""
 
 
 @dataclass(frozen=True)

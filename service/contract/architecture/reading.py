@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from service.contract.architecture.document import Architecture
-from service.contract.problem import Invalid, TooComplex, TooLarge, Trouble, UnreadableModel, UnsupportedModel
+from service.contract.problem import Invalid, TooComplex, TooLarge, Trouble, UnreadableModel
 
 MOST_BYTES = 4 * 2**20
 MOST_DIGITS = 18
@@ -20,9 +20,13 @@ def parse(text: bytes) -> Architecture:
     """Return the architecture that `text` (JSON, UTF-8) describes, checked.
 
     UnreadableModel where it is no JSON, Invalid (with a JSON pointer) where it breaks the schema or its shapes do not
-    fit, TooLarge or TooComplex over a limit, UnsupportedModel for another library's format.
+    fit, TooLarge or TooComplex over a limit.
     """
-    document = read(text)
+    return fitted(read(text))
+
+
+def fitted(document: Any) -> Architecture:  # noqa: ANN401  a JSON document can be anything
+    """Return the architecture that a JSON document describes, checked; as `parse`."""
     _ours(document)
     try:
         architecture = Architecture.model_validate_json(json.dumps(document), strict=True)
@@ -100,9 +104,6 @@ def _ours(document: Any) -> None:  # noqa: ANN401  a JSON document can be anythi
     if not isinstance(document, dict):
         detail = f"The description is a JSON {type(document).__name__}; it must be an object."
         raise Invalid(detail, pointer="")
-    if "class_name" in document and "gradgate" not in document:
-        detail = "Keras JSON is not read yet; export the model to ONNX (model.export(path, format='onnx'))."
-        raise UnsupportedModel(detail)
     if "gradgate" not in document:
         detail = 'The description has no "gradgate": "1", the version of the format.'
         raise Invalid(detail, pointer="/gradgate")

@@ -1,0 +1,123 @@
+"""A layer's config in the file to a `KerasLayer`; what is unknown or a program of its own is refused by name."""
+
+import json
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from service.contract.problem import Invalid, UnsupportedModel
+from service.keras.activations import activation
+from service.keras.base import KerasLayer
+from service.keras.initializers import law
+from service.keras.layers import layers
+from service.keras.regularizers import regularizer
+
+HARMLESS: Final = frozenset({
+    "activity_regularizer", "autocast", "batch_input_shape", "batch_shape", "build_config", "dtype", "dynamic",
+    "input_dtype", "input_length", "input_shape", "lora_alpha", "lora_rank", "quantization_config", "ragged", "seed",
+    "sparse", "time_major", "use_cudnn_on_gpu",
+})  # fmt: skip
+"""Fields of any layer that change nothing of what is examined, or are read elsewhere."""
+PROGRAMS: Final = {
+    "Lambda": "it holds Python code, which is never run here; write it with Keras's own layers, or export the model to "
+    "ONNX",
+    "TFOpLambda": "it holds a TensorFlow function; write it with Keras's own layers, or export the model to ONNX",
+    "SlicingOpLambda": "it holds a TensorFlow function; write it with Keras's own layers, or export the model to ONNX",
+    "TorchModuleWrapper": "it holds a PyTorch module; export the model to ONNX",
+    "TFSMLayer": "it holds a TensorFlow program; export the model to ONNX",
+    "JaxLayer": "it holds a JAX function; export the model to ONNX",
+    "FlaxLayer": "it holds a Flax module; export the model to ONNX",
+}
+
+
+def made(spec: Any, at: str) -> KerasLayer:  # noqa: ANN401  what the file holds
+    """Return the layer that `spec` (a class name and its config) describes.
+
+    UnsupportedModel for a class that is not examined, Invalid (with a JSON pointer) for a config that breaks its form.
+    """
+    name, config = named(spec, at)
+    kind = layers.get(registered(spec))
+    if kind is None:
+        raise unsupported(spec, at)
+    _known(kind, name, config, f"{at}/config")
+    try:
+        layer = kind.model_validate_json(json.dumps({"name": name, **config}), strict=True, context=at)
+    except ValidationError as error:
+        details = error.errors(include_url=False)[0]
+        steps = "".join(f"/{step}" for step in details["loc"] if step in _steps(config))
+        given = details.get("input")
+        shown_value = "" if isinstance(given, dict | list) else f"; it is {given!r:.80}"
+        detail = f"{name}: {details['msg']}{shown_value}."
+        raise Invalid(detail, pointer=f"{at}/config{steps}") from None
+    _specs(layer, f"{at}/config")
+    return layer
+
+
+def named(spec: Any, at: str) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  what the file holds
+    """Return the class name and the config of a layer; Invalid where it has none."""
+    if not isinstance(spec, dict) or not isinstance(spec.get("class_name"), str):
+        detail = "A layer is an object with a `class_name` and a `config`."
+        raise Invalid(detail, pointer=at)
+    config = spec.get("config")
+    if not isinstance(config, dict):
+        detail = f"The config of {spec['class_name']:.80} is not an object."
+        raise Invalid(detail, pointer=f"{at}/config")
+    return spec["class_name"], config
+
+
+def registered(spec: dict[str, Any]) -> str:
+    """Return the key of a layer's class: `Dense`, or `ops.Add` for a function of keras.ops."""
+    module, name = str(spec.get("module") or "keras.layers"), str(spec["class_name"])
+    if custom(spec):
+        return ""
+    return f"ops.{name}" if ".ops." in f"{module}." else name
+
+
+def custom(spec: dict[str, Any]) -> bool:
+    """Whether a class is the caller's own."""
+    module, known = spec.get("module"), spec.get("registered_name")
+    foreign = isinstance(module, str) and module.partition(".")[0] not in {"keras", "tf_keras", "tensorflow"}
+    return foreign or (isinstance(known, str) and ">" in known and not known.startswith("keras"))
+
+
+def unsupported(spec: dict[str, Any], at: str) -> UnsupportedModel:
+    """Return the refusal of a class that is not examined."""
+    name = f"{spec['class_name']:.80}"
+    if name in PROGRAMS:
+        detail = f"The layer {name} is refused: {PROGRAMS[name]}."
+    elif custom(spec):
+        detail = f"The class {spec.get('registered_name') or name!s:.80} is not Keras's own; export the model to ONNX."
+    else:
+        detail = f"The class {name} of {spec.get('module') or 'Keras'!s:.80} is not examined; export the model to ONNX."
+    return UnsupportedModel(detail, pointer=f"{at}/class_name")
+
+
+def _known(kind: type[KerasLayer], name: str, config: dict[str, Any], at: str) -> None:
+    """Pass a config whose fields are all known, or say nothing."""
+    for key, value in config.items():
+        if key in kind.model_fields or key in HARMLESS or key in kind.ignored or key.endswith("_constraint"):
+            continue
+        if value not in (None, False, [], {}, ""):
+            detail = f"The field {key!r:.80} of {name} is not known here; it is {value!r:.80}."
+            raise UnsupportedModel(detail, pointer=f"{at}/{key}")
+
+
+def _specs(layer: KerasLayer, at: str) -> None:
+    """Pass initializers, regularizers and activations that can be had."""
+    for key in type(layer).model_fields:
+        value, where = getattr(layer, key), f"{at}/{key}"
+        if key.endswith("_initializer") and value is not None:
+            law(value, where)
+        elif key.endswith("_regularizer"):
+            regularizer(value, where)
+        elif key in {"activation", "recurrent_activation"}:
+            activation(value, where)
+
+
+def _steps(value: Any) -> set[str | int]:  # noqa: ANN401  what the file holds
+    """Return every key and index within a value."""
+    if isinstance(value, dict):
+        return set(value) | {step for each in value.values() for step in _steps(each)}
+    if isinstance(value, list):
+        return set(range(len(value))) | {step for each in value for step in _steps(each)}
+    return set()

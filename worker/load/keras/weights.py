@@ -1,0 +1,38 @@
+"""Weights by the initializers of a config, with the penalties of its regularizers."""
+
+from collections.abc import Sequence
+
+from service.keras.base import KerasLayer, Shape
+from service.keras.initializers import law
+from service.keras.regularizers import regularizer
+from worker.load.builder import Builder
+from worker.load.drawing import keras_law
+from worker.network.graph import Penalty
+
+
+def weight(
+    layer: KerasLayer,
+    build: Builder,
+    role: str,
+    shape: Sequence[int],
+    *,
+    axes: Sequence[int] | None = None,
+    into: Sequence[int] | None = None,
+    as_role: str = "",
+) -> str:
+    """Draw the weight `role` (`kernel`, `bias`, …) of a layer by the config's initializer; return its name.
+
+    `shape` is Keras's own; `axes` permutes what is drawn and `into` reshapes it into what ONNX wants.  `as_role` is
+    another name for the weight, where the layer holds several by one initializer.
+    """
+    at = f"{build.pointer}/config/{role}"
+    spec = law(getattr(layer, f"{role}_initializer"), f"{at}_initializer")
+    found = regularizer(getattr(layer, f"{role}_regularizer", None), f"{at}_regularizer")
+    penalty = Penalty(found.l1, found.l2) if found else None
+    drawn = keras_law(spec, tuple(shape), axes, None if into is None else tuple(into))
+    return build.parameter(as_role or role, drawn, penalty)
+
+
+def sizes(shape: Shape) -> tuple[int, ...]:
+    """Return a shape whose sizes are all known."""
+    return tuple(size for size in shape if size is not None)
