@@ -11,6 +11,7 @@ from torch import Tensor
 from service.contract.problem import OutOfMemory
 from worker.network import arrays
 from worker.network.dtypes import ONNX
+from worker.network.evaluated import evaluated
 from worker.network.graph import Attribute, Graph, Input, Node
 from worker.network.header import agrees, merged, stated
 from worker.network.lowbit import FLOAT4, WHOLE
@@ -120,6 +121,7 @@ def _input(given: Input) -> onnx.ValueInfoProto:
 
 def node_proto(node: Node) -> onnx.NodeProto:
     """Return a node's protobuf."""
+    node = evaluated(node)
     made = helper.make_node(node.op, node.inputs, node.outputs, name=node.name, domain=node.domain)
     made.attribute.extend(attribute_proto(name, value) for name, value in node.attributes.items())
     if node.op == "Loop" and not node.domain:

@@ -3,11 +3,24 @@
 import torch
 
 from service.contract.architecture import Shape
-from service.contract.architecture.activation import Activation, Elu, Gelu, LeakyRelu, Prelu, Softmax
-from service.contract.architecture.base import IMAGE, channels
+from service.contract.architecture.activation import (
+    Activation,
+    Celu,
+    Elu,
+    Gelu,
+    HardTanh,
+    LeakyRelu,
+    Prelu,
+    RandomRelu,
+    Shrink,
+    Softplus,
+    Squareplus,
+    Threshold,
+)
 from worker.load.builder import Builder
 from worker.load.lowering import lowering
 from worker.network.laws import Constant
+from worker.network.ops.noise import OWN
 
 _OPERATORS = {
     "relu": "Relu",
@@ -16,8 +29,8 @@ _OPERATORS = {
     "tanh": "Tanh",
     "sigmoid": "Sigmoid",
     "hard_swish": "HardSwish",
-    "softplus": "Softplus",
     "softsign": "Softsign",
+    "exponential": "Exp",
 }
 
 
@@ -36,8 +49,13 @@ def silu(layer: Activation, build: Builder, value: str, shape: Shape) -> str:
 @lowering("relu6")
 def relu6(layer: Activation, build: Builder, value: str, shape: Shape) -> str:
     """Clip to [0, 6]."""
-    low, high = (build.constant(role, torch.tensor(limit)) for role, limit in (("low", 0.0), ("high", 6.0)))
-    return build.node("Clip", value, low, high)
+    return build.node("Clip", value, _number(build, "low", 0), _number(build, "high", 6))
+
+
+@lowering("hard_tanh")
+def hard_tanh(layer: HardTanh, build: Builder, value: str, shape: Shape) -> str:
+    """Clip."""
+    return build.node("Clip", value, _number(build, "low", layer.low), _number(build, "high", layer.high))
 
 
 @lowering("hard_sigmoid")
@@ -46,10 +64,45 @@ def hard_sigmoid(layer: Activation, build: Builder, value: str, shape: Shape) ->
     return build.node("HardSigmoid", value, alpha=1 / 6, beta=0.5)
 
 
-@lowering("leaky_relu", "elu")
-def leaky(layer: LeakyRelu | Elu, build: Builder, value: str, shape: Shape) -> str:
-    """LeakyRelu or Elu."""
-    return build.node("LeakyRelu" if layer.kind == "leaky_relu" else "Elu", value, alpha=layer.alpha)
+@lowering("sparse_sigmoid")
+def sparse_sigmoid(layer: Activation, build: Builder, value: str, shape: Shape) -> str:
+    """(x + 1) / 2 between 0 and 1."""
+    return build.node("HardSigmoid", value, alpha=0.5, beta=0.5)
+
+
+@lowering("sparse_plus")
+def sparse_plus(layer: Activation, build: Builder, value: str, shape: Shape) -> str:
+    """0 below -1, (x + 1)² / 4 up to 1, x above: the square of the part between, plus what is above."""
+    one = _number(build, "one", 1)
+    between = build.node("Clip", value, _number(build, "low", -1), one, role="between")
+    half = build.node("Mul", build.node("Add", between, one, role="raised"), _number(build, "half", 0.5), role="halved")
+    above = build.node("Relu", build.node("Sub", value, one, role="lowered"), role="above")
+    return build.node("Add", build.node("Mul", half, half, role="square"), above)
+
+
+@lowering("log_sigmoid")
+def log_sigmoid(layer: Activation, build: Builder, value: str, shape: Shape) -> str:
+    """-softplus(-x)."""
+    return build.node("Neg", build.node("Softplus", build.node("Neg", value, role="turned"), role="softplus"))
+
+
+@lowering("tanh_shrink")
+def tanh_shrink(layer: Activation, build: Builder, value: str, shape: Shape) -> str:
+    """x - tanh x."""
+    return build.node("Sub", value, build.node("Tanh", value, role="tanh"))
+
+
+@lowering("leaky_relu", "elu", "celu")
+def leaky(layer: LeakyRelu | Elu | Celu, build: Builder, value: str, shape: Shape) -> str:
+    """LeakyRelu, Elu or Celu."""
+    operator = {"leaky_relu": "LeakyRelu", "elu": "Elu", "celu": "Celu"}[layer.kind]
+    return build.node(operator, value, alpha=layer.alpha)
+
+
+@lowering("rrelu")
+def random_relu(layer: RandomRelu, build: Builder, value: str, shape: Shape) -> str:
+    """An operator of the project's own; LeakyRelu in evaluation."""
+    return build.node("RandomRelu", value, domain=OWN, lower=layer.lower, upper=layer.upper)
 
 
 @lowering("gelu")
@@ -58,15 +111,44 @@ def gelu(layer: Gelu, build: Builder, value: str, shape: Shape) -> str:
     return build.node("Gelu", value, approximate=layer.approximate)
 
 
+@lowering("softplus")
+def softplus(layer: Softplus, build: Builder, value: str, shape: Shape) -> str:
+    """Softplus, with beta in front and behind where it is not 1."""
+    if layer.beta == 1:
+        return build.node("Softplus", value)
+    beta = _number(build, "beta", layer.beta)
+    return build.node("Div", build.node("Softplus", build.node("Mul", value, beta, role="times"), role="plus"), beta)
+
+
+@lowering("squareplus")
+def squareplus(layer: Squareplus, build: Builder, value: str, shape: Shape) -> str:
+    """(x + √(x² + b)) / 2."""
+    raised = build.node("Add", build.node("Mul", value, value, role="square"), _number(build, "b", layer.b), role="sum")
+    twice = build.node("Add", value, build.node("Sqrt", raised, role="root"), role="twice")
+    return build.node("Mul", twice, _number(build, "half", 0.5))
+
+
+@lowering("soft_shrink", "hard_shrink")
+def shrink(layer: Shrink, build: Builder, value: str, shape: Shape) -> str:
+    """Shrink, which moves what is left by `bias`."""
+    bias = layer.threshold if layer.kind == "soft_shrink" else 0.0
+    return build.node("Shrink", value, bias=bias, lambd=layer.threshold)
+
+
+@lowering("threshold")
+def threshold(layer: Threshold, build: Builder, value: str, shape: Shape) -> str:
+    """ThresholdedRelu, or a choice where what is below becomes another number than 0."""
+    if layer.value == 0:
+        return build.node("ThresholdedRelu", value, alpha=layer.threshold)
+    above = build.node("Greater", value, _number(build, "threshold", layer.threshold), role="above")
+    return build.node("Where", above, value, _number(build, "value", layer.value))
+
+
 @lowering("prelu")
 def prelu(layer: Prelu, build: Builder, value: str, shape: Shape) -> str:
-    """PRelu, a slope per channel."""
-    size = (channels(shape), 1, 1) if len(shape) == IMAGE else (channels(shape),)
-    return build.node("PRelu", value, build.parameter("alpha", Constant(size, layer.alpha)))
+    """PRelu."""
+    return build.node("PRelu", value, build.parameter("alpha", Constant(layer.sizes(shape), layer.alpha)))
 
 
-@lowering("softmax", "log_softmax")
-def softmax(layer: Softmax, build: Builder, value: str, shape: Shape) -> str:
-    """Softmax or LogSoftmax along the channels."""
-    axis = 1 if len(shape) == IMAGE else -1
-    return build.node("Softmax" if layer.kind == "softmax" else "LogSoftmax", value, axis=axis)
+def _number(build: Builder, role: str, value: float) -> str:
+    return build.constant(role, torch.tensor(float(value)))

@@ -1,10 +1,21 @@
 """Normalizations."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 
 from service.contract.architecture import Shape
-from service.contract.architecture.base import IMAGE, VECTOR, channels
-from service.contract.architecture.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm
+from service.contract.architecture.base import VECTOR, channels
+from service.contract.architecture.normalization import (
+    Affine,
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LocalResponseNorm,
+    RmsNorm,
+    UnitNorm,
+)
 from worker.load.builder import Builder
 from worker.load.channels import channels_first
 from worker.load.lowering import lowering
@@ -14,7 +25,7 @@ from worker.network.laws import Constant
 @lowering("batch_norm")
 def batch_norm(layer: BatchNorm, build: Builder, value: str, shape: Shape) -> str:
     """BatchNormalization; the running statistics start at 0 and 1."""
-    scale, shift = _affine(build, (channels(shape),), layer.scale)
+    scale, shift = _affine(layer, build, shape)
     mean = build.constant("mean", torch.zeros(channels(shape)))
     variance = build.constant("variance", torch.ones(channels(shape)))
 
@@ -27,24 +38,39 @@ def batch_norm(layer: BatchNorm, build: Builder, value: str, shape: Shape) -> st
 
 @lowering("layer_norm")
 def layer_norm(layer: LayerNorm, build: Builder, value: str, shape: Shape) -> str:
-    """LayerNormalization over the last axis, or all of an image."""
-    scale, shift = _affine(build, _normalized(shape))
-    axis = 1 if len(shape) == IMAGE else -1
-    return build.node("LayerNormalization", value, scale, shift, axis=axis, epsilon=layer.epsilon)
+    """LayerNormalization; axes that are not the last ones are put there and back."""
+    scale, shift = _affine(layer, build, shape)
+
+    def inside(given: str, axis: int) -> str:
+        return build.node("LayerNormalization", given, scale, shift, axis=axis, epsilon=layer.epsilon)
+
+    return axes_last(build, value, shape, layer.over(shape), inside)
 
 
 @lowering("rms_norm")
 def rms_norm(layer: RmsNorm, build: Builder, value: str, shape: Shape) -> str:
-    """RMSNormalization over the last axis, or all of an image."""
-    scale = build.parameter("scale", Constant(_normalized(shape), 1.0))
-    axis = 1 if len(shape) == IMAGE else -1
-    return build.node("RMSNormalization", value, scale, axis=axis, epsilon=layer.epsilon)
+    """RMSNormalization; axes that are not the last ones are put there and back."""
+    scale = _learned(build, "scale", layer.scale, layer.learns(shape), 1.0)
+
+    def inside(given: str, axis: int) -> str:
+        return build.node("RMSNormalization", given, scale, axis=axis, epsilon=layer.epsilon)
+
+    return axes_last(build, value, shape, layer.over(shape), inside)
+
+
+@lowering("unit_norm")
+def unit_norm(layer: UnitNorm, build: Builder, value: str, shape: Shape) -> str:
+    """Divide by the length, or by epsilon where that is more."""
+    axes = build.constant("axes", torch.tensor([axis + 1 for axis in layer.over(shape)]))
+    length = build.node(f"ReduceL{layer.p}", value, axes, role="length", keepdims=1)
+    least = build.constant("epsilon", torch.tensor(layer.epsilon))
+    return build.node("Div", value, build.node("Max", length, least, role="bounded"))
 
 
 @lowering("group_norm")
 def group_norm(layer: GroupNorm, build: Builder, value: str, shape: Shape) -> str:
     """GroupNormalization; a vector is given an axis to have one inside its groups."""
-    weights = _affine(build, (channels(shape),))
+    weights = _affine(layer, build, shape)
 
     def inside(given: str) -> str:
         groups = layer.groups
@@ -60,7 +86,7 @@ def group_norm(layer: GroupNorm, build: Builder, value: str, shape: Shape) -> st
 @lowering("instance_norm")
 def instance_norm(layer: InstanceNorm, build: Builder, value: str, shape: Shape) -> str:
     """InstanceNormalization."""
-    weights = _affine(build, (channels(shape),))
+    weights = _affine(layer, build, shape)
 
     def inside(given: str) -> str:
         return build.node("InstanceNormalization", given, *weights, epsilon=layer.epsilon)
@@ -68,9 +94,30 @@ def instance_norm(layer: InstanceNorm, build: Builder, value: str, shape: Shape)
     return channels_first(build, value, shape, inside)
 
 
-def _affine(build: Builder, size: Shape, start: float = 1.0) -> tuple[str, str]:
-    return build.parameter("scale", Constant(size, start)), build.parameter("shift", Constant(size, 0.0))
+@lowering("local_response_norm")
+def local_response_norm(layer: LocalResponseNorm, build: Builder, value: str, shape: Shape) -> str:
+    """LRN."""
+    return build.node("LRN", value, size=layer.size, alpha=layer.alpha, beta=layer.beta, bias=layer.k)
 
 
-def _normalized(shape: Shape) -> Shape:
-    return shape if len(shape) == IMAGE else shape[-1:]
+def axes_last(build: Builder, value: str, shape: Shape, axes: Sequence[int], inside: Callable[[str, int], str]) -> str:
+    """Put down what `inside` makes of the value with these axes last, given the first of them; then turn it back."""
+    rank = len(shape) + 1
+    order = [axis for axis in range(rank) if axis - 1 not in axes] + [axis + 1 for axis in axes]
+    first = rank - len(axes)
+    if order == list(range(rank)):
+        return inside(value, first)
+    turned = build.node("Transpose", value, role="turned", perm=tuple(order))
+    return build.node("Transpose", inside(turned, first), role="back", perm=tuple(map(order.index, range(rank))))
+
+
+def _affine(layer: Affine, build: Builder, shape: Shape) -> tuple[str, str]:
+    size = layer.learns(shape)
+    return _learned(build, "scale", layer.scale, size, 1.0), _learned(build, "shift", layer.shift, size, 0.0)
+
+
+def _learned(build: Builder, role: str, start: float | bool, size: Shape, fixed: float) -> str:  # noqa: FBT001
+    """Put down a weight that starts there, or, where it is false, a constant."""
+    if start is False:
+        return build.constant(role, torch.full(size, fixed))
+    return build.parameter(role, Constant(size, float(start)))

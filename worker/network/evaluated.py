@@ -1,0 +1,21 @@
+"""Nodes of this project's own as the operators of ONNX that compute the same in evaluation, which files are for."""
+
+from dataclasses import replace
+
+from worker.network.graph import Node
+from worker.network.ops.noise import OWN
+
+NOISES = frozenset({"Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise"})
+"""What passes its input on in evaluation."""
+
+
+def evaluated(node: Node) -> Node:
+    """Return the node as ONNX has it; itself where it is ONNX's already."""
+    if node.domain != OWN:
+        return node
+    if node.op in NOISES:
+        return replace(node, op="Identity", domain="", attributes={})
+    if node.op == "RandomRelu":
+        lower, upper = (float(node.attributes[name]) for name in ("lower", "upper"))  # type: ignore[arg-type]
+        return replace(node, op="LeakyRelu", domain="", attributes={"alpha": (lower + upper) / 2})
+    return node
