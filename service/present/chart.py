@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from service.contract.report import ProfileRow, Report
+from service.present import words
 from service.present.numbers import number
 from service.present.words import plain
 
@@ -23,18 +24,18 @@ svg .low { fill: #d55e00; } svg .lowstem { stroke: #d55e00; opacity: .45; }
 
 
 def gradients(report: Report) -> str:
-    """Return one row per place in forward order: a dot at the gradient's norm, as a share of the largest."""
-    rows = [row for row in report.profile if row.gradient is not None]
+    """Return one row per layer, or place, in forward order: a dot at the gradient's norm, as a share of the largest."""
+    rows = [row for row, _ in words.layers(report)]
     if not rows:
         return ""
-    named = {place.node for finding in report.findings for place in finding.places}
+    named = {place.origin or place.node for finding in report.findings for place in finding.places}
     step = 20 if len(rows) <= _LABELLED else max(3, 2400 // len(rows))
     height = _TOP + step * len(rows) + 10
     inner = "".join((*_axis(height), *(_row(row, at, step, len(rows), named) for at, row in enumerate(rows))))
-    words = f"Gradient norm of {len(rows)} places on a logarithmic scale, the network's input on top."
+    described = f"Gradient norm of {len(rows)} places on a logarithmic scale, the network's input on top."
     return (
         f'<svg role="img" aria-labelledby="gt gd" viewBox="0 0 {_WIDTH} {height}" xmlns="http://www.w3.org/2000/svg">'
-        f'<title id="gt">Gradient, from input to output</title><desc id="gd">{words}</desc>{inner}</svg>'
+        f'<title id="gt">Gradient, from input to output</title><desc id="gd">{described}</desc>{inner}</svg>'
     )
 
 
@@ -73,7 +74,7 @@ def _axis(height: int) -> Iterator[str]:
 def _row(row: ProfileRow, at: int, step: int, total: int, named: set[str]) -> str:
     share = row.gradient.relative if row.gradient else math.nan
     y = _TOP + step * at + step / 2
-    low = row.node in named
+    low = (row.origin or row.node) in named
     name = plain(row.origin or row.node, 200)
     said = f"{escape(name)}: {number(share)}"
     x = _x(share)
@@ -83,7 +84,9 @@ def _row(row: ProfileRow, at: int, step: int, total: int, named: set[str]) -> st
         f'<circle class="{dot}" cx="{x:.1f}" cy="{y:.1f}" r="{min(5, step / 2):.1f}"><title>{said}</title></circle>',
     ]
     if total <= _LABELLED:
-        parts.append(f'<text x="{_LABEL - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(plain(name, 36))}</text>')
+        parts.append(
+            f'<text x="{_LABEL - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(words.fitted(name, 36))}</text>'
+        )
     if total <= _LABELLED and (low or not math.isfinite(share)):
         mark = "▼ in a finding" if math.isfinite(share) else f"▲ {number(share)}"
         parts.append(f'<text x="{_LABEL + _PLOT + 8}" y="{y + 4:.1f}">{mark}</text>')

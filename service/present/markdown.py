@@ -40,6 +40,9 @@ def _head(report: Report, gate: GateResult | None) -> Iterator[str]:
     yield ""
     yield f"**{prose(report.summary)}**"
     yield ""
+    if told := words.draws(report):
+        yield prose(told)
+        yield ""
     yield prose(words.subject(report))
     yield ""
 
@@ -68,12 +71,12 @@ def _findings(report: Report, gate: GateResult | None) -> Iterator[str]:
 def _finding(finding: Finding) -> Iterator[str]:
     yield f"#### {_ICONS[finding.severity]} {prose(finding.code)}: {prose(finding.title)}"
     yield ""
-    yield f"{prose(finding.explanation)} *({finding.severity}, {finding.confidence:.0%} sure)*"
+    yield f"{prose(finding.explanation)} *({words.weight(finding)})*"
     yield ""
     if finding.places:
         rows = ((code(words.where(one)), number(one.measured), number(one.limit)) for one in words.worst(finding))
         yield from _table(("at", "measured", "limit"), rows)
-    if (left := len(finding.places) - 3) > 0:
+    if left := words.beyond(finding):
         yield f"and at {numbers.several(left, 'more place')}"
         yield ""
 

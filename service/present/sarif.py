@@ -91,7 +91,11 @@ def _result(finding: Finding, severity: Severity, index: int, uri: str, places: 
 
 
 def _logical(place: Place) -> Json:
-    return {"name": plain(words.where(place)), "fullyQualifiedName": plain(place.node), "kind": "module"}
+    """Return a node of a graph, or the value of the caller's JSON that a pointer leads to."""
+    name = plain(words.where(place))
+    if place.origin is None:
+        return {"name": name, "fullyQualifiedName": plain(place.node), "kind": "module"}
+    return {"name": name, "fullyQualifiedName": plain("/" + place.origin.partition(" ")[0]), "kind": "object"}
 
 
 def _suppressed(why: str) -> Json:

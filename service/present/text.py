@@ -11,7 +11,8 @@ from service.present.words import plain
 
 WIDTH = 92
 _ROWS = 24
-_NAME = 34
+_NAME = 44
+_PLACE = 46
 
 
 def render(report: Report, gate: GateResult | None, source: str = "") -> str:
@@ -25,6 +26,7 @@ def _head(report: Report, gate: GateResult | None) -> Iterator[str]:
     yield from _wrapped(f"{words.MARKS[verdict]} {verdict.upper()}  {words.subject(report)}", "", "  ")
     yield ""
     yield from _wrapped(report.summary, "  ")
+    yield from _wrapped(words.draws(report), "  ")
     yield ""
 
 
@@ -54,12 +56,11 @@ def _findings(report: Report, gate: GateResult | None) -> Iterator[str]:
 def _finding(finding: Finding) -> Iterator[str]:
     mark = words.SEVERITY_MARKS[finding.severity]
     yield from _wrapped(f"{mark} {plain(finding.code)}  {finding.title}", "  ", "           ")
-    sure = f"{finding.severity}, {finding.confidence:.0%} sure"
-    yield from _wrapped(f"{finding.explanation} ({sure})", "      ")
+    yield from _wrapped(f"{finding.explanation} ({words.weight(finding)})", "      ")
     for place in words.worst(finding):
-        name = plain(words.where(place), 44)
-        yield f"      at {name:<44} {number(place.measured):>10}  limit {number(place.limit)}"
-    if (left := len(finding.places) - 3) > 0:
+        name = words.fitted(words.where(place), _PLACE)
+        yield f"      at {name:<{_PLACE}} {number(place.measured):>10}  limit {number(place.limit)}"
+    if left := words.beyond(finding):
         yield f"      and at {numbers.several(left, 'more place')}"
     yield ""
 
@@ -112,8 +113,8 @@ def _gradients(report: Report, gate: GateResult | None) -> Iterator[str]:
     yield from _titled("GRADIENT, FROM INPUT TO OUTPUT")
     yield f"  {'':<{_NAME}} 1e-8{'share of the largest':^27}1"
     for row, share in rows:
-        yield f"  {plain(row.origin or row.node, _NAME):<{_NAME}} {numbers.bar(share)} {number(share)}"
-    total = sum(row.gradient is not None for row in report.profile)
+        yield f"  {words.fitted(row.origin or row.node, _NAME):<{_NAME}} {numbers.bar(share)} {number(share)}"
+    total = len(words.layers(report))
     if total > len(rows):
         yield f"  {len(rows)} of {numbers.count(total)} places: each the weakest of its neighbourhood."
     yield ""

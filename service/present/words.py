@@ -1,11 +1,13 @@
 """How a report's names and numbers are put into words, the same in every format for people."""
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from service.contract.gate import GateResult, Judged, Outcome
+from service.contract.redraws import Spread
 from service.contract.report import Finding, Place, ProfileRow, Remedy, Report, Trial
 from service.contract.words import RemedyStatus, Severity, Verdict
 from service.present.numbers import number, several
@@ -23,6 +25,16 @@ DID = {
 _UNTRIED = (RemedyStatus.NOT_APPLICABLE, RemedyStatus.UNTESTED)
 _PLACES = 3
 _GOAL = "lowest_loss"
+_LAYER = re.compile(r'\S+/\S+ (".*" )?\(\w+\)')
+_TITLE = re.compile(r' "(.*)" \(')
+_VERBS = {Verdict.FAIL: ("fails", "fail"), Verdict.WARN: ("warns", "warn"), Verdict.PASS: ("passes", "pass")}
+_MEASURES = {
+    "gain": "gradient gain (ln)",
+    "initial_loss": "loss at the start",
+    "lowest_loss": "lowest loss",
+    "dead": "dead units in a layer",
+    "saturated": "saturation of a layer",
+}
 
 
 def plain(text: str, most: int = 400) -> str:
@@ -33,15 +45,48 @@ def plain(text: str, most: int = 400) -> str:
 
 
 def where(place: Place) -> str:
-    """Return a place as its owner knows it."""
-    name = place.origin or place.node
+    """Return a place as its owner knows it: by its layer and the role of its weight, or by its node and its weight."""
+    name, weight = place.origin or place.node, place.parameter
+    if place.origin and weight:
+        weight = _role(place.origin, weight)
     shared = f" (shared with {', '.join(place.also)})" if place.also else ""
-    return (f"{name}, {place.parameter}" if place.parameter and place.parameter not in name else name) + shared
+    return (f"{name}, {weight}" if weight and weight not in name else name) + shared
+
+
+def fitted(name: str, most: int) -> str:
+    """Return a name on one line, at most `most` long: of a layer in the caller's file the end, of others the start."""
+    shown = plain(name)
+    if not _LAYER.match(shown):
+        return plain(name, most)
+    path, _, kind = shown.partition(" ")
+    steps = path.split("/")
+    shorter = (f"…/{'/'.join(steps[start:])} {kind}" for start in range(1, len(steps)))
+    return next((one for one in (shown, *shorter, kind) if len(one) <= most), plain(kind, most))
+
+
+def merged(finding: Finding) -> tuple[Place, ...]:
+    """Return one place per layer of the caller's file, the farthest from its limit first."""
+    found: dict[str, Place] = {}
+    for place in sorted(finding.places, key=_distance, reverse=True):
+        found.setdefault(place.origin or f"{place.node} {place.parameter}", place)
+    return tuple(found.values())
 
 
 def worst(finding: Finding, most: int = _PLACES) -> Sequence[Place]:
-    """Return the places that are farthest from their limit, the farthest first."""
-    return sorted(finding.places, key=_distance, reverse=True)[:most]
+    """Return the places that are farthest from their limit, one per layer, the farthest first."""
+    return merged(finding)[:most]
+
+
+def beyond(finding: Finding, most: int = _PLACES) -> int:
+    """Return how many places are not among the worst."""
+    return max(len(merged(finding)) - most, 0)
+
+
+def weight(finding: Finding) -> str:
+    """Return how much a finding weighs, in how many draws it shows, and how sure it is."""
+    seeds = finding.seeds
+    part = f", in {seeds.showing} of {seeds.of} draws" if seeds and seeds.showing < seeds.of else ""
+    return f"{finding.severity}{part}, {finding.confidence:.0%} sure"
 
 
 def changes(trial: Trial | None, most: int = 3) -> Iterator[tuple[str, str, str]]:
@@ -60,6 +105,34 @@ def effect(remedy: Remedy) -> str:
     """Return what a remedy did to findings, in a few words."""
     said = [(remedy.cures, "cures"), (remedy.leaves, "leaves"), (remedy.causes, "causes")]
     return ", ".join(f"{word} {' '.join(codes)}" for codes, word in said if codes)
+
+
+def draws(report: Report) -> str:
+    """Return what the draws of a model came to, and how far apart they are; nothing where there is one."""
+    if report.redraws is None:
+        return ""
+    verdicts = [draw.verdict for draw in report.redraws.draws]
+    counts = [(verdicts.count(verdict), verbs) for verdict, verbs in _VERBS.items() if verdict in verdicts]
+    said = [f"{count} {verbs[count > 1]}" for count, verbs in counts]
+    if len(counts) == 1 and None not in verdicts:
+        said = [f"all {counts[0][1][1]}"]
+    if late := verdicts.count(None):
+        said.append(f"{late} not measured for lack of time")
+    spread = [f"{name} {_range(report.redraws.spread[key])}" for key, name in measured(report)]
+    return f"{len(verdicts)} draws: {', '.join(said)}" + (f"; {', '.join(spread)}." if spread else ".")
+
+
+def measured(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield the measures of the draws that say something: their key, and what people call them."""
+    found = report.redraws.spread if report.redraws else {}
+    for key, name in _MEASURES.items():
+        if key in found and (found[key].lowest, found[key].highest) != (0, 0):
+            yield key, name
+
+
+def _range(spread: Spread) -> str:
+    low, high = number(spread.lowest), number(spread.highest)
+    return low if low == high else f"{low} … {high}"
 
 
 def tried(report: Report) -> Sequence[Remedy]:
@@ -110,6 +183,8 @@ def notes(report: Report) -> Iterator[str]:
     yield from report.fidelity.notes
     if report.training:
         yield from report.training.notes
+    yield from _unmeasured(report)
+    yield from report.notes
 
 
 def decides(gate: GateResult | None) -> bool:
@@ -149,14 +224,42 @@ def fidelity(report: Report) -> str:
 def gradients(report: Report, most: int) -> list[tuple[ProfileRow, float]]:
     """Return up to `most` places that have a gradient, in forward order, with its share of the largest norm.
 
-    Where there are more, each stands for its neighbours and is the weakest, or the first broken one, of them.
+    A layer of the caller's file has one row, its weakest; where there are more, each stands for its neighbours and is
+    the weakest, or the first broken one, of them.
     """
-    rows = [(row, row.gradient.relative) for row in report.profile if row.gradient is not None]
+    rows = layers(report)
     if len(rows) <= most:
         return rows
     edges = [round(index * len(rows) / most) for index in range(most + 1)]
-    groups = (rows[start:end] for start, end in pairwise(edges))
-    return [min(group, key=lambda one: one[1] if math.isfinite(one[1]) else -1) for group in groups]
+    return [_weakest(rows[start:end]) for start, end in pairwise(edges)]
+
+
+def layers(report: Report) -> list[tuple[ProfileRow, float]]:
+    """Return the weakest gradient of each layer, or of each operator that is of no layer, in forward order."""
+    found: dict[str, list[tuple[ProfileRow, float]]] = {}
+    for at, row in enumerate(report.profile):
+        if row.gradient is not None:
+            found.setdefault(row.origin or str(at), []).append((row, row.gradient.relative))
+    return [_weakest(rows) for rows in found.values()]
+
+
+def _unmeasured(report: Report) -> Iterator[str]:
+    """Yield what was left undone with which draws."""
+    told = report.redraws.draws if report.redraws else ()
+    for note in dict.fromkeys(draw.note for draw in told if draw.note):
+        seeds = [str(draw.seed) for draw in told if draw.note == note]
+        yield f"{'Seed' if len(seeds) == 1 else 'Seeds'} {', '.join(seeds)}: {note[0].lower()}{note[1:]}"
+
+
+def _role(origin: str, weight: str) -> str:
+    """Return a weight's name without that of its layer: `kernel`, `query.kernel`."""
+    title = _TITLE.search(origin)
+    layer = title[1] if title else weight.rpartition("/")[2].partition(".")[0]
+    return weight.rpartition(f"{layer}.")[2]
+
+
+def _weakest(rows: Sequence[tuple[ProfileRow, float]]) -> tuple[ProfileRow, float]:
+    return min(rows, key=lambda one: one[1] if math.isfinite(one[1]) else -1)
 
 
 def _distance(place: Place) -> float:

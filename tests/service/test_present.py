@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from service.contract.policy import Policy
-from service.contract.report import Finding, GradientProfile, Place, Report, Trial
+from service.contract.redraws import Draw, Redraws, Seeds, Spread
+from service.contract.report import Finding, GradientProfile, Place, ProfileRow, Report, Trial
 from service.contract.words import Severity, Symptom, Verdict
 from service.gate import judge
 from service.present import chart, choose, formats, numbers, words
 from tests.service.samples import finding, report, row
 
 PEOPLE = ("text", "markdown", "html")
+FAIL = Verdict.FAIL
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(1)>\"'> @everyone [click](http://evil.test) `x` | **b** "
     "\x1b[31mred\x1b[0m \x00\r\n# head \u202egnp.exe www.evil.test {{7*7}}"
@@ -151,18 +153,19 @@ def test_markdown_makes_no_markup_mention_or_link_of_a_name() -> None:
     assert widths == {4, 5}
 
 
-def test_the_picture_is_well_formed_and_has_a_dot_per_place() -> None:
+def test_the_picture_is_well_formed_and_has_a_dot_per_layer() -> None:
     for one in (report(), hostile()):
         picture = ET.fromstring(chart.gradients(one))  # noqa: S314  our own picture
         dots = [node for node in picture.iter() if node.tag.endswith("circle")]
-        assert len(dots) == len(one.profile)
+        assert len(dots) == len({row.origin for row in one.profile})
     assert chart.gradients(report(profile=())) == ""
 
 
 def test_the_picture_puts_a_dot_where_the_logarithm_is() -> None:
     shares = (1e-10, 1e-5, 1.0)
     rows = tuple(
-        row(0).model_copy(update={"gradient": GradientProfile(rms=1, relative=share, nonfinite=0)}) for share in shares
+        row(at).model_copy(update={"gradient": GradientProfile(rms=1, relative=share, nonfinite=0)})
+        for at, share in enumerate(shares)
     )
     picture = ET.fromstring(chart.gradients(report(profile=rows)))  # noqa: S314  our own picture
     left, middle, right = (float(node.get("cx", "")) for node in picture.iter() if node.tag.endswith("circle"))
@@ -170,10 +173,15 @@ def test_the_picture_puts_a_dot_where_the_logarithm_is() -> None:
 
 
 def test_a_deep_network_stays_readable() -> None:
-    deep = report(profile=tuple(row(11 - index % 12) for index in range(1000)))
+    deep = report(profile=tuple(operator(11 - index % 12) for index in range(1000)))
     assert len(formats["text"].render(deep, None).splitlines()) < 90
     assert len(formats["html"].render(deep, None)) < 1_500_000
     assert "24 of 1\N{NO-BREAK SPACE}000 places" in formats["text"].render(deep, None)
+
+
+def operator(index: int, **changes: Any) -> ProfileRow:  # noqa: ANN401
+    """A row of a file that holds operators, not layers."""
+    return row(index).model_copy(update={"origin": None, **changes})
 
 
 def test_the_worst_places_come_first() -> None:
@@ -185,11 +193,93 @@ def test_the_worst_places_come_first() -> None:
     assert [place.node for place in worst] == ["broken", "far", "small"]
 
 
+def test_operators_of_one_layer_are_one_place_the_worst() -> None:
+    query, key, other = (
+        Place(node=f"attn.{role}", origin=f'layers/{at} "attn" (self_attention)', measured=measured, limit=1.0)
+        for role, at, measured in (("query", 1, 9.0), ("key", 1, 99.0), ("key", 2, 2.0))
+    )
+    found = finding().model_copy(update={"places": (query, key, other)})
+    assert list(words.worst(found)) == [key, other]
+    assert words.beyond(found, 1) == 1
+    rows = tuple(operator(at, origin='layers/0 "attn" (self_attention)') for at in (3, 1, 2))
+    assert [one.node for one, _ in words.layers(report(profile=rows))] == ["layers/1"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "parameter", "said"),
+    [
+        ('layers/1 "attn" (self_attention)', "attn.query.kernel", 'layers/1 "attn" (self_attention), query.kernel'),
+        ('layers/1 "a.b" (dense)', "a.b.kernel", 'layers/1 "a.b" (dense), kernel'),
+        ("layers/0/layers/2 (dense), 3 of 6", "layers/0[2]/layers/2.bias", "layers/0/layers/2 (dense), 3 of 6, bias"),
+        (None, "encoder.0.weight", "node, encoder.0.weight"),
+    ],
+)
+def test_a_weight_is_called_by_its_role_in_its_layer(origin: str | None, parameter: str, said: str) -> None:
+    assert words.where(Place(node="node", origin=origin, parameter=parameter, measured=0, limit=0)) == said
+
+
+@pytest.mark.parametrize(
+    ("most", "said"),
+    [
+        (60, 'layers/1/layers/0/layers/1 "attn" (self_attention), 1 of 6'),
+        (46, '…/0/layers/1 "attn" (self_attention), 1 of 6'),
+        (36, '…/1 "attn" (self_attention), 1 of 6'),
+        (33, '"attn" (self_attention), 1 of 6'),
+        (20, '"attn" (self_attent…'),
+    ],
+)
+def test_a_layer_keeps_the_end_of_its_path_where_room_is_short(most: int, said: str) -> None:
+    assert words.fitted('layers/1/layers/0/layers/1 "attn" (self_attention), 1 of 6', most) == said
+    assert len(said) <= most
+    assert words.fitted("/model/layers.3/attn/MatMul, weight", 12) == "/model/laye…"
+
+
+def drawn(*verdicts: Verdict | None) -> Report:
+    """A report of several draws, the gain of which is -50, -49 …"""
+    draws = tuple(
+        Draw(
+            seed=seed,
+            verdict=verdict,
+            codes={"GRD01": Severity.ERROR} if verdict is Verdict.FAIL else {},
+            measures={"gain": seed - 50.0} if verdict else {},
+            note="" if verdict else "There was no time to measure it.",
+        )
+        for seed, verdict in enumerate(verdicts)
+    )
+    spread = {"gain": Spread(lowest=-50, median=-49, highest=-48, standard_error=0.577)}
+    return report(redraws=Redraws(draws=draws, spread=spread))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "said"),
+    [
+        ((FAIL, FAIL, Verdict.WARN), "3 draws: 2 fail, 1 warns; gradient gain (ln) -50 … -48."),
+        ((Verdict.PASS,) * 3, "3 draws: all pass; gradient gain (ln) -50 … -48."),
+        ((FAIL, None, None), "3 draws: 1 fails, 2 not measured for lack of time; gradient gain (ln) -50 … -48."),
+    ],
+)
+@pytest.mark.parametrize("name", PEOPLE)
+def test_people_read_what_the_draws_came_to(name: str, verdicts: tuple[Verdict | None, ...], said: str) -> None:
+    written = formats[name].render(drawn(*verdicts), None)
+    flat = " ".join((Page(written).said if name == "html" else written).split())
+    assert said in flat
+    assert ("Seeds 1, 2: there was no time to measure it." in flat) == (None in verdicts)
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_a_report_of_one_draw_speaks_of_none(name: str) -> None:
+    assert "draws" not in formats[name].render(report(), None)
+
+
+def test_a_finding_that_some_draws_show_says_how_many() -> None:
+    some = finding().model_copy(update={"seeds": Seeds(of=3, showing=2)})
+    assert words.weight(some) == "error, in 2 of 3 draws, 97% sure"
+    assert words.weight(some.model_copy(update={"seeds": Seeds(of=3, showing=3)})) == "error, 97% sure"
+
+
 def test_among_many_places_the_weakest_of_each_neighbourhood_is_shown() -> None:
     rows = tuple(
-        row(11).model_copy(
-            update={"node": str(index), "gradient": GradientProfile(rms=1, relative=1 / (1 + index % 10), nonfinite=0)}
-        )
+        operator(11, node=str(index), gradient=GradientProfile(rms=1, relative=1 / (1 + index % 10), nonfinite=0))
         for index in range(100)
     )
     picked = words.gradients(report(profile=rows), 10)
@@ -257,7 +347,14 @@ def test_sarif_has_a_result_per_finding_at_a_file_and_its_layers() -> None:
     (location,) = first["locations"]
     assert location["physicalLocation"]["artifactLocation"]["uri"] == "models/my%20net.onnx"
     assert location["physicalLocation"]["region"] == {"startLine": 1}
-    assert [one["fullyQualifiedName"] for one in location["logicalLocations"]] == [f"layers/{i}" for i in range(5)]
+    assert [one["fullyQualifiedName"] for one in location["logicalLocations"]] == [f"/layers/{i}" for i in range(5)]
+
+
+def test_sarif_points_to_a_node_where_the_file_holds_no_layers() -> None:
+    place = Place(node="Gemm_3", measured=1, limit=0)
+    (result,) = sarif(report(finding().model_copy(update={"places": (place,)})), Policy())["results"]
+    (where,) = result["locations"][0]["logicalLocations"]
+    assert (where["fullyQualifiedName"], where["kind"]) == ("Gemm_3", "module")
 
 
 def test_a_waiver_is_a_suppression_of_the_places_that_it_covers() -> None:
