@@ -74,7 +74,7 @@ def examine(
         loss=reporting.loss_section(loaded, first),
         fidelity=fidelity,
         verdict=before.verdict,
-        summary=reporting.summary(before.verdict, findings, prescribed, first),
+        summary=reporting.summary(before.verdict, findings, prescribed, before.evidences),
         findings=findings,
         remedies=remedies,
         prescription=prescribed,

@@ -106,14 +106,14 @@ def lateness(options: Options) -> tuple[str, ...]:
 
 
 def summary(
-    verdict: Verdict, findings: Sequence[Finding], prescription: Prescription | None, evidence: Evidence
+    verdict: Verdict, findings: Sequence[Finding], prescription: Prescription | None, evidences: Sequence[Evidence]
 ) -> str:
     """Say in a sentence or two what a person would say."""
     telling = [finding for finding in findings if finding.severity is not Severity.INFO]
+    trained = [evidence for evidence in evidences if evidence.training is not None and evidence.training.passed]
     if not telling:
-        return _healthy(evidence)
-    trains = evidence.training is not None and evidence.training.passed
-    risk = "learns its batch, but is at risk" if trains else "is at risk"
+        return _healthy([*trained, *evidences][0])
+    risk = "learns its batch, but is at risk" if 2 * len(trained) > len(evidences) else "is at risk"
     word = {Verdict.FAIL: "should not be trained as it stands", Verdict.WARN: risk}[verdict]
     others = f" (and {len(telling) - 1} more finding{'s' if len(telling) > 2 else ''})" if telling[1:] else ""  # noqa: PLR2004
     cure = ""
@@ -122,7 +122,16 @@ def summary(
             treatments[name].title[0].lower() + treatments[name].title[1:] for name in prescription.remedies
         )
         cure = f" Tried and found to cure it: {names}."
-    return f"This model {word}: {telling[0].title[0].lower()}{telling[0].title[1:].rstrip('.')}{others}.{cure}"
+    return f"This model {word}: {_clause(telling[0])}{others}.{cure}"
+
+
+def _clause(finding: Finding) -> str:
+    """Return what a finding shows, and in how many draws where these are no majority."""
+    said, seeds = f"{finding.title[0].lower()}{finding.title[1:].rstrip('.')}", finding.seeds
+    if seeds is None or 2 * seeds.showing > seeds.of:
+        return said
+    together = "most of its draws fail, though not by one rule: " if finding.severity is Severity.ERROR else ""
+    return f"{together}in {seeds.showing} of {seeds.of} draws {said}"
 
 
 def _healthy(evidence: Evidence) -> str:
