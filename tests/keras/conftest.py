@@ -1,0 +1,24 @@
+"""Keras on torch, told to say nothing; and, after a run with --update, the table of the largest errors."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+from pathlib import Path
+
+import keras
+import pytest
+
+from tests.keras.real import ERRORS
+
+keras.utils.set_random_seed(0)
+TABLE = Path(__file__).with_name("errors.txt")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the largest errors of the comparisons that ran, where files are to be written."""
+    if not session.config.getoption("--update") or not ERRORS:
+        return
+    kept = dict(line.split(None, 1) for line in TABLE.read_text("utf-8").splitlines()) if TABLE.exists() else {}
+    kept |= {name: f"{outputs:.0e} {gradients:.0e}" for name, (outputs, gradients) in ERRORS.items()}
+    TABLE.write_text("".join(f"{name} {figures}\n" for name, figures in sorted(kept.items())), "utf-8")
