@@ -1,7 +1,7 @@
 """The laws that draw weights, each a frozen value that `Graph.redrawn` calls with a seeded stream.
 
 A law is equal to another of the same numbers, and its `str` says what it is.  All draw float32 on the CPU, the same
-on every platform; the orthogonal ones up to a last bit, where two LAPACKs round differently.
+on every platform; in an orthogonal matrix one number of some millions may differ by 2⁻²⁸, as LAPACKs do.
 """
 
 from dataclasses import dataclass
@@ -43,6 +43,7 @@ __all__ = [
 
 TRUNCATED: Final = 0.87962566103423978
 """Standard deviation of a standard normal cut at ±2."""
+_PLACES: Final = 2**28
 
 
 @dataclass(frozen=True)
@@ -194,8 +195,11 @@ def _middle(kernel: Tensor) -> Tensor:
 
 
 def _haar(stream: Stream, rows: int, columns: int) -> Tensor:
-    """Return orthonormal rows or columns (float64), spread evenly over the group (Mezzadri 2007)."""
+    """Return orthonormal rows or columns (float64), spread evenly over the group (Mezzadri 2007).
+
+    They are rounded to 28 binary places: what one LAPACK computes otherwise than another is some 2⁻⁵³.
+    """
     tall, wide = max(rows, columns), min(rows, columns)
     factors = torch.linalg.qr(torch.from_numpy(stream.normal((tall, wide))).double())
-    base: Tensor = factors.Q * factors.R.diagonal().sign()
+    base: Tensor = (factors.Q * factors.R.diagonal().sign() * _PLACES).round() / _PLACES
     return base if rows >= columns else base.T

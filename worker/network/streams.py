@@ -63,7 +63,7 @@ class Stream:
         within = _WITHIN_TWO if cut else 1.0
 
         def into(steps: NDArray[np.int32], out: Numbers) -> None:
-            _quantiles(steps, within, out)
+            quantiles(steps, within, out)
             if cut:
                 np.clip(out, np.float32(-2), np.float32(2), out=out)
             np.multiply(out, np.float32(std), out=out)
@@ -88,8 +88,8 @@ def _pieces(filled: Numbers) -> Iterator[Numbers]:
     return (filled[start : start + _PIECE] for start in range(0, len(filled), _PIECE))
 
 
-def _quantiles(steps: NDArray[np.int32], within: float, out: Numbers) -> None:
-    """Put the standard normal quantiles of ½ + `within` · (numbers spread evenly between ±½) into `out`."""
+def quantiles(steps: NDArray[np.int32], within: float, out: Numbers) -> None:
+    """Put the standard normal quantiles of ½ + `within` · (`steps` + ½) / 2³² into `out`; they have seven digits."""
     np.multiply(steps, np.float32(_STEP * within), out=out, dtype=np.float32, casting="unsafe")
     outside = np.flatnonzero(np.abs(out) > np.float32(_SPLIT))
     out *= _ratio(np.float32(_SPLIT**2) - out * out, _MIDDLE)
