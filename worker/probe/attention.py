@@ -5,6 +5,8 @@ from typing import Final
 
 import torch
 
+from worker.network.graph import Graph
+from worker.network.layers import PLAIN
 from worker.probe.sweep import Sweep
 
 MASKED: Final = -1e4
@@ -12,11 +14,11 @@ MASKED: Final = -1e4
 
 
 def attention_entropy(sweep: Sweep) -> dict[str, float]:
-    """Return, per softmax whose output a MatMul reads, the mean row entropy by ln of the positions it can see."""
-    readers = {value for node in sweep.subject.graph.nodes if node.op == "MatMul" for value in node.inputs}
+    """Return, per softmax whose output a product reads, the mean row entropy by ln of the positions it can see."""
+    mixed = _mixed(sweep.subject.graph)
     found = {}
     for node in sweep.path.nodes:
-        if node.op != "Softmax" or node.outputs[0] not in readers:
+        if node.op != "Softmax" or node.outputs[0] not in mixed:
             continue
         weights = sweep.values[node.outputs[0]].detach().double()
         visible = (sweep.values[node.inputs[0]].detach() > MASKED).sum(-1).double()
@@ -26,3 +28,14 @@ def attention_entropy(sweep: Sweep) -> dict[str, float]:
             entropy = torch.special.entr(weights).sum(-1)
             found[node.name] = float((entropy[rows] / visible[rows].log()).mean())
     return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _mixed(graph: Graph) -> set[str]:
+    """Return the values that a product reads, perhaps through dropout, casts or reshapes."""
+    found: set[str] = set()
+    for node in reversed(graph.nodes):
+        if node.op in {"MatMul", "Einsum", "FusedMatMul"}:
+            found.update(node.inputs)
+        elif node.op in PLAIN and node.outputs[0] in found:
+            found.add(node.inputs[0])
+    return found
