@@ -21,7 +21,7 @@ from worker.handing_back import patched, treated_model
 from worker.load.fidelity import compare
 from worker.load.subject import Loaded, load
 from worker.probe.training import LEARNT, Ask
-from worker.redraws import redraws_section
+from worker.redraws import redraws_section, same_weights
 from worker.remedies import Clinic, prescription
 from worker.stopwatch import Progress, Stopwatch, silent
 from worker.threads import threads_for
@@ -64,6 +64,7 @@ def examine(
     watch.tell(Stage.REPORTING, 0.98)
     findings = tuple(_with_remedies(finding, remedies) for finding in before.findings)
     first = before.evidences[0]
+    late = reporting.lateness(options) if deadline.meter.overrun else ()
     return Report(
         id=job_id,
         engine=reporting.engine(place),
@@ -82,7 +83,7 @@ def examine(
         training=reporting.training_section(before.evidences),
         redraws=redraws_section(loaded.subject.seed, loaded.seeds, before.evidences),
         coverage=coverage,
-        notes=(*(reporting.lateness(options) if deadline.meter.overrun else ()), *said),
+        notes=(*late, *same_weights(loaded.subject, loaded.seeds), *said),
     ).sealed()
 
 

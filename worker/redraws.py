@@ -7,6 +7,7 @@ from statistics import median
 from service.contract.redraws import Draw, Redraws, Spread
 from worker.diagnose import shown, standard_error, verdict_of_draw
 from worker.probe.evidence import Evidence
+from worker.subject import Subject
 from worker.trial import figures
 
 _LATE = "There was no time to measure it."
@@ -23,6 +24,14 @@ def redraws_section(seed: int, draws: int, evidences: Sequence[Evidence]) -> Red
     late = [Draw(seed=seed + draw, verdict=None, note=_LATE) for draw in range(len(evidences), draws)]
     told = [_draw(seed + draw, evidence) for draw, evidence in enumerate(evidences)]
     return Redraws(draws=(*told, *late), spread=_spread(told))
+
+
+def same_weights(subject: Subject, draws: int) -> tuple[str, ...]:
+    """Say what several draws differ in where the file gives the weights."""
+    if draws == 1 or any(parameter.law is not None for parameter in subject.graph.parameters.values()):
+        return ()
+    differ = "the order of samples, dropout and other random operators"
+    return (f"The weights are the file's own in all {draws} draws, which differ in {differ} alone.",)
 
 
 def _draw(seed: int, evidence: Evidence) -> Draw:

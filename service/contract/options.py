@@ -33,7 +33,11 @@ class Options(Contract):
     mode: Mode = Mode.TRAIN
     seed: int = Field(default=0, ge=0, lt=2**31)
     seeds: int | None = Field(default=None, ge=1, le=10)
-    """How often random initialisation is redrawn; 3 for a description without weights, 1 for ONNX."""
+    """How many draws are examined: the first under `seed`, the next under `seed + 1`, and so on; most of them decide,
+    and a tie goes to the milder verdict.  By default 3 for a description without weights, 1 for a file that has them.
+    Weights of a file are never redrawn: there the draws differ in the order of samples, dropout and other random
+    operators alone.
+    """
     steps: int | None = Field(default=None, ge=1, le=2000)
     """Steps of the training trial; 200 by default, 50 where `depth` is `quick`.  A trial of fewer than 200 only
     warns.

@@ -15,7 +15,7 @@ class RulePolicy(Contract):
     """What one rule's findings count for in this gate."""
 
     level: Severity | Literal["off"]
-    """The severity that replaces the report's own; `off` leaves the rule out."""
+    """The severity that replaces the report's own, in every draw that shows the rule; `off` leaves the rule out."""
 
 
 class Waiver(Contract):

@@ -1,16 +1,23 @@
 """The gate's arithmetic: severities, waivers and days decide, nothing else."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 from pydantic import ValidationError
 
 from service.contract.gate import Outcome, WaiverStatus
 from service.contract.policy import Policy, Waiver
+from service.contract.redraws import Draw, Redraws, Seeds
+from service.contract.report import Report
 from service.contract.words import Severity, Verdict
 from service.gate import judge
+from service.majority import decided
 from tests.service.samples import finding, report
 
+ERROR, WARNING = Severity.ERROR, Severity.WARNING
 TODAY = date(2026, 11, 21)
 
 
@@ -101,6 +108,67 @@ def test_what_fails_comes_first() -> None:
     result = judge(report(finding("AAA01", Severity.INFO), finding("ZZZ01")), Policy(), TODAY)
     assert [one.code for one in result.findings] == ["ZZZ01", "AAA01"]
     assert result.summary == "The gate is shut: 1 against the policy (ZZZ01)."
+
+
+def drawn(*draws: Mapping[str, Severity]) -> Report:
+    """A report of several draws, as a worker tells it."""
+    weights = decided(draws)
+    found = [
+        finding(code, severity).model_copy(
+            update={"seeds": Seeds(of=len(draws), showing=sum(code in draw for draw in draws))}
+        )
+        for code, severity in weights.items()
+    ]
+    told = tuple(Draw(seed=seed, verdict=Verdict.WARN, codes=dict(codes)) for seed, codes in enumerate(draws))
+    return report(*found, redraws=Redraws(draws=told, spread={}))
+
+
+A_OFF = {"rules": {"A": {"level": "off"}}}
+
+
+@pytest.mark.parametrize(
+    ("draws", "policy", "expected"),
+    [
+        (({"A": ERROR}, {"B": ERROR}, {}), {}, Verdict.FAIL),
+        (({"A": ERROR}, {"B": ERROR}, {}), A_OFF, Verdict.WARN),  # what is left fails one draw of three
+        (({"A": ERROR}, {"A": ERROR, "C": ERROR}, {"B": ERROR}), A_OFF, Verdict.FAIL),  # and here two, by B and C
+        (({"A": ERROR}, {"A": ERROR}, {"B": ERROR}), A_OFF, Verdict.WARN),
+        (({"A": ERROR}, {}, {}), {}, Verdict.WARN),
+        (({"A": ERROR}, {}, {}), {"fail_on": "warning"}, Verdict.FAIL),
+        (({"A": WARNING}, {"A": WARNING}, {}), {"rules": {"A": {"level": "error"}}}, Verdict.FAIL),
+        (({"A": WARNING}, {}, {}), {"rules": {"A": {"level": "error"}}}, Verdict.WARN),
+        (({"A": ERROR}, {"A": ERROR}, {}), {"rules": {"A": {"level": "info"}}}, Verdict.PASS),
+    ],
+)
+def test_a_policy_judges_each_draw_and_most_decide(
+    draws: tuple[dict[str, Severity], ...], policy: dict[str, object], expected: Verdict
+) -> None:
+    result = judge(drawn(*draws), Policy.model_validate(policy), TODAY)
+    assert result.verdict is expected
+
+
+def test_a_finding_that_few_draws_show_says_why_it_counts_less() -> None:
+    policy = Policy.model_validate({"rules": {"A": {"level": "error"}}})
+    (one,) = judge(drawn({"A": WARNING}, {}, {}), policy, TODAY).findings
+    assert one.severity is WARNING
+    assert "in 1 of 3 draws" in one.reason
+
+
+def test_a_draw_without_time_is_no_draw() -> None:
+    told = drawn({"A": ERROR}, {}, {})
+    late = [draw.model_copy(update={"verdict": None} if draw.seed else {}) for draw in told.redraws.draws]  # type: ignore[union-attr]
+    one = told.model_copy(update={"redraws": Redraws(draws=tuple(late), spread={})})
+    assert judge(one, Policy(), TODAY).verdict is Verdict.FAIL
+
+
+shown = some.dictionaries(some.sampled_from("ABC"), some.sampled_from(list(Severity)))
+
+
+@given(some.lists(shown, min_size=1, max_size=5))
+def test_the_default_policy_says_what_the_report_says(draws: list[dict[str, Severity]]) -> None:
+    weights = decided(draws)
+    result = judge(drawn(*draws).model_copy(update={} if weights else {"findings": ()}), Policy(), TODAY)
+    assert {one.code: one.severity for one in result.findings} == weights
 
 
 def test_a_waiver_is_at_most_half_a_year_long() -> None:
