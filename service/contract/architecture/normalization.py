@@ -4,9 +4,9 @@ Channels are the first axis of an image or volume and the last of a vector or a 
 """
 
 from math import prod
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from service.contract.architecture.axes import Axes, all_placed
 from service.contract.architecture.base import IMAGE, SEQUENCE, VOLUME, Finite, LayerBase, Shape, Size, channels, fits
@@ -14,8 +14,17 @@ from service.contract.architecture.laws import Positive
 from service.contract.problem import Invalid
 
 Epsilon = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-Start: TypeAlias = Finite | Literal[False]
-"""Where a learned number starts; false where there is none."""
+
+
+def _false(given: Any) -> Any:  # noqa: ANN401  pydantic hands over whatever the caller sent
+    if given is not False:
+        msg = "a number, or false, is expected"
+        raise ValueError(msg)
+    return given
+
+
+Start: TypeAlias = Finite | Annotated[Literal[False], BeforeValidator(_false)]
+"""Where a learned number starts; false, which 0 is not, where there is none."""
 
 
 class Affine(LayerBase):
