@@ -29,7 +29,7 @@ def weight(
     spec = law(getattr(layer, f"{role}_initializer"), f"{at}_initializer")
     found = regularizer(getattr(layer, f"{role}_regularizer", None), f"{at}_regularizer")
     penalty = Penalty(found.l1, found.l2) if found else None
-    drawn = keras_law(spec, tuple(shape), axes, None if into is None else tuple(into))
+    drawn = keras_law(spec, tuple(shape), axes, None if into is None else tuple(into), at=f"{at}_initializer")
     return build.parameter(as_role or role, drawn, penalty)
 
 
