@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from worker.network.evaluated import NOISES
 from worker.network.graph import Graph, Node
 
 KERNELS: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 ROUNDED: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
-PLAIN: Final = ROUNDED | {"Identity", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Dropout", "Cast"}
+PLAIN: Final = ROUNDED | NOISES | {"Identity", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Cast"}
 """Operators that move or keep numbers, or round them at most."""
 POOLS: Final = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
 NORMS: Final = frozenset(
