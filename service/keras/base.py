@@ -7,9 +7,9 @@ batch knows is None.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar, cast
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, PlainValidator, ValidationInfo
 
 from service.contract.architecture.base import MOST_NUMBERS
 from service.contract.base import Contract
@@ -127,6 +127,49 @@ class KerasLayer(Contract):
     def inner(self) -> Iterator[tuple[str, "KerasLayer"]]:
         """Yield the layers inside this one, each with its place in the config such as `/config/layer`."""
         yield from ()
+
+    def notes(self) -> Iterator[str]:
+        """Yield sentences on what the examination leaves out of this layer."""
+        yield from ()
+
+
+@dataclass(frozen=True)
+class Held:
+    """A layer inside another, such as the one that a wrapper applies."""
+
+    layer: KerasLayer
+    kind: str
+    """The layer's key in the registry."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a config is validated in: where the layer stands, and how layers inside it are read."""
+
+    at: str
+    read: Callable[[Any, str], Held]
+
+
+def _held(spec: Any, info: ValidationInfo) -> Held:  # noqa: ANN401  what the file holds
+    reading = cast("Reading", info.context)
+    return reading.read(spec, f"{reading.at}/config/{info.field_name}")
+
+
+def _all_held(specs: Any, info: ValidationInfo) -> tuple[Held, ...]:  # noqa: ANN401  what the file holds
+    reading = cast("Reading", info.context)
+    at = f"{reading.at}/config/{info.field_name}"
+    if not isinstance(specs, list) or not 1 <= len(specs) <= MOST_HELD:
+        detail = f"A list of 1 to {MOST_HELD} layers is expected."
+        raise Invalid(detail, pointer=at)
+    return tuple(reading.read(each, f"{at}/{index}") for index, each in enumerate(specs))
+
+
+MOST_HELD: Final = 64
+"""Most layers in one field of another's config."""
+Inner = Annotated[Held, PlainValidator(_held)]
+"""A field that holds a layer."""
+Inners = Annotated[tuple[Held, ...], PlainValidator(_all_held)]
+"""A field that holds a list of layers."""
 
 
 def known(size: int | None, at: str, what: str) -> int:

@@ -1,13 +1,14 @@
 """A layer's config in the file to a `KerasLayer`; what is unknown or a program of its own is refused by name."""
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from service.contract.problem import Invalid, UnsupportedModel
 from service.keras.activations import activation
-from service.keras.base import KerasLayer
+from service.keras.base import Held, KerasLayer, Reading
 from service.keras.initializers import law
 from service.keras.layers import layers
 from service.keras.regularizers import regularizer
@@ -30,8 +31,8 @@ PROGRAMS: Final = {
 }
 
 
-def made(spec: Any, at: str) -> KerasLayer:  # noqa: ANN401  what the file holds
-    """Return the layer that `spec` (a class name and its config) describes.
+def made(spec: Any, at: str, read: Callable[[Any, str], Held]) -> KerasLayer:  # noqa: ANN401  what the file holds
+    """Return the layer that `spec` (a class name and its config) describes; `read` reads those inside it.
 
     UnsupportedModel for a class that is not examined, Invalid (with a JSON pointer) for a config that breaks its form.
     """
@@ -41,7 +42,7 @@ def made(spec: Any, at: str) -> KerasLayer:  # noqa: ANN401  what the file holds
         raise unsupported(spec, at)
     _known(kind, name, config, f"{at}/config")
     try:
-        layer = kind.model_validate_json(json.dumps({"name": name, **config}), strict=True, context=at)
+        layer = kind.model_validate_json(json.dumps({"name": name, **config}), strict=True, context=Reading(at, read))
     except ValidationError as error:
         details = error.errors(include_url=False)[0]
         steps = "".join(f"/{step}" for step in details["loc"] if step in _steps(config))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 
 from service.contract.problem import Invalid, TooComplex, UnsupportedModel
-from service.keras.base import Call, Form, KerasLayer, Leaf, Ref, Shape, bounded
+from service.keras.base import Call, Form, Held, KerasLayer, Leaf, Ref, Shape, bounded
 from service.keras.history import bound, refs
 from service.keras.making import custom, made, named, registered, unsupported
 
@@ -118,17 +118,23 @@ class Model(KerasLayer):
 
 def layer(spec: Any, at: str, depth: int = 0) -> KerasLayer:  # noqa: ANN401  what the file holds
     """Return any layer, models among them."""
+    _shallow(depth, at)
     name, _ = named(spec, at)
     if name in MODELS and not custom(spec):
         return model(spec, at, depth)
-    return made(spec, at)
+    return made(spec, at, lambda each, where: Held(layer(each, where, depth + 1), registered(each)))
+
+
+def _shallow(depth: int, at: str) -> None:
+    """Pass layers that are not nested too deep."""
+    if depth > DEEPEST:
+        detail = f"The models are nested more than {DEEPEST} deep."
+        raise TooComplex(detail, pointer=at)
 
 
 def model(spec: Any, at: str, depth: int = 0) -> Model:  # noqa: ANN401  what the file holds
     """Return the model that `spec` describes; Trouble, with a JSON pointer, where it cannot be built."""
-    if depth > DEEPEST:
-        detail = f"The models are nested more than {DEEPEST} deep."
-        raise TooComplex(detail, pointer=at)
+    _shallow(depth, at)
     kind, config = named(spec, at)
     if custom(spec):
         raise unsupported(spec, at)

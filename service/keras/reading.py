@@ -39,7 +39,7 @@ def parse(document: dict[str, Any]) -> Description:
         detail = f"There are {count} calls of layers, those within nested models included; the limit is {MOST_CALLS}."
         raise TooComplex(detail, pointer="/config/layers")
     found, notes = training(document.get("compile_config"))
-    description = Description(top, found, (*notes, *_notes(document)))
+    description = Description(top, found, tuple(dict.fromkeys((*notes, *_notes(document), *_said(top)))))
     top.outputs(description.call(), "")
     if (held := description.weights()) > MOST_WEIGHTS:
         detail = f"The network holds {held} weights; the limit is {MOST_WEIGHTS}."
@@ -73,6 +73,13 @@ def _rows(step: Step, ref: Ref) -> Iterator[int]:
     elif isinstance(step.layer, Model):
         inside = step.layer.given[step.call.leaves.index(ref)]
         yield from _tables(step.layer, Ref(inside.name, 0, 0))
+
+
+def _said(layer: KerasLayer) -> Iterator[str]:
+    """Yield what a layer, and those inside it, say of themselves."""
+    yield from layer.notes()
+    for _, inner in layer.inner():
+        yield from _said(inner)
 
 
 def _notes(document: dict[str, Any]) -> Iterator[str]:
