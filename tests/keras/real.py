@@ -154,7 +154,8 @@ def _slopes(
         sum((each * other).sum() for each, other in zip(outputs, cotangents, strict=True))
         for outputs in (found, expected)
     )
-    keys = list(leaves)
+    keys = [name for name in leaves if graph.parameters[name].trainable]
+    assert keys == [name for name in leaves if variables[name].value.requires_grad]
     here = torch.autograd.grad(ours, [leaves[key] for key in keys], allow_unused=True)  # type: ignore[arg-type]
     there = torch.autograd.grad(theirs, [variables[key].value for key in keys], allow_unused=True)  # type: ignore[arg-type]
     largest = max((float(each.abs().max()) for each in there if each is not None), default=1.0) or 1.0
