@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import jsonpatch
 import onnx
 import pytest
 import torch
@@ -13,7 +15,7 @@ from service.contract.options import Options
 from service.contract.words import Verdict
 from tests.probe.subjects import chain, dense
 from worker.examine import examine
-from worker.handing_back import treated_model, withheld
+from worker.handing_back import treated_model
 from worker.load.architecture import lower
 from worker.load.subject import Loaded, load
 from worker.network.export import to_onnx
@@ -77,7 +79,7 @@ def _halved(loaded: Loaded) -> Change:
 
 def test_the_files_own_words_are_kept_and_earlier_changes_told_apart(tmp_path: Path) -> None:
     loaded = _loaded(tmp_path)
-    raw = treated_model(loaded, _halved(loaded), ["halving"])
+    raw = treated_model(loaded, _halved(loaded), ["halving"]).model
     assert raw is not None
     model = onnx.load_from_string(raw)
     said = {entry.key: entry.value for entry in model.metadata_props}
@@ -97,9 +99,58 @@ def test_what_does_not_fit_one_file_is_withheld_with_its_size_and_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = _loaded(tmp_path)
-    assert withheld(loaded) == ()
+    assert treated_model(loaded, _halved(loaded), ["halving"]).notes == ()
     monkeypatch.setattr("worker.network.export.LARGEST", 10)
-    assert treated_model(loaded, _halved(loaded), ["halving"]) is None
-    (said,) = withheld(loaded)
+    model, (said,) = treated_model(loaded, _halved(loaded), ["halving"])
+    assert model is None
     assert "take 0.0 GiB" in said
     assert "holds 2 GiB" in said
+
+
+def described(folder: Path, layers: list[dict[str, Any]], **more: Any) -> Path:  # noqa: ANN401
+    """Return a description as a file."""
+    path = folder / "model.json"
+    path.write_text(json.dumps({"gradgate": "1", "input": {"shape": [16]}, "layers": layers, **more}), encoding="utf-8")
+    return path
+
+
+def test_a_description_comes_back_treated_by_the_patches_and_passes(tmp_path: Path) -> None:
+    layers = chain(12, dense(32, "xavier_normal"), {"kind": "sigmoid"})
+    path, treated = described(tmp_path, layers, loss="cross_entropy"), tmp_path / "treated.json"
+    report = examine(path, None, Options(), treated=treated)
+    assert report.verdict is Verdict.FAIL
+    assert report.prescription is not None
+    assert report.prescription.treated_model
+    document = json.loads(path.read_text("utf-8"))
+    tried = [remedy for remedy in report.remedies if remedy.changes]
+    assert tried
+    for remedy in tried:
+        assert remedy.patch, remedy.patch_note
+        parse(json.dumps(jsonpatch.apply_patch(document, remedy.patch)).encode())
+    text = treated.read_text("utf-8")
+    given = json.loads(text)
+    assert text == json.dumps(given, indent=2) + "\n"
+    assert list(given) == list(document)
+    (name,) = report.prescription.remedies
+    (recommended,) = [remedy for remedy in report.remedies if remedy.id == name]
+    assert given == jsonpatch.apply_patch(document, recommended.patch)
+    assert examine(treated, None, Options()).verdict is Verdict.PASS
+
+
+def test_a_description_carries_its_settings_too(tmp_path: Path) -> None:
+    layers = chain(2, dense(32, "he_normal"), {"kind": "relu"})
+    path = described(tmp_path, layers, optimizer="sgd", learning_rate=1e3, loss="cross_entropy")
+    report = examine(path, None, Options(), treated=tmp_path / "treated.json")
+    assert report.prescription is not None
+    assert report.prescription.treated_model
+    given = json.loads((tmp_path / "treated.json").read_text("utf-8"))
+    assert given["layers"] == layers
+    assert given["learning_rate"] < 1e3
+
+
+def test_a_change_that_a_description_cannot_say_is_withheld_with_the_reason(tmp_path: Path) -> None:
+    loaded = load(described(tmp_path, [dense(4)]), None, Options(), {}, torch.device("cpu"))
+    model, (said,) = treated_model(loaded, _halved(loaded), ["halving"])
+    assert model is None
+    assert said.startswith("A treated model is not handed back.")
+    assert "numbers that no law draws" in said

@@ -68,8 +68,8 @@ def treated_model(use: Use, job: Annotated[Job, Depends(existing)]) -> FileRespo
     key = f"{job.id}/treated-model"
     if not use.storage.exists(key):
         msg = (
-            "There is no treated model: nothing is prescribed, or it changes no weights, or the model came as JSON, or "
-            "it does not fit one file; the report's notes say so."
+            "There is no treated model: nothing is prescribed, or it changes what the file does not hold, or one file "
+            "does not hold it; the report's notes say so."
         )
         raise NotFound(msg)
     path = use.storage.path(key)

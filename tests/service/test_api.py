@@ -214,6 +214,11 @@ def test_the_treated_model_is_served_where_there_is_one(service: Service) -> Non
     service.backing.storage.write(f"{job_id}/treated-model", MODEL)
     answer = service.get(f"/v1/diagnoses/{job_id}/treated-model")
     assert (answer.content, answer.headers["Content-Type"]) == (MODEL, "application/json")
+    assert 'filename="treated.json"' in answer.headers["Content-Disposition"]
+    service.backing.storage.write(f"{job_id}/treated-model", b"\x08\x0a")
+    answer = service.get(f"/v1/diagnoses/{job_id}/treated-model")
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert 'filename="treated.onnx"' in answer.headers["Content-Disposition"]
 
 
 @pytest.mark.parametrize(

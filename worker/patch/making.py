@@ -1,5 +1,6 @@
 """From a treated copy to a patch that gives it."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -73,13 +74,18 @@ def _made(document: Any, dialect: Dialect, difference: Difference, changed: dict
         except NoWay as stuck:
             edits = dialect.opened(document, difference, atlas, stuck)
             more = operations(document, edits)
-            document = jsonpatch.apply_patch(document, more)
+            document = applied(document, more)
             done += more
             continue
         last = operations(document, edits)
-        return Patch((*done, *last), jsonpatch.apply_patch(document, last))
+        return Patch((*done, *last), applied(document, last))
     message = "The change differs at too many places of one layer of the file."
     raise NoWay(message)
+
+
+def applied(document: Any, made: Sequence[Operation]) -> Any:  # noqa: ANN401  JSON
+    """Return the document with operations applied, which shares nothing with it or with them."""
+    return jsonpatch.apply_patch(document, json.dumps(made))
 
 
 def _outputs(graph: Graph, untreated: Subject, treated: Subject) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """A graph's normal form: one way to write what can be written in several.
 
-Identities are left out, transpositions that undo each other cancel, products and sums with one number become one
-`Affine`, a layer norm over all of a sample with a gain per channel is a group norm of one group, and attributes that a
-node leaves to the specification's defaults are written out.
+Identities are left out, transpositions that undo each other cancel, and products and sums with one number become one
+`Affine`.  A layer norm over all of a sample with a gain per channel is a group norm of one group; any other counts its
+axis from the last.  Attributes that a node leaves to the specification's defaults are written out.
 """
 
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ class _Form:
         elif node.op == "Transpose" and self._undoes(node):
             self.instead[node.outputs[0]] = self.made[node.inputs[0]].inputs[0]
         else:
-            node = self._as_group_norm(self._as_affine(node))
+            node = self._as_group_norm(self._counted_back(self._as_affine(node)))
             node = replace(node, attributes=_written_out(node, self.graph.opsets))
             self.made |= dict.fromkeys((name for name in node.outputs if name), node)
 
@@ -71,7 +71,7 @@ class _Form:
         first, second = before.attributes.get("perm"), node.attributes.get("perm")
         if not isinstance(first, tuple) or not isinstance(second, tuple):
             return False
-        return [first[int(axis)] for axis in second] == list(range(len(first)))  # type: ignore[arg-type]
+        return [first[int(axis)] for axis in second] == list(range(len(first)))
 
     def _as_affine(self, node: Node) -> Node:
         """Return the node with the one before it as one, where both are products or sums with a number."""
@@ -98,10 +98,18 @@ class _Form:
         scales = {"Mul": (number, 0.0), "Div": (1 / (number or 1), 0.0), "Add": (1.0, number), "Sub": (1.0, -number)}
         return (value, *scales[node.op])
 
+    def _counted_back(self, node: Node) -> Node:
+        """Return a layer norm whose axis is counted from the last, as many as its gain has."""
+        gain = self.graph.parameters.get(node.inputs[1]) if node.op == "LayerNormalization" else None
+        axis = node.attributes.get("axis", -1)
+        if gain is None or not isinstance(axis, int) or axis < 0:
+            return node
+        return replace(node, attributes={**node.attributes, "axis": -gain.value.dim()})
+
     def _as_group_norm(self, node: Node) -> Node:
         """Return a layer norm whose gain and bias have one number per channel as the group norm that it is."""
         held = [self.graph.parameters.get(name) for name in node.inputs[1:]]
-        if node.op != "LayerNormalization" or node.attributes.get("axis") != 1 or not all(map(_per_channel, held)):
+        if node.op != "LayerNormalization" or not held or not all(map(_per_channel, held)):
             return node
         for name, each in zip(node.inputs[1:], held, strict=True):
             if each is not None:

@@ -50,6 +50,8 @@ class Drawn(NamedTuple):
 
     law: Law
     fan: Fans
+    bias: bool = False
+    """Whether it is a bias, whose spread seldom follows the fans."""
 
 
 def recipe(drawn: Sequence[Drawn]) -> Recipe | None:
@@ -57,7 +59,7 @@ def recipe(drawn: Sequence[Drawn]) -> Recipe | None:
 
     A sentence about fans is taken before one of absolute numbers, since it holds for layers of any size.
     """
-    each = [list(_candidates(law, one.fan)) for one in drawn for law in _parts(one.law)]
+    each = [list(_candidates(law, one.fan, bias=one.bias)) for one in drawn for law in _parts(one.law)]
     if not each:
         return None
     return next((first for first in each[0] if all(any(_same(first, two) for two in more) for more in each[1:])), None)
@@ -71,13 +73,16 @@ def _parts(law: Law) -> Iterator[Law]:
         yield simple(law)
 
 
-def _candidates(law: Law, fan: Fans) -> Iterator[Recipe]:
+def _candidates(law: Law, fan: Fans, *, bias: bool) -> Iterator[Recipe]:
     match law:
         case Normal():
             kind: Distribution = "truncated_normal" if law.truncated else "normal"
+            absolute = Absolute(_short(law.mean), _short(law.std), kind)
+            if bias:
+                yield absolute
             if not law.mean:
                 yield from _scalings((law.std * (TRUNCATED if law.truncated else 1)) ** 2, fan, kind)
-            yield Absolute(_short(law.mean), _short(law.std), kind)
+            yield absolute
         case Uniform():
             if law.low == -law.high:
                 yield from _scalings(law.high**2 / 3, fan, "uniform")

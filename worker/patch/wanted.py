@@ -1,10 +1,12 @@
 """What each layer of the document must become, whichever format it is written in."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from worker.network.graph import Graph, Node
 from worker.network.laws import Fans, fans
+from worker.network.layers import KERNELS, PLAIN
 from worker.patch.difference import Difference, Inserted, live
 from worker.patch.places import Atlas, Place, Steps
 from worker.patch.recipe import Drawn
@@ -17,6 +19,14 @@ class NoWay(Exception):
         """Say why, and at which layer."""
         super().__init__(sentence)
         self.steps = steps
+
+
+class Uneven(NoWay):
+    """The times of a repetition must become different things."""
+
+
+class Crowded(NoWay):
+    """One layer of the file stands for parts that must become different things."""
 
 
 @dataclass
@@ -56,6 +66,43 @@ def wanted(difference: Difference, atlas: Atlas) -> dict[Place, Wanted]:
     return found
 
 
+def said(one: Wanted) -> Any:  # noqa: ANN401  to be compared
+    """Return what a layer must become, without the names of nodes."""
+    operator = one.activation and (one.activation.op, dict(one.activation.attributes))
+    behind = [[(node.op, dict(node.attributes)) for node in each.nodes] for each in one.behind]
+    return operator, one.left_out and one.activation is None, behind
+
+
+def alike_at(places: Mapping[Place, Wanted], steps: Steps, difference: Difference, atlas: Atlas) -> Wanted:
+    """Return what all times of a layer must become; Uneven where they differ."""
+    sides = {place.times: each for place, each in places.items() if place.steps == steps}
+    first, *others = sides.values()
+    everywhere = times(difference, atlas).get(steps, set()) <= sides.keys()
+    if any(said(each) != said(first) for each in others) or not (everywhere or said(first) == said(Wanted())):
+        message = "The repetitions of one layer are changed differently."
+        raise Uneven(message, steps)
+    return Wanted(first.activation, first.left_out, first.behind, any(each.redrawn for each in sides.values()))
+
+
+def stands(atlas: Atlas, parameter: str, steps: Steps) -> bool:
+    """Whether a parameter is one of the layer at these steps."""
+    place = atlas.parameters.get(parameter)
+    return place is not None and place.steps == steps
+
+
+def inside(graph: Graph, atlas: Atlas, value: str) -> bool:
+    """Whether a value is read within the layer that makes it, by more than what moves numbers about."""
+    home, waiting = atlas.nodes.get(graph.producers()[value].name), [value]
+    while waiting:
+        for node in graph.consumers(waiting.pop()):
+            if atlas.nodes.get(node.name) != home:
+                continue
+            if node.op not in PLAIN:
+                return True
+            waiting.extend(node.outputs)
+    return False
+
+
 def at_inputs(difference: Difference) -> Iterator[Inserted]:
     """Yield what is inserted behind the network's inputs."""
     names = {given.name for given in difference.before.inputs}
@@ -73,7 +120,7 @@ def times(difference: Difference, atlas: Atlas) -> dict[Steps, set[tuple[int, ..
 
 
 def drawn(difference: Difference, atlas: Atlas, steps: Steps) -> dict[str, dict[tuple[int, ...], list[Drawn]]]:
-    """Return how the weights of a layer are to be drawn, by role (`kernel`, `query.kernel` …) and time.
+    """Return how the weights of a layer are to be drawn, by role and time.
 
     NoWay where one of them holds numbers that no law draws.
     """
@@ -86,9 +133,9 @@ def drawn(difference: Difference, atlas: Atlas, steps: Steps) -> dict[str, dict[
         if law is None:
             message = f"{name} is given numbers that no law draws."
             raise NoWay(message, steps)
-        role = atlas.roles[name].rpartition("/")[2].partition(".")[2]
+        role = atlas.roles[name]
         fan = fan_of.get(name) or fan_of.get(_kernel_of(name)) or Fans(1, 1)
-        found.setdefault(role, {}).setdefault(place.times, []).append(Drawn(law, fan))
+        found.setdefault(role, {}).setdefault(place.times, []).append(Drawn(law, fan, bias=name.endswith("bias")))
     return found
 
 
@@ -100,7 +147,9 @@ def _fans(graph: Graph) -> Iterator[tuple[str, Fans]]:
     """Yield the fans of each kernel."""
     for node in graph.nodes:
         recurrent = node.op in {"LSTM", "GRU", "RNN"}
-        for name in node.inputs[1 : 3 if recurrent else 2] if node.op != "Gather" else node.inputs[:1]:
+        if node.op not in KERNELS and not recurrent:
+            continue
+        for name in node.inputs[1 : 3 if recurrent else 2]:
             if name in graph.parameters:
                 shape = tuple(graph.parameters[name].value.shape)
                 yield name, _gate_fans(shape, node) if recurrent else _kernel_fans(shape, node)
@@ -115,8 +164,3 @@ def _kernel_fans(shape: tuple[int, ...], node: Node) -> Fans:
     if not shape:
         return Fans(1, 1)
     return fans(shape, node.op, transposed=bool(node.attributes.get("transB", 0)))
-
-
-def roles(found: Collection[str], field_name: str) -> list[str]:
-    """Return the roles that one field of the file draws: `kernel` draws `kernel` and `query.kernel`."""
-    return [role for role in found if role.rpartition(".")[2] == field_name]

@@ -28,7 +28,7 @@ def inserted_at_input(document: Any, given: str, layer: dict[str, Any]) -> Itera
         return
     fresh = _fresh(document, f"{given}_{layer['kind']}")
     yield Insert(("nodes", 0), {"kind": layer["kind"], "name": fresh, "inputs": [given], **layer})
-    yield from _renamed(document, (), given, fresh, first=True)
+    yield from _renamed(document, (), given, fresh)
 
 
 def left_out(document: Any, steps: Steps) -> Iterator[Edit]:  # noqa: ANN401  JSON
@@ -45,24 +45,22 @@ def left_out(document: Any, steps: Steps) -> Iterator[Edit]:  # noqa: ANN401  JS
     yield from _renamed(at(document, steps[:-2]), steps[:-2], layer["name"], before)
 
 
-def _renamed(holder: Any, steps: Steps, name: str, other: str, *, first: bool = False) -> Iterator[Edit]:  # noqa: ANN401
+def _renamed(holder: Any, steps: Steps, name: str, other: str) -> Iterator[Edit]:  # noqa: ANN401  JSON
     """Yield the edits by which whoever reads `name` reads `other`.
 
     A node that says no inputs reads the one before it; where that is `other` already, nothing needs saying.
     """
     for index, node in enumerate(holder["nodes"]):
-        for place, read in enumerate(node.get("inputs", ())):
-            if read == name:
-                yield Put((*steps, "nodes", index, "inputs", place), other)
-        if node.get("layer") == name:
-            continue
-    if first:
-        return
-    for place, given in enumerate(holder.get("outputs", ())):
-        if given == name:
-            yield Put((*steps, "outputs", place), other)
+        yield from _listed(node, (*steps, "nodes", index, "inputs"), name, other)
+    yield from _listed(holder, (*steps, "outputs"), name, other)
     if holder.get("gives") == name:
         yield Put((*steps, "gives"), other)
+
+
+def _listed(holder: Any, steps: Steps, name: str, other: str) -> Iterator[Edit]:  # noqa: ANN401  JSON
+    for place, read in enumerate(holder.get(steps[-1], ())):
+        if read == name:
+            yield Put((*steps, place), other)
 
 
 def _fresh(holder: Any, stem: str) -> str:  # noqa: ANN401  JSON

@@ -1,0 +1,125 @@
+"""How changes are said: by what operations, where, and what is not said at all."""
+
+from typing import Any
+
+import jsonpatch
+import pytest
+
+from tests.patch.cures import Document, operations, patched
+from tests.patch.test_treatments import file
+from tests.probe.subjects import dense
+from worker.patch import Patch, Unsaid
+from worker.patch.edits import Drop, Insert, Put
+from worker.patch.edits import operations as ordered
+
+SIGMOID = {"kind": "sigmoid"}
+"""An activation that there is something against."""
+
+
+def test_a_repetition_whose_times_become_alike_stays_one() -> None:
+    document = file([dense(8), {"kind": "repeat", "times": 4, "layers": [dense(8), SIGMOID]}, dense(3)])
+    assert {"op": "replace", "path": "/layers/1/layers/1", "value": {"kind": "tanh"}} in operations(document, "tanh")
+    inserted = operations(document, "layer-norm")
+    assert inserted == [{"op": "add", "path": "/layers/1/layers/1", "value": {"kind": "layer_norm"}}]
+
+
+def test_a_law_that_follows_the_fan_is_said_for_layers_of_any_size() -> None:
+    document = file([{"kind": "repeat", "times": 3, "layers": [dense(8, "normal"), {"kind": "relu"}]}, dense(3)])
+    assert operations(document, "critical-init") == [
+        {"op": "replace", "path": "/layers/1/init", "value": "lecun_normal"},
+        {"op": "replace", "path": "/layers/0/layers/0/init", "value": "he_normal"},
+    ]
+
+
+def test_a_bias_that_follows_the_kernels_default_keeps_its_law() -> None:
+    document = file([{"kind": "lstm", "units": 6}, dense(3)], (6, 5))
+    assert operations(document, "recurrent-init") == [
+        {"op": "add", "path": "/layers/0/init", "value": {"recurrent": "orthogonal"}},
+        {"op": "add", "path": "/layers/0/forget_bias", "value": 1.0},
+    ]
+
+
+def test_a_repetition_is_parted_where_its_times_become_different() -> None:
+    block = {"kind": "residual", "layers": [dense(16), {"kind": "relu"}, dense(16)]}
+    document = file([{"kind": "repeat", "times": 3, "name": "trunk", "layers": [block]}, dense(3)])
+    made = patched(document, "residual-scale")
+    assert isinstance(made, Patch)
+    first, second, _ = made.document["layers"]
+    assert first == {**block, "name": "trunk_1"}
+    assert second["times"] == 2
+    assert second["layers"][0]["layers"][2]["init"]["law"] == "variance_scaling"
+    assert second["layers"][0]["layers"][2]["init"]["scale"] == pytest.approx(2 / (2 * 2))
+    assert (first["name"], second["name"]) == ("trunk_1", "trunk_2")
+
+
+def test_a_transformer_block_is_written_out_for_a_norm_inside_it() -> None:
+    block = {"kind": "transformer_block", "heads": 2, "dropout": 0.1, "causal": True}
+    document = file([block, {"kind": "flatten"}, dense(3)], (5, 6))
+    made = patched(document, "layer-norm")
+    assert isinstance(made, Patch)
+    attention, fed, *_ = made.document["layers"]
+    assert [layer["kind"] for layer in attention["layers"]] == ["layer_norm", "self_attention", "dropout"]
+    assert attention["layers"][1]["causal"]
+    kinds = ["layer_norm", "dense", "layer_norm", "gelu", "dense", "dropout"]
+    assert [layer["kind"] for layer in fed["layers"]] == kinds
+    assert [layer.get("units") for layer in fed["layers"] if layer["kind"] == "dense"] == [24, 6]
+
+
+def test_settings_are_added_or_replaced() -> None:
+    plain = file([dense(8), SIGMOID, dense(3)])
+    assert [each["op"] for each in operations(plain, "clip-norm")] == ["add"]
+    slow = file([dense(8), SIGMOID, dense(3)], learning_rate=1e-7)
+    by_path = {each["path"]: each["op"] for each in operations(slow, "learning-rate")}
+    assert by_path == {"/learning_rate": "replace", "/optimizer": "add"}
+
+
+GRAPH: Document = {
+    "gradgate": "1",
+    "inputs": {"left": {"shape": [6]}, "right": {"shape": [6]}},
+    "nodes": [
+        {"kind": "dense", "name": "tower", "units": 8, "inputs": ["left"]},
+        {"kind": "shared", "name": "twin", "layer": "tower", "inputs": ["right"]},
+        {"kind": "sigmoid", "name": "a", "inputs": ["tower"]},
+        {"kind": "sigmoid", "name": "b", "inputs": ["twin"]},
+        {"kind": "add", "name": "joined", "inputs": ["a", "b"]},
+        {"kind": "dense", "name": "score", "units": 1},
+    ],
+    "outputs": ["score"],
+}
+
+
+@pytest.mark.parametrize("treatment", ["relu", "tanh", "critical-init", "standardize-input", "clip-norm", "layer-norm"])
+def test_a_graph_of_nodes_is_patched_with_its_readers(treatment: str) -> None:
+    made = patched(GRAPH, treatment)
+    assert isinstance(made, Patch), made
+
+
+def test_who_read_the_input_reads_the_node_that_standardizes_it() -> None:
+    made = patched(GRAPH, "standardize-input")
+    assert isinstance(made, Patch)
+    nodes = {node["name"]: node for node in made.document["nodes"]}
+    assert nodes["tower"]["inputs"] == ["left_rescale"]
+    assert nodes["twin"]["inputs"] == ["right_rescale"]
+    assert nodes["left_rescale"]["inputs"] == ["left"]
+
+
+def test_what_the_format_cannot_say_gets_a_sentence_and_no_patch() -> None:
+    shared = {"kind": "repeat", "times": 3, "shared": True, "layers": [dense(16), SIGMOID]}
+    made = patched(file([shared, dense(3)]), "layer-norm")
+    assert isinstance(made, Unsaid)
+    assert made.reason.endswith(".")
+
+
+def test_operations_are_made_from_the_end_so_that_none_shifts_another() -> None:
+    document: dict[str, Any] = {"layers": [{"a": 1}, {"b": 2}, {"c": 3}], "rate": 1}
+    edits = [
+        Insert(("layers", 0), "first"),
+        Insert(("layers", 2), "x"),
+        Insert(("layers", 2), "y"),
+        Put(("layers", 1, "b"), 5),
+        Drop(("layers", 2)),
+        Put(("layers", 0, "new/~"), 0),
+        Put(("rate",), 2),
+    ]
+    layers = ["first", {"a": 1, "new/~": 0}, {"b": 5}, "x", "y"]
+    assert jsonpatch.apply_patch(document, ordered(document, edits)) == {"layers": layers, "rate": 2}
