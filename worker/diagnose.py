@@ -11,6 +11,7 @@ from service.majority import RANK, Shown, decided, failing, reaching
 from worker.probe.evidence import Evidence
 from worker.rules import Answer, Observation, Rule, Silence, rules
 
+_COUNTS = {Severity.WARNING: "a warning", Severity.INFO: "a note"}
 _VERBS = {Severity.ERROR: ("fails", "fail"), Severity.WARNING: ("warns", "warn")}
 
 
@@ -107,11 +108,11 @@ def _disagreement(code: str, severity: Severity, draws: Sequence[Shown]) -> str:
     if gravest is Severity.INFO or 2 * alone > len(draws):
         return ""
     one, many = _VERBS[gravest]
-    said = f" {alone} of {len(draws)} draws {one if alone == 1 else many} by this"
+    said = f"{alone} of {len(draws)} draws {one if alone == 1 else many} by this"
     if severity is not gravest:
-        return f"{said}: no majority, so it weighs a step less."
+        return f" Only {said}, so it counts as {_COUNTS[severity]}."
     others = [other for other in reaching(draws, gravest) if other != code]
-    return f"{said}, and with {' and '.join(others)} it is {failing(draws, gravest)} of {len(draws)}, a majority."
+    return f" {said}; with {' and '.join(others)} it is {failing(draws, gravest)} of {len(draws)}, which decides."
 
 
 def _coverage(rule: Rule, answers: Sequence[Answer], *, fired: bool) -> Coverage:

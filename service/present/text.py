@@ -125,8 +125,8 @@ def _training(report: Report, gate: GateResult | None) -> Iterator[str]:
     if trial is None:
         return
     yield from _titled("TRAINING TRIAL")
-    seeds = numbers.several(trial.seeds, "seed")
-    yield f"  {trial.optimizer} at {number(trial.learning_rate)}, {numbers.several(trial.steps, 'step')}, {seeds}"
+    steps = numbers.several(trial.steps, "step")
+    yield f"  {trial.optimizer} at {number(trial.learning_rate)}, {steps}, {words.of_draws(report)}"
     for name, curve in (("loss", trial.loss), ("gradient norm", trial.gradient_norm)):
         if curve:
             yield f"  {name:<14} {number(curve[0]):>9} {numbers.sparkline(curve)} {number(curve[-1])}"

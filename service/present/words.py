@@ -32,9 +32,11 @@ _MEASURES = {
     "gain": "gradient gain (ln)",
     "initial_loss": "loss at the start",
     "lowest_loss": "lowest loss",
-    "dead": "dead units in a layer",
-    "saturated": "saturation of a layer",
+    "dead": "dead units, at worst",
+    "saturated": "saturated units, at worst",
 }
+_SHARES = {"dead", "saturated"}
+_TELLING_SHARE = 0.01
 
 
 def plain(text: str, most: int = 400) -> str:
@@ -85,8 +87,9 @@ def beyond(finding: Finding, most: int = _PLACES) -> int:
 def weight(finding: Finding) -> str:
     """Return how much a finding weighs, in how many draws it shows, and how sure it is."""
     seeds = finding.seeds
-    part = f", in {seeds.showing} of {seeds.of} draws" if seeds and seeds.showing < seeds.of else ""
-    return f"{finding.severity}{part}, {finding.confidence:.0%} sure"
+    part = f"{seeds.showing} of {seeds.of} draws" if seeds and seeds.showing < seeds.of else ""
+    said = f", in {part}" if part and part not in finding.explanation else ""
+    return f"{finding.severity}{said}, {finding.confidence:.0%} sure"
 
 
 def changes(trial: Trial | None, most: int = 3) -> Iterator[tuple[str, str, str]]:
@@ -118,7 +121,7 @@ def draws(report: Report) -> str:
         said = [f"all {counts[0][1][1]}"]
     if late := verdicts.count(None):
         said.append(f"{late} not measured for lack of time")
-    spread = [f"{name} {_range(report.redraws.spread[key])}" for key, name in measured(report)]
+    spread = [f"{name} {_range(key, report.redraws.spread[key])}" for key, name in measured(report)]
     return f"{len(verdicts)} draws: {', '.join(said)}" + (f"; {', '.join(spread)}." if spread else ".")
 
 
@@ -126,13 +129,19 @@ def measured(report: Report) -> Iterator[tuple[str, str]]:
     """Yield the measures of the draws that say something: their key, and what people call them."""
     found = report.redraws.spread if report.redraws else {}
     for key, name in _MEASURES.items():
-        if key in found and (found[key].lowest, found[key].highest) != (0, 0):
+        if key in found and (key not in _SHARES or found[key].highest >= _TELLING_SHARE):
             yield key, name
 
 
-def _range(spread: Spread) -> str:
-    low, high = number(spread.lowest), number(spread.highest)
+def _range(key: str, spread: Spread) -> str:
+    low, high = (f"{end:.0%}" if key in _SHARES else number(end) for end in (spread.lowest, spread.highest))
     return low if low == high else f"{low} … {high}"
+
+
+def of_draws(report: Report) -> str:
+    """Return which of several draws the training trial tells of."""
+    seeds = report.training.seeds if report.training else 1
+    return f"the first of {seeds} draws" if report.redraws else several(seeds, "seed")
 
 
 def tried(report: Report) -> Sequence[Remedy]:

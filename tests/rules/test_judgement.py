@@ -234,14 +234,14 @@ def test_most_draws_failing_by_different_rules_reject_and_each_rule_says_so() ->
         assert {each.code: each.severity for each in findings} == {"GRD03": ERROR, "UNT01": ERROR}
         lost = next(each for each in findings if each.code == "GRD03")
         assert lost.seeds == Seeds(of=3, showing=1)
-        assert "1 of 3 draws fails by this, and with UNT01 it is 2 of 3, a majority." in lost.explanation
+        assert "1 of 3 draws fails by this; with UNT01 it is 2 of 3, which decides." in lost.explanation
 
 
 def test_one_draw_that_fails_is_told_and_rejects_nothing() -> None:
     findings, _ = diagnose([HEALTHY, LOST, HEALTHY])
     assert verdict(findings) is Verdict.WARN
     assert [(each.code, each.severity) for each in findings] == [("GRD03", WARNING)]
-    assert "1 of 3 draws fails by this: no majority, so it weighs a step less." in findings[0].explanation
+    assert "Only 1 of 3 draws fails by this, so it counts as a warning." in findings[0].explanation
 
 
 def test_of_two_draws_both_must_fail() -> None:
