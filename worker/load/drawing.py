@@ -5,6 +5,7 @@ from math import prod
 from typing import Final, Literal, TypeAlias
 
 from service.contract.architecture.laws import (
+    MATRICES,
     Along,
     AnyLaw,
     Constant,
@@ -21,7 +22,7 @@ from service.contract.architecture.laws import (
 from service.contract.problem import Invalid
 from worker.network import laws
 from worker.network.graph import Law
-from worker.network.laws import Fans, Shape, keras_fans
+from worker.network.laws import Fans, Shape, fans, keras_fans
 
 _MATRIX: Final = 2
 
@@ -43,6 +44,24 @@ def law_of(spec: AnyLaw, shape: Shape, fan: Fans, default: Law, part: Part = "ke
             return laws.scaled(shape, spec.scale / max(1.0, fan.of(spec.mode)), spec.distribution)
         case _:
             return _fixed(spec, shape)
+
+
+def convolution_law(spec: AnyLaw, shape: Shape, groups: int = 1, *, transposed: bool = False) -> Law:
+    """Return the law of a kernel (out, in / groups, window…), or, where `transposed`, (in, out / groups, window…).
+
+    Laws of matrices draw each group by itself, as a matrix that leads from its inputs to its outputs.  PyTorch's own
+    law reads the fan of a transposed kernel off the wrong axis, as it does in torch.nn.
+    """
+    fan = fans(shape, "ConvTranspose" if transposed else "Conv")
+    default = laws.torch_default(shape, fans(shape, "Conv"))
+    if spec.law not in MATRICES or (groups == 1 and not transposed):
+        return law_of(spec, shape, fan, default)
+    first, second, *window = (shape[0] // groups, *shape[1:])
+    if not transposed:
+        law = law_of(spec, (first, second, *window), fan, default)
+    else:
+        law = laws.Permuted(law_of(spec, (second, first, *window), fan, default), (1, 0, *range(2, len(shape))))
+    return law if groups == 1 else laws.Stacked((law,) * groups, shape)
 
 
 def keras_law(

@@ -62,6 +62,7 @@ class Convolution(Filter):
             if count % self.groups:
                 detail = f"The {count} {what} do not divide into {self.groups} groups."
                 raise Invalid(detail, pointer=f"{at}/groups")
+        self.init.suits((self.filters // self.groups, channels(shape) // self.groups, *self.kernels), at)
         return after
 
     def weights(self, shape: Shape) -> int:

@@ -24,6 +24,7 @@ class Dense(LayerBase):
     def output(self, shape: Shape, at: str) -> Shape:
         """Exchange the last axis; images must be flattened first, or go through a convolution with a kernel of 1."""
         fits(shape, at, VECTOR, SEQUENCE)
+        self.init.suits((shape[-1], self.units), at)
         return (*shape[:-1], self.units)
 
     def weights(self, shape: Shape) -> int:

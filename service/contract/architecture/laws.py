@@ -158,7 +158,7 @@ TORCH_DEFAULT: Final = Plain(law="torch_default")
 KERAS_DEFAULT: Final = Plain(law="keras_default")
 ZEROS: Final = Plain(law="zeros")
 
-_MATRICES: Final = {"orthogonal", "delta_orthogonal", "identity", "sparse"}
+MATRICES: Final = {"orthogonal", "delta_orthogonal", "identity", "sparse"}
 """Laws of weights with two axes or more."""
 _MATRIX: Final = 2
 
@@ -168,7 +168,7 @@ def unfit(law: str, shape: Sequence[int]) -> str | None:
 
     A convolution's kernel is (out, in, window…).
     """
-    if law in _MATRICES and len(shape) < _MATRIX:
+    if law in MATRICES and len(shape) < _MATRIX:
         return f"{law} draws weights with two axes or more; this one is {list(shape)}."
     if law == "sparse" and len(shape) != _MATRIX:
         return f"sparse draws matrices; this weight is {list(shape)}."
@@ -194,7 +194,7 @@ class Init(Contract):
 
     @model_validator(mode="after")
     def _fitting(self) -> "Init":
-        if self.bias is not None and self.bias.law in _MATRICES:
+        if self.bias is not None and self.bias.law in MATRICES:
             msg = f"{self.bias.law} draws matrices, and a bias is a vector"
             raise ValueError(msg)
         if self.recurrent is not None and self.recurrent.law == "delta_orthogonal":

@@ -5,14 +5,14 @@ from typing import Any
 from service.contract.architecture import Init, Shape
 from service.contract.architecture.base import channels
 from service.contract.architecture.convolution import Convolution, Depthwise, Filter, Separable
-from service.contract.architecture.laws import LawSpec
 from service.contract.architecture.transposed import Transposed
 from service.contract.architecture.window import Window
 from worker.load.builder import Builder
 from worker.load.channels import channels_first
-from worker.load.drawing import law_of
+from worker.load.drawing import convolution_law, law_of
 from worker.load.lowering import lowering
-from worker.network.fans import Fans, fans
+from worker.network.fans import fans
+from worker.network.graph import Law
 from worker.network.laws import torch_default
 
 
@@ -34,8 +34,9 @@ def separable(layer: Separable, build: Builder, value: str, shape: Shape) -> str
     """Two Convs: a group per channel, then a window of one."""
     between = channels(shape) * layer.multiplier
     size, point = (between, 1, *layer.kernels), (layer.filters, between, *(1,) * layer.axes)
-    deep = _kernel("depthwise", layer.depthwise_init, build, size, fans(size, "Conv"))
-    weights = _weights(build, layer.init, point, fans(point, "Conv"), layer.filters if layer.bias else 0)
+    deep = build.parameter("depthwise", convolution_law(layer.depthwise_init, size, channels(shape)))
+    kernel = convolution_law(layer.init.kernel, point)
+    weights = _weights(build, layer.init, kernel, point, layer.filters if layer.bias else 0)
     window = sliding(layer, shape)
 
     def inside(given: str) -> str:
@@ -49,7 +50,8 @@ def separable(layer: Separable, build: Builder, value: str, shape: Shape) -> str
 def transposed(layer: Transposed, build: Builder, value: str, shape: Shape) -> str:
     """ConvTranspose with a kernel of the shape (channels, filters / groups, …)."""
     size = (channels(shape), layer.filters // layer.groups, *layer.kernels)
-    weights = _weights(build, layer.init, size, fans(size, "ConvTranspose"), layer.filters if layer.bias else 0)
+    law = convolution_law(layer.init.kernel, size, layer.groups, transposed=True)
+    weights = _weights(build, layer.init, law, size, layer.filters if layer.bias else 0)
     window = {**sliding(layer, shape), "output_padding": layer.behind(shape), "group": layer.groups}
     return channels_first(build, value, shape, lambda given: build.node("ConvTranspose", given, *weights, **window))
 
@@ -64,22 +66,17 @@ def sliding(layer: Window, shape: Shape) -> dict[str, Any]:
 def _filtered(  # noqa: PLR0917  what a lowering takes, the kernel and its groups
     layer: Filter, build: Builder, value: str, shape: Shape, size: Shape, group: int
 ) -> str:
-    weights = _weights(build, layer.init, size, fans(size, "Conv"), size[0] if layer.bias else 0)
+    law = convolution_law(layer.init.kernel, size, group)
+    weights = _weights(build, layer.init, law, size, size[0] if layer.bias else 0)
     window = sliding(layer, shape)
     return channels_first(build, value, shape, lambda given: build.node("Conv", given, *weights, group=group, **window))
 
 
-def _weights(build: Builder, init: Init, size: Shape, fan: Fans, biases: int) -> list[str]:
-    """Draw a kernel, and biases if there are any.
-
-    PyTorch's own law reads the fan of a transposed kernel off the wrong axis, as it does in torch.nn.
-    """
-    weights = [_kernel("kernel", init.kernel, build, size, fan)]
+def _weights(build: Builder, init: Init, kernel: Law, size: Shape, biases: int) -> list[str]:
+    """Draw a kernel, and biases if there are any; PyTorch's law of these looks at the kernel's size."""
+    weights = [build.parameter("kernel", kernel)]
     if biases:
-        default = torch_default((biases,), fans(size, "Conv"))
-        weights.append(build.parameter("bias", law_of(init.bias_law, (biases,), fan, default)))
+        fan = fans(size, "Conv")
+        law = law_of(init.bias_law, (biases,), fan, torch_default((biases,), fan))
+        weights.append(build.parameter("bias", law))
     return weights
-
-
-def _kernel(role: str, law: LawSpec, build: Builder, size: Shape, fan: Fans) -> str:
-    return build.parameter(role, law_of(law, size, fan, torch_default(size, fans(size, "Conv"))))
