@@ -1,7 +1,6 @@
 """Pooling."""
 
 import torch
-from torch import Tensor
 
 from service.contract.architecture import Shape
 from service.contract.architecture.base import SEQUENCE
@@ -18,6 +17,7 @@ from worker.load.builder import Builder
 from worker.load.channels import channels_first
 from worker.load.lowering import lowering
 from worker.load.lowering.convolution import sliding
+from worker.load.shares import shared_out
 
 
 @lowering("max_pool1d", "max_pool2d", "max_pool3d")
@@ -47,42 +47,6 @@ def global_pool(layer: GlobalPool, build: Builder, value: str, shape: Shape) -> 
 def adaptive_pool(
     layer: AdaptivePool1d | AdaptivePool2d | AdaptivePool3d, build: Builder, value: str, shape: Shape
 ) -> str:
-    """AveragePool or MaxPool where the windows are alike; else each axis's windows gathered, and reduced."""
+    """AveragePool or MaxPool where the windows are alike; else Gather and reductions."""
     mean, before, after = "avg" in layer.kind, inner(shape), layer.sizes(shape)
-    if all(size % wanted == 0 for size, wanted in zip(before, after, strict=True)):
-        kernel = tuple(size // wanted for size, wanted in zip(before, after, strict=True))
-        op = "AveragePool" if mean else "MaxPool"
-        return channels_first(
-            build, value, shape, lambda given: build.node(op, given, kernel_shape=kernel, strides=kernel)
-        )
-    first = 1 if len(shape) == SEQUENCE else 2
-    unequal = [axis for axis, sizes in enumerate(zip(before, after, strict=True)) if sizes[0] != sizes[1]]
-    for axis in unequal:
-        part = build.inner(f"axis{axis}") if axis != unequal[-1] else build
-        value = _shared_out(part, value, first + axis, windows(before[axis], after[axis]), len(shape) + 1, mean=mean)
-    return value
-
-
-def windows(size: int, wanted: int) -> Tensor:
-    """Return which numbers of an axis each window of an adaptive pooling holds: (wanted, widest), the last repeated."""
-    begins = torch.arange(wanted) * size // wanted
-    ends = (torch.arange(1, wanted + 1) * size + wanted - 1) // wanted
-    places = begins[:, None] + torch.arange(int((ends - begins).max()))
-    return places.minimum(ends[:, None] - 1)
-
-
-def _shared_out(build: Builder, value: str, axis: int, places: Tensor, rank: int, *, mean: bool) -> str:
-    """Put down the mean or the maximum of these places of an axis."""
-    gathered = build.node("Gather", value, build.constant("places", places), role="windows", axis=axis)
-    along = build.constant("axes", torch.tensor([axis + 1]))
-    if not mean:
-        return build.node("ReduceMax", gathered, along, keepdims=0)
-    shares = build.constant("shares", _shares(places).reshape(*places.shape, *(1,) * (rank - axis - 1)))
-    return build.node("ReduceSum", build.node("Mul", gathered, shares, role="weighted"), along, keepdims=0)
-
-
-def _shares(places: Tensor) -> Tensor:
-    """Return what each place counts in a mean; places that stand there several times share their part."""
-    alike = (places[:, :, None] == places[:, None, :]).sum(2)
-    numbers = places.max(1, keepdim=True).values - places.min(1, keepdim=True).values + 1
-    return 1 / (alike * numbers).float()
+    return channels_first(build, value, shape, lambda given: shared_out(build, given, before, after, mean=mean))

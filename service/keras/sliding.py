@@ -1,0 +1,138 @@
+"""Inner axes in Keras's layouts, and the windows that slide along them.
+
+A sample is (sizes…, channels), or (channels, sizes…) where `data_format` is channels_first.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from service.contract.problem import Invalid
+from service.keras.base import KerasLayer, Shape, known, ranked
+
+Size = Annotated[int, Field(ge=1, le=65_536)]
+Amount = Annotated[int, Field(ge=0, le=65_536)]
+Sizes: TypeAlias = Size | tuple[Size, ...]
+Amounts: TypeAlias = Amount | tuple[Amount, ...]
+Numbers: TypeAlias = int | tuple[int, ...]
+"""One number for all axes, or one per axis."""
+Some = TypeVar("Some")
+
+
+def small(given: Any) -> Any:  # noqa: ANN401  what the file holds
+    """Return a word in small letters, as Keras reads it."""
+    return given.lower() if isinstance(given, str) else given
+
+
+Edge: TypeAlias = Annotated[Literal["valid", "same", "causal"], BeforeValidator(small)]
+
+
+class Spatial(KerasLayer):
+    """A layer of samples with inner axes and channels."""
+
+    axes: ClassVar[int]
+    """How many inner axes there are."""
+
+    data_format: Literal["channels_last", "channels_first"] | None = None
+
+    @field_validator(
+        "kernel_size", "pool_size", "strides", "dilation_rate", "output_padding", "size", "output_size",
+        check_fields=False,
+    )  # fmt: skip
+    @classmethod
+    def _per_axis(cls, given: Some) -> Some:
+        if isinstance(given, tuple) and len(given) != cls.axes:
+            msg = f"there are {len(given)} numbers; one is wanted for each of {cls.axes} axes, or one for all"
+            raise ValueError(msg)
+        return given
+
+    def each(self, given: Numbers) -> tuple[int, ...]:
+        """Return one number per axis."""
+        return (given,) * self.axes if isinstance(given, int) else given
+
+    @property
+    def first(self) -> bool:
+        """Whether the channels stand before the inner axes."""
+        return self.data_format == "channels_first"
+
+    def inside(self, shape: Shape) -> Shape:
+        """Return the sizes of the inner axes."""
+        return shape[1:] if self.first else shape[:-1]
+
+    def channels(self, shape: Shape, at: str = "") -> int:
+        """Return how many channels there are; Invalid where the file leaves that open."""
+        return known(shape[0] if self.first else shape[-1], at, "number of channels")
+
+    def laid(self, sizes: Shape, channels: int | None) -> Shape:
+        """Return the shape of these sizes and channels."""
+        return (channels, *sizes) if self.first else (*sizes, channels)
+
+    def with_sizes(self, shape: Shape, sizes: Shape) -> Shape:
+        """Return `shape` with other sizes of the inner axes."""
+        return self.laid(sizes, shape[0] if self.first else shape[-1])
+
+
+class Window(Spatial):
+    """A layer that slides a window."""
+
+    causal: ClassVar[bool] = False
+    """Whether windows may be kept from seeing what comes later."""
+
+    padding: Edge = "valid"
+
+    @field_validator("padding")
+    @classmethod
+    def _edge(cls, given: str) -> str:
+        if given == "causal" and not cls.causal:
+            msg = "the padding is 'causal'; 'valid' or 'same' is expected"
+            raise ValueError(msg)
+        return given
+
+    @property
+    def window(self) -> tuple[int, ...]:
+        """The window's size, per axis."""
+        raise NotImplementedError
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The window's step, per axis."""
+        raise NotImplementedError
+
+    @property
+    def gaps(self) -> tuple[int, ...]:
+        """The distance between numbers in one window, per axis."""
+        return (1,) * self.axes
+
+    @property
+    def reaches(self) -> tuple[int, ...]:
+        """How far a window reaches, per axis."""
+        return tuple(gap * (size - 1) + 1 for size, gap in zip(self.window, self.gaps, strict=True))
+
+    def slid(self, shape: Shape, at: str) -> Shape:
+        """Return how many windows fit along each axis; Invalid where none does."""
+        ranked(shape, at, self.axes + 2)
+        sizes = zip(self.inside(shape), self.reaches, self.steps, strict=True)
+        return tuple(self._windows(size, reach, step, at) for size, reach, step in sizes)
+
+    def _windows(self, size: int | None, reach: int, step: int, at: str) -> int | None:
+        if size is None:
+            return None
+        if self.padding != "valid":
+            return -(-size // step)
+        if reach > size:
+            detail = f"A window of {reach} does not fit into a size of {size}."
+            raise Invalid(detail, pointer=f"{at}/config")
+        return (size - reach) // step + 1
+
+    def pads(self, shape: Shape) -> tuple[tuple[int, int], ...] | None:
+        """Return the padding before and after each axis, the odd one after; None where only a batch can tell."""
+        if self.padding == "valid":
+            return ((0, 0),) * self.axes
+        if self.padding == "causal":
+            return tuple((reach - 1, 0) for reach in self.reaches)
+        totals = []
+        for size, reach, step in zip(self.inside(shape), self.reaches, self.steps, strict=True):
+            if size is None and step > 1:
+                return None
+            totals.append(max(reach - 1 if size is None else (-(-size // step) - 1) * step + reach - size, 0))
+        return tuple((total // 2, total - total // 2) for total in totals)
