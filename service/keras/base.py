@@ -102,6 +102,8 @@ class KerasLayer(Contract):
     """Names of what the layer is called with, in order."""
     masking: ClassVar[Literal["passes", "stops"]] = "stops"
     """What becomes of a mask behind the layer (`supports_masking`), unless its lowering says so itself."""
+    unmasks: ClassVar[tuple[str, ...]] = ()
+    """Names of arguments whose tensors lose their masks for every layer that reads them later."""
     ignored: ClassVar[frozenset[str]] = frozenset()
     """Fields that change nothing that is examined."""
 

@@ -64,6 +64,8 @@ def lower_model(model: Model, build: Builder, call: Call[Signal]) -> tuple[Signa
         given = model.called(step, signals, Signal)
         for index, signal in enumerate(lower_layer(step.layer, step.kind, _inside(build, step), given)):
             signals[step.ref(index)] = signal
+        for ref in (ref for name in step.layer.unmasks for ref in step.call.of(name)):
+            signals[ref] = replace(signals[ref], mask=None)
     return tuple(signals[ref] for _, ref in model.gives)
 
 

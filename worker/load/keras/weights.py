@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from service.contract.architecture.laws import Along, VarianceScaling
 from service.keras.base import KerasLayer, Shape
 from service.keras.initializers import law
 from service.keras.regularizers import regularizer
@@ -19,14 +20,18 @@ def weight(
     axes: Sequence[int] | None = None,
     into: Sequence[int] | None = None,
     as_role: str = "",
+    along: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> str:
     """Draw the weight `role` (`kernel`, `bias`, …) of a layer by the config's initializer; return its name.
 
     `shape` is Keras's own; `axes` permutes what is drawn and `into` reshapes it into what ONNX wants.  `as_role` is
-    another name for the weight, where the layer holds several by one initializer.
+    another name for the weight, where the layer holds several by one initializer.  `along` names the axes that come in
+    and those that go out, where the layer tells its initializer.
     """
     at = f"{build.pointer}/config/{role}"
     spec = law(getattr(layer, f"{role}_initializer"), f"{at}_initializer")
+    if along and isinstance(spec, VarianceScaling) and not isinstance(spec, Along):
+        spec = Along(**spec.model_dump(), input_axes=tuple(along[0]), output_axes=tuple(along[1]))
     found = regularizer(getattr(layer, f"{role}_regularizer", None), f"{at}_regularizer")
     penalty = Penalty(found.l1, found.l2) if found else None
     drawn = keras_law(spec, tuple(shape), axes, None if into is None else tuple(into), at=f"{at}_initializer")
