@@ -7,7 +7,7 @@ from service import catalogue
 from service.contract.gate import GateResult, Judged, Outcome
 from service.contract.report import Finding, Report
 from service.contract.words import Severity
-from service.present import Format, add, words
+from service.present import Format, add, draws, words
 from service.present.numbers import number
 from service.present.words import plain
 
@@ -39,7 +39,7 @@ def _case(suite: ET.Element, code: str, title: str, source: str) -> ET.Element:
 
 
 def _finding(case: ET.Element, finding: Finding, judged: Judged | None) -> None:
-    said = "\n".join((plain(finding.explanation, 4000), *(_place(finding))))
+    said = "\n".join((plain(draws.explained(finding), 4000), *(_place(finding))))
     outcome = judged.outcome if judged else _outcome(finding.severity)
     if outcome is Outcome.FAILS:
         failure = ET.SubElement(case, "failure", message=plain(finding.title), type=str(finding.symptom))

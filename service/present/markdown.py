@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator
 
 from service.contract.gate import GateResult
 from service.contract.report import Finding, Report
-from service.present import Format, add, numbers, words
+from service.present import Format, add, draws, numbers, words
 from service.present.numbers import number
 from service.present.words import plain
 
 _ICONS = {"pass": "✅", "warn": "⚠️", "fail": "❌", "error": "❌", "warning": "⚠️", "info": "ℹ️"}  # noqa: RUF001  an emoji
 _ROWS = 40
-_SPECIAL = re.compile(r"([\\`*_\[\]|~]|^[#+-]|^\d+(?=[.)]))")
+_SPECIAL = re.compile(r"([\\`*_\[\]|~]|^[#+-])")
+_NUMBERED = re.compile(r"^(\d+)([.)])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", "://": "&#58;//", "www.": "www&#46;"}
 
 
@@ -23,7 +24,7 @@ def render(report: Report, gate: GateResult | None, source: str = "") -> str:
 
 def prose(text: str) -> str:
     """Return text in which nothing is markup, a mention or a link."""
-    shown = _SPECIAL.sub(r"\\\1", plain(text, 4000))
+    shown = _NUMBERED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", plain(text, 4000)))
     for one, entity in _ENTITIES.items():
         shown = shown.replace(one, entity)
     return shown
@@ -40,7 +41,7 @@ def _head(report: Report, gate: GateResult | None) -> Iterator[str]:
     yield ""
     yield f"**{prose(report.summary)}**"
     yield ""
-    if told := words.draws(report):
+    if told := draws.told(report):
         yield prose(told)
         yield ""
     yield prose(words.subject(report))

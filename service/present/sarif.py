@@ -10,7 +10,7 @@ from service import catalogue
 from service.contract.gate import GateResult, Judged, Outcome
 from service.contract.report import Finding, Place, Report
 from service.contract.words import Severity
-from service.present import Format, add, words
+from service.present import Format, add, draws, words
 from service.present.numbers import number
 from service.present.words import plain
 
@@ -79,7 +79,7 @@ def _result(finding: Finding, severity: Severity, index: int, uri: str, places: 
     if worst:
         location["logicalLocations"] = [_logical(place) for place in worst]
     shown = "; ".join(f"{words.where(one)}: {number(one.measured)}, limit {number(one.limit)}" for one in worst[:3])
-    said = f"{finding.title} {finding.explanation}" + (f" Worst at {shown}." if shown else "")
+    said = f"{finding.title} {draws.explained(finding)}" + (f" Worst at {shown}." if shown else "")
     return {
         "ruleId": plain(finding.code),
         "ruleIndex": index,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from service.contract.gate import GateResult
 from service.contract.report import Finding, Remedy, Report
-from service.present import Format, add, numbers, words
+from service.present import Format, add, draws, numbers, words
 from service.present.numbers import number
 from service.present.words import plain
 
@@ -26,7 +26,7 @@ def _head(report: Report, gate: GateResult | None) -> Iterator[str]:
     yield from _wrapped(f"{words.MARKS[verdict]} {verdict.upper()}  {words.subject(report)}", "", "  ")
     yield ""
     yield from _wrapped(report.summary, "  ")
-    yield from _wrapped(words.draws(report), "  ")
+    yield from _wrapped(draws.told(report), "  ")
     yield ""
 
 
@@ -126,7 +126,7 @@ def _training(report: Report, gate: GateResult | None) -> Iterator[str]:
         return
     yield from _titled("TRAINING TRIAL")
     steps = numbers.several(trial.steps, "step")
-    yield f"  {trial.optimizer} at {number(trial.learning_rate)}, {steps}, {words.of_draws(report)}"
+    yield f"  {trial.optimizer} at {number(trial.learning_rate)}, {steps}, {draws.of_draws(report)}"
     for name, curve in (("loss", trial.loss), ("gradient norm", trial.gradient_norm)):
         if curve:
             yield f"  {name:<14} {number(curve[0]):>9} {numbers.sparkline(curve)} {number(curve[-1])}"

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from service.contract.gate import GateResult, Judged, Outcome
-from service.contract.redraws import Spread
 from service.contract.report import Finding, Place, ProfileRow, Remedy, Report, Trial
 from service.contract.words import RemedyStatus, Severity, Verdict
+from service.present import draws
 from service.present.numbers import number, several
 
 MARKS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗"}
@@ -27,16 +27,6 @@ _PLACES = 3
 _GOAL = "lowest_loss"
 _LAYER = re.compile(r'\S+/\S+ (".*" )?\(\w+\)')
 _TITLE = re.compile(r' "(.*)" \(')
-_VERBS = {Verdict.FAIL: ("fails", "fail"), Verdict.WARN: ("warns", "warn"), Verdict.PASS: ("passes", "pass")}
-_MEASURES = {
-    "gain": "gradient gain (ln)",
-    "initial_loss": "loss at the start",
-    "lowest_loss": "lowest loss",
-    "dead": "dead units, at worst",
-    "saturated": "saturated units, at worst",
-}
-_SHARES = {"dead", "saturated"}
-_TELLING_SHARE = 0.01
 
 
 def plain(text: str, most: int = 400) -> str:
@@ -86,10 +76,7 @@ def beyond(finding: Finding, most: int = _PLACES) -> int:
 
 def weight(finding: Finding) -> str:
     """Return how much a finding weighs, in how many draws it shows, and how sure it is."""
-    seeds = finding.seeds
-    part = f"{seeds.showing} of {seeds.of} draws" if seeds and seeds.showing < seeds.of else ""
-    said = f", in {part}" if part and part not in finding.explanation else ""
-    return f"{finding.severity}{said}, {finding.confidence:.0%} sure"
+    return ", ".join(filter(None, (finding.severity, draws.share(finding), f"{finding.confidence:.0%} sure")))
 
 
 def changes(trial: Trial | None, most: int = 3) -> Iterator[tuple[str, str, str]]:
@@ -108,40 +95,6 @@ def effect(remedy: Remedy) -> str:
     """Return what a remedy did to findings, in a few words."""
     said = [(remedy.cures, "cures"), (remedy.leaves, "leaves"), (remedy.causes, "causes")]
     return ", ".join(f"{word} {' '.join(codes)}" for codes, word in said if codes)
-
-
-def draws(report: Report) -> str:
-    """Return what the draws of a model came to, and how far apart they are; nothing where there is one."""
-    if report.redraws is None:
-        return ""
-    verdicts = [draw.verdict for draw in report.redraws.draws]
-    counts = [(verdicts.count(verdict), verbs) for verdict, verbs in _VERBS.items() if verdict in verdicts]
-    said = [f"{count} {verbs[count > 1]}" for count, verbs in counts]
-    if len(counts) == 1 and None not in verdicts:
-        said = [f"all {counts[0][1][1]}"]
-    if late := verdicts.count(None):
-        said.append(f"{late} not measured for lack of time")
-    spread = [f"{name} {_range(key, report.redraws.spread[key])}" for key, name in measured(report)]
-    return f"{len(verdicts)} draws: {', '.join(said)}" + (f"; {', '.join(spread)}." if spread else ".")
-
-
-def measured(report: Report) -> Iterator[tuple[str, str]]:
-    """Yield the measures of the draws that say something: their key, and what people call them."""
-    found = report.redraws.spread if report.redraws else {}
-    for key, name in _MEASURES.items():
-        if key in found and (key not in _SHARES or found[key].highest >= _TELLING_SHARE):
-            yield key, name
-
-
-def _range(key: str, spread: Spread) -> str:
-    low, high = (f"{end:.0%}" if key in _SHARES else number(end) for end in (spread.lowest, spread.highest))
-    return low if low == high else f"{low} … {high}"
-
-
-def of_draws(report: Report) -> str:
-    """Return which of several draws the training trial tells of."""
-    seeds = report.training.seeds if report.training else 1
-    return f"the first of {seeds} draws" if report.redraws else several(seeds, "seed")
 
 
 def tried(report: Report) -> Sequence[Remedy]:
@@ -192,7 +145,7 @@ def notes(report: Report) -> Iterator[str]:
     yield from report.fidelity.notes
     if report.training:
         yield from report.training.notes
-    yield from _unmeasured(report)
+    yield from draws.unfinished(report)
     yield from report.notes
 
 
@@ -250,14 +203,6 @@ def layers(report: Report) -> list[tuple[ProfileRow, float]]:
         if row.gradient is not None:
             found.setdefault(row.origin or str(at), []).append((row, row.gradient.relative))
     return [_weakest(rows) for rows in found.values()]
-
-
-def _unmeasured(report: Report) -> Iterator[str]:
-    """Yield what was left undone with which draws."""
-    told = report.redraws.draws if report.redraws else ()
-    for note in dict.fromkeys(draw.note for draw in told if draw.note):
-        seeds = [str(draw.seed) for draw in told if draw.note == note]
-        yield f"{'Seed' if len(seeds) == 1 else 'Seeds'} {', '.join(seeds)}: {note[0].lower()}{note[1:]}"
 
 
 def _role(origin: str, weight: str) -> str:

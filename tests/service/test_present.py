@@ -17,6 +17,7 @@ from service.contract.report import Finding, GradientProfile, Place, ProfileRow,
 from service.contract.words import Severity, Symptom, Verdict
 from service.gate import judge
 from service.present import chart, choose, formats, numbers, words
+from service.present.markdown import prose
 from tests.service.samples import finding, report, row
 
 PEOPLE = ("text", "markdown", "html")
@@ -153,6 +154,12 @@ def test_markdown_makes_no_markup_mention_or_link_of_a_name() -> None:
     assert widths == {4, 5}
 
 
+def test_markdown_escapes_what_would_begin_a_list_as_markdown_reads_it() -> None:
+    assert prose("1. one") == "1\\. one"
+    assert prose("0.1.0") == "0\\.1.0"
+    assert prose("3 draws") == "3 draws"
+
+
 def test_the_picture_is_well_formed_and_has_a_dot_per_layer() -> None:
     for one in (report(), hostile()):
         picture = ET.fromstring(chart.gradients(one))  # noqa: S314  our own picture
@@ -274,6 +281,8 @@ def test_a_report_of_one_draw_speaks_of_none(name: str) -> None:
 def test_a_finding_that_some_draws_show_says_how_many() -> None:
     some = finding().model_copy(update={"seeds": Seeds(of=3, showing=2)})
     assert words.weight(some) == "error, in 2 of 3 draws, 97% sure"
+    for name in ("sarif", "junit"):
+        assert "It shows in 2 of 3 draws." in formats[name].render(report(some), None)
     assert words.weight(some.model_copy(update={"seeds": Seeds(of=3, showing=3)})) == "error, 97% sure"
 
 
