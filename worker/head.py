@@ -57,6 +57,8 @@ def choose(graph: Graph, sample: Tensor, target: Tensor | None, name: LossName, 
     same loss computed without overflow.  A named loss is applied to the output as it stands.
     """
     operator, _, _ = last_operator(graph, output)
+    if name is LossName.PROBABILITY_CROSS_ENTROPY and operator == "Softmax":
+        name = LossName.AUTO  # the same loss from the logits, without overflow; Keras takes them, too
     named = name is not LossName.AUTO
     notes: tuple[str, ...] = ()
     if target is None:

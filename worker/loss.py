@@ -12,15 +12,31 @@ from service.contract.problem import BatchMismatch
 from service.contract.words import LossName
 
 _Function = Callable[[Tensor, Tensor], Tensor]
-CLASSES: Final = {LossName.CROSS_ENTROPY, LossName.NLL}
+CLASSES: Final = {LossName.CROSS_ENTROPY, LossName.PROBABILITY_CROSS_ENTROPY, LossName.NLL}
 """Losses whose target is a class per position (an integer), or a distribution over the classes."""
 BINARY: Final = {LossName.BCE, LossName.BCE_WITH_LOGITS}
 """Losses whose target lies between 0 and 1."""
 _IMAGES: Final = 4
 """Axes of a batch of images: samples, channels, height, width."""
 
+_SMALLEST: Final = 1e-7
+"""Keras's epsilon: the smallest probability."""
+
+
+def probability_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
+    """Return the cross entropy of probabilities [batch, classes, …] as Keras computes it where `from_logits` is false.
+
+    The target holds classes, or a distribution over them.
+    """
+    shares = (output / output.sum(1, keepdim=True)).clamp(_SMALLEST, 1 - _SMALLEST).log()
+    if target.is_floating_point():
+        return -(target * shares).sum(1).mean()
+    return functional.nll_loss(shares, target)
+
+
 _FUNCTIONS: Final[dict[LossName, _Function]] = {
     LossName.CROSS_ENTROPY: functional.cross_entropy,
+    LossName.PROBABILITY_CROSS_ENTROPY: probability_cross_entropy,
     LossName.NLL: functional.nll_loss,
     LossName.BCE: functional.binary_cross_entropy,
     LossName.BCE_WITH_LOGITS: functional.binary_cross_entropy_with_logits,
@@ -89,7 +105,7 @@ def _aligned(name: LossName, output: Tensor, target: Tensor) -> tuple[Tensor, Te
 def _classes_second(name: LossName, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Move the class axis to where torch wants it: after the batch's."""
     shape, wanted = tuple(output.shape), tuple(target.shape)
-    if name is LossName.CROSS_ENTROPY and target.is_floating_point() and shape == wanted and output.dim() > 1:
+    if name is not LossName.NLL and target.is_floating_point() and shape == wanted and output.dim() > 1:
         axis = class_axis(output)
         return output.movedim(axis, 1), target.movedim(axis, 1)
     if class_count(shape, target) is None or target.is_floating_point():

@@ -79,6 +79,8 @@ class LossName(StrEnum):
 
     AUTO = "auto"
     CROSS_ENTROPY = "cross_entropy"
+    PROBABILITY_CROSS_ENTROPY = "probability_cross_entropy"
+    """Keras's, of probabilities: they are divided by their sum and kept within 1e-7 to 1 - 1e-7."""
     NLL = "nll"
     BCE = "bce"
     BCE_WITH_LOGITS = "bce_with_logits"

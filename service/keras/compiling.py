@@ -23,11 +23,12 @@ _LOSSES: Final = {
     "huber": LossName.HUBER,
     "huberloss": LossName.HUBER,
 }
-_LOGITS: Final = {
-    "binarycrossentropy": LossName.BCE_WITH_LOGITS,
-    "categoricalcrossentropy": LossName.CROSS_ENTROPY,
-    "sparsecategoricalcrossentropy": LossName.CROSS_ENTROPY,
+_ENTROPIES: Final = {
+    "binarycrossentropy": (LossName.BCE, LossName.BCE_WITH_LOGITS),
+    "categoricalcrossentropy": (LossName.PROBABILITY_CROSS_ENTROPY, LossName.CROSS_ENTROPY),
+    "sparsecategoricalcrossentropy": (LossName.PROBABILITY_CROSS_ENTROPY, LossName.CROSS_ENTROPY),
 }
+"""Losses of probabilities, and of logits where the file says `from_logits`."""
 
 
 class Training(NamedTuple):
@@ -99,8 +100,8 @@ def _loss(spec: Any, notes: list[str]) -> LossName | None:  # noqa: ANN401  what
     if name is None:
         return None
     key = name.lower().replace("_", "")
-    if key in _LOGITS:
-        return _LOGITS[key] if config.get("from_logits") is True else None
+    if key in _ENTROPIES:
+        return _ENTROPIES[key][config.get("from_logits") is True]
     if key not in _LOSSES:
         notes.append(f"The loss {name:.80} is not known here; one is chosen by the output and the targets.")
     return _LOSSES.get(key)

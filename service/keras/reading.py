@@ -9,6 +9,7 @@ from service.contract.problem import Invalid, TooComplex
 from service.keras.base import Call, Form, KerasLayer, Ref
 from service.keras.compiling import Training, training
 from service.keras.models import MOST_CALLS, Input, Model, Step, model
+from service.keras.older import renewed
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Description:
 
 def parse(document: dict[str, Any]) -> Description:
     """Return what a Keras JSON document describes; Trouble, with a JSON pointer, where it cannot be built."""
+    document = renewed(document)
     top = model(document, "")
     if (count := _calls(top, {})) > MOST_CALLS:
         detail = f"There are {count} calls of layers, those within nested models included; the limit is {MOST_CALLS}."

@@ -79,6 +79,13 @@ def _wrong_pairs(loss: LossEvidence) -> Iterator[tuple[bool, str, float]]:
     if loss.name == LossName.BCE and (loss.output_low < 0 or loss.output_high > 1):
         spans = f"{loss.output_low:.3g} to {loss.output_high:.3g}"
         yield True, f"bce expects probabilities; the output spans {spans}.", loss.output_high
+    if loss.name == LossName.PROBABILITY_CROSS_ENTROPY and (loss.output_low < 0 or loss.output_high > 1):
+        spans = f"{loss.output_low:.3g} to {loss.output_high:.3g}"
+        yield (
+            True,
+            f"The loss expects probabilities (from_logits is false); the output spans {spans}.",
+            loss.output_high,
+        )
     if loss.name == LossName.NLL and loss.output_high > 0:
         yield (
             True,
