@@ -10,7 +10,7 @@ from service.keras.base import Call
 from service.keras.layers.attention import TIME, Attending, Reach
 from worker.load.builder import Builder
 from worker.load.keras import Signal, lowers
-from worker.load.keras.masks import masked, seen
+from worker.load.keras.sight import masked, seen
 from worker.load.keras.weights import weight
 
 
