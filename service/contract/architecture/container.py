@@ -31,8 +31,8 @@ from service.contract.architecture.transposed import Transposes
 from service.contract.architecture.wiring import Step, chained, walked, wired
 from service.contract.problem import Invalid
 
-Chain: TypeAlias = Annotated[tuple["Layer", ...], Field(min_length=1, max_length=200)]
-Branch: TypeAlias = Annotated[tuple["Layer", ...], Field(max_length=200)]
+Chain: TypeAlias = Annotated[tuple["Layer", ...], Field(fail_fast=True, min_length=1, max_length=200)]
+Branch: TypeAlias = Annotated[tuple["Layer", ...], Field(fail_fast=True, max_length=200)]
 
 
 class Container(LayerBase):
@@ -127,7 +127,9 @@ class Repeat(Container):
         """Return what comes out of the last time."""
         for _ in range(self.times):
             before, signal = signal, chained(self.layers, signal, f"{at}/layers")
-            if self.shared and signal != before:
+            if signal == before:  # and so from here on
+                break
+            if self.shared:
                 detail = f"Shared weights need one shape; {list(before.shape)} becomes {list(signal.shape)}."
                 raise Invalid(detail, pointer=f"{at}/shared")
         return signal
@@ -135,9 +137,12 @@ class Repeat(Container):
     def held(self, given: tuple[Signal, ...]) -> int:
         """Return the weights of all times."""
         total, (signal,) = 0, given
-        for _ in range(1 if self.shared else self.times):
-            total += _held(walked(self.layers, signal, ""))
-            signal = chained(self.layers, signal, "")
+        for left in reversed(range(1 if self.shared else self.times)):
+            each, after = _held(walked(self.layers, signal, "")), chained(self.layers, signal, "")
+            total += each
+            if after == signal:  # and so from here on
+                return total + each * left
+            signal = after
         return total
 
     def lists(self) -> Iterator[tuple[str, tuple["Layer", ...]]]:

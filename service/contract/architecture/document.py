@@ -1,12 +1,13 @@
 """The file: inputs, a chain of layers or a graph of nodes, and how the network will be trained."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from functools import cached_property
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, model_validator
 
 from service.contract.architecture.base import VECTOR, DType, Name, Shape, Signal, Size, bounded
-from service.contract.architecture.container import Block, Layer
+from service.contract.architecture.container import Block, Layer, Shared
 from service.contract.architecture.dense import Embedding
 from service.contract.architecture.wiring import Step, named, walked, wired
 from service.contract.base import Contract
@@ -17,6 +18,8 @@ from service.contract.words import LossName, OptimizerName
 MOST_LAYERS = 2000
 MOST_NESTING = 16
 MOST_WEIGHTS = 200_000_000
+
+Layers: TypeAlias = Annotated[tuple[Layer, ...], Field(fail_fast=True, min_length=1, max_length=MOST_LAYERS)]
 
 
 class Given(Contract):
@@ -83,9 +86,9 @@ class Architecture(Contract):
     """The only input."""
     inputs: Annotated[dict[Name, Given], Field(min_length=1, max_length=64)] | None = None
     """The inputs of a graph, by name."""
-    layers: tuple[Layer, ...] | None = Field(default=None, min_length=1, max_length=MOST_LAYERS)
+    layers: Layers | None = None
     """A chain: each layer reads the one before it."""
-    nodes: tuple[Layer, ...] | None = Field(default=None, min_length=1, max_length=MOST_LAYERS)
+    nodes: Layers | None = None
     """A graph: each node has a `name` and reads `inputs`, in the order of computation."""
     outputs: Annotated[tuple[Name, ...], Field(min_length=1, max_length=64)] | None = None
     """The nodes that the network gives; the last by default."""
@@ -141,13 +144,17 @@ class Architecture(Contract):
 
     def classes(self, name: str) -> int | None:
         """Return how many tokens there are of an int64 input: as it says, or the rows of what looks them up."""
-        return self.given[name].classes or min(self._rows(name), default=None)
+        return self.given[name].classes or min(self.rows[name], default=None)
 
-    def _rows(self, name: str) -> Iterator[int]:
-        """Yield the rows of the tables in which the tokens of an input are looked up."""
+    @cached_property
+    def rows(self) -> dict[str, list[int]]:
+        """The rows of the tables in which the tokens of each input are looked up."""
+        found: dict[str, list[int]] = {name: [] for name in self.given}
         for step in self.steps():
-            if step.at == "/layers/0" if self.layers else name in step.reads:
-                yield from _tables(step.layer)
+            for name in found:
+                if step.at == "/layers/0" if self.layers else name in step.reads:
+                    found[name] += _tables(step.layer)
+        return found
 
     def checked(self) -> "Architecture":
         """Return this architecture; Invalid or TooComplex, with a JSON pointer, where it cannot be built.
@@ -170,8 +177,7 @@ class Architecture(Contract):
 
     def _looked_up(self, name: str, at: str) -> None:
         """Pass tokens that every table holds."""
-        rows = list(self._rows(name))
-        given = self.given[name].classes or 0
+        rows, given = self.rows[name], self.given[name].classes or 0
         if rows and given > min(rows):
             detail = f"The input has {given} classes; the embedding's table has {min(rows)} rows."
             raise Invalid(detail, pointer=f"{at}/classes")
@@ -184,8 +190,8 @@ class Architecture(Contract):
                 detail = f"An input is named {name!r} as well."
                 raise Invalid(detail, pointer=f"/nodes/{index}/name")
         for index, name in enumerate(self.outputs or ()):
-            if name not in names:
-                detail = f"There is no node {name!r}."
+            if name not in names or name in (self.outputs or ())[:index]:
+                detail = f"There is no node {name!r}." if name not in names else f"The node {name!r} is named twice."
                 raise Invalid(detail, pointer=f"/outputs/{index}")
 
 
@@ -202,18 +208,19 @@ def _tables(layer: Layer) -> Iterator[int]:
 
 
 def _count(layers: tuple[Layer, ...], at: str, nesting: int, *, graph: bool = False) -> int:
-    """Return how many layers there are, repetitions and containers included."""
+    """Return how many layers there are: containers, repetitions, and whatever is shared as often as it is used."""
     if nesting > MOST_NESTING:
         detail = f"The layers are nested {nesting} deep; the limit is {MOST_NESTING}."
         raise TooComplex(detail, pointer=at.rpartition("/")[0])
     named(layers, at, required=graph)
-    total = 0
+    total, sizes = 0, dict[str, int]()
     for index, layer in enumerate(layers):
         pointer = f"{at}/{index}"
-        total += 1
+        size = sizes.get(layer.layer, 1) if isinstance(layer, Shared) else 1
         for place, inner in layer.lists():
-            inside = _count(inner, pointer + place, nesting + 1, graph=place == "/nodes")
-            total += inside * layer.repetitions()
+            size += layer.repetitions() * _count(inner, pointer + place, nesting + 1, graph=place == "/nodes")
+        sizes[layer.name or ""] = size
+        total += size
         if total > MOST_LAYERS:
             detail = f"There are {total} layers, repetitions included; the limit is {MOST_LAYERS}."
             raise TooComplex(detail, pointer=pointer)

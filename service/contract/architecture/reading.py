@@ -1,19 +1,20 @@
 """Bytes to `Architecture`: whatever is wrong ends in a problem that says what and where."""
 
 import json
-from math import isfinite
-from typing import Any, NoReturn
+from difflib import get_close_matches
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from service.contract.architecture.document import Architecture
-from service.contract.problem import Invalid, TooComplex, TooLarge, Trouble, UnreadableModel
+from service.contract.architecture.document import MOST_LAYERS, Architecture
+from service.contract.problem import Invalid, TooComplex, Trouble
+from service.contract.traps import read, step
 
-MOST_BYTES = 4 * 2**20
-MOST_DIGITS = 18
-DEEPEST = 64
-"""Most brackets within each other; sixteen nested layers take about forty."""
+__all__ = ["fitted", "parse", "read"]
+
+MOST_KINDS = MOST_LAYERS + 1
+"""Most objects with a kind: layers, and the clipping."""
 
 
 def parse(text: bytes) -> Architecture:
@@ -28,81 +29,20 @@ def parse(text: bytes) -> Architecture:
 def fitted(document: Any) -> Architecture:  # noqa: ANN401  a JSON document can be anything
     """Return the architecture that a JSON document describes, checked; as `parse`."""
     _ours(document)
+    written = json.dumps(document)
+    if (named := written.count('"kind": ')) > MOST_KINDS:
+        detail = f"The description names {named} layers; the limit is {MOST_LAYERS}."
+        raise TooComplex(detail, pointer="")
     try:
-        architecture = Architecture.model_validate_json(json.dumps(document), strict=True)
+        architecture = Architecture.model_validate_json(written, strict=True)
     except ValidationError as error:
         raise _first(error, document) from None
     return architecture.checked()
 
 
-def read(text: bytes) -> Any:  # noqa: ANN401  a JSON document can be anything
-    """Return the JSON document in `text`, without duplicate keys, NaN, infinities or endless numbers and brackets."""
-    if len(text) > MOST_BYTES:
-        detail = f"The description has {len(text)} bytes; the limit is {MOST_BYTES}."
-        raise TooLarge(detail)
-    try:
-        document = json.loads(
-            text.decode("utf-8-sig"),
-            object_pairs_hook=_distinct,
-            parse_constant=_constant,
-            parse_int=_integer,
-            parse_float=_real,
-        )
-    except (ValueError, RecursionError) as error:
-        reason = "its brackets are nested too deep" if isinstance(error, RecursionError) else str(error)
-        detail = f"The description is not JSON: {reason}."
-        raise UnreadableModel(detail) from None
-    _shallow(document)
-    return document
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        keys = [key for key, _ in pairs]
-        detail = f"The key {next(key for key in keys if keys.count(key) > 1)!r:.100} stands twice in one object."
-        raise Invalid(detail)
-    return document
-
-
-def _constant(word: str) -> NoReturn:
-    detail = f"{word} is not a number of JSON."
-    raise Invalid(detail)
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > MOST_DIGITS:
-        detail = f"A number has {len(digits)} digits; the limit is {MOST_DIGITS}."
-        raise Invalid(detail)
-    return int(digits)
-
-
-def _real(digits: str) -> float:
-    value = float(digits)
-    if not isfinite(value):
-        detail = f"The number {digits:.40} is too large."
-        raise Invalid(detail)
-    return value
-
-
-def _shallow(document: Any) -> None:  # noqa: ANN401  a JSON document can be anything
-    level, depth = [document], 0
-    while level := [inner for value in level for inner in _inside(value)]:
-        depth += 1
-        if depth > DEEPEST:
-            detail = f"The description's brackets are nested more than {DEEPEST} deep."
-            raise TooComplex(detail)
-
-
-def _inside(value: Any) -> list[Any]:  # noqa: ANN401  a JSON document can be anything
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
-
-
 def _ours(document: Any) -> None:  # noqa: ANN401  a JSON document can be anything
     if not isinstance(document, dict):
-        detail = f"The description is a JSON {type(document).__name__}; it must be an object."
+        detail = f"The description is {_kind(document)}; it must be an object."
         raise Invalid(detail, pointer="")
     if "gradgate" not in document:
         detail = 'The description has no "gradgate": "1", the version of the format.'
@@ -115,25 +55,44 @@ def _first(error: ValidationError, document: Any) -> Trouble:  # noqa: ANN401  a
 
 
 def _said(details: ErrorDetails) -> str:
-    context, given = details.get("ctx", {}), details.get("input")
-    if details["type"] == "union_tag_invalid":
-        key, tag = context["discriminator"].strip("'"), context["tag"]
-        return f"There is no {key} {tag!r:.80}; there are {context['expected_tags']}."
-    if details["type"] == "union_tag_not_found":
-        return f"The object does not say its {context['discriminator']}."
-    if details["type"] == "missing":
-        return f"The field {str(details['loc'][-1])!r} is missing."
-    if details["type"] == "extra_forbidden":
-        return f"The field {str(details['loc'][-1])!r:.80} is not known here."
-    shown = "" if isinstance(given, dict | list) else f"; it is {given!r:.80}"
-    return f"{details['msg']}{shown}."
+    context, last = details.get("ctx", {}), str(details["loc"][-1]) if details["loc"] else ""
+    match details["type"]:
+        case "union_tag_invalid":
+            return _unknown(context["discriminator"].strip("'"), context["tag"], context["expected_tags"])
+        case "union_tag_not_found":
+            return f"The object does not say its {context['discriminator']}."
+        case "missing":
+            return f"The field {last!r} is missing."
+        case "extra_forbidden":
+            return f"The field {last!r:.80} is not known here."
+        case "too_long":
+            return f"There are {context['actual_length']} entries; the limit is {context['max_length']}."
+    return f"{details['msg'].removeprefix('Value error, ')}; it is {_kind(details.get('input'))}."
+
+
+def _unknown(key: str, tag: str, listed: str) -> str:
+    """Say that no layer or law has this name, which is nearest, and which there are."""
+    near = get_close_matches(tag[:40], [word.strip(" '") for word in listed.split(",")], 1)
+    meant = f"; did you mean {near[0]!r}?" if near else ";"
+    return f"There is no {key} {tag!r:.80}{meant} there are {listed}."
+
+
+def _kind(value: Any) -> str:  # noqa: ANN401  a JSON value can be anything
+    """Return a value as a message shows it: cut where it is long, named where it holds others."""
+    if isinstance(value, dict | list):
+        return f"an object of {len(value)} fields" if isinstance(value, dict) else f"a list of {len(value)}"
+    shown = value[:80] if isinstance(value, str) else value
+    return f"{json.dumps(shown, ensure_ascii=False):.80}"
 
 
 def _pointer(details: ErrorDetails, document: Any) -> str:  # noqa: ANN401  a JSON document can be anything
     """Return where the error is; pydantic's own steps through unions, which the document has not, are left out."""
     pointer, value = "", document
-    for step in details["loc"]:
-        if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int)):
-            value = value[step]  # type: ignore[index]
-            pointer += "/" + str(step).replace("~", "~0").replace("/", "~1")
-    return f"{pointer}/{details['loc'][-1]}" if details["type"] == "missing" else pointer
+    for each in details["loc"]:
+        if (isinstance(value, dict) and each in value) or (isinstance(value, list) and isinstance(each, int)):
+            value = value[each]  # type: ignore[index]
+            pointer += step(each)
+    if details["type"] == "missing":
+        return f"{pointer}/{details['loc'][-1]}"
+    key = str(details.get("ctx", {}).get("discriminator", "")).strip("'")
+    return f"{pointer}/{key}" if key and isinstance(value, dict) else pointer
