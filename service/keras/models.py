@@ -1,54 +1,18 @@
 """Sequential and Functional models: layers by name, and the calls that join them, in an order of computation."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
 from service.contract.problem import Invalid, TooComplex, UnsupportedModel
 from service.keras.base import Call, Form, Held, KerasLayer, Leaf, Ref, Shape, bounded
+from service.keras.calls import Step, needed, ordered
 from service.keras.history import bound, refs
+from service.keras.inputs import Input, implied, read_input
 from service.keras.making import custom, made, named, registered, unsupported
 
 MODELS: Final = frozenset({"Sequential", "Functional", "Model"})
 DEEPEST: Final = 16
 MOST_CALLS: Final = 5000
-_TYPES: Final = {
-    "int32": "int64",
-    "int64": "int64",
-    "int16": "int64",
-    "int8": "int64",
-    "uint8": "int64",
-    "bool": "bool",
-}
-
-
-@dataclass(frozen=True)
-class Input:
-    """An input of a model."""
-
-    name: str
-    form: Form
-    at: str
-
-
-@dataclass(frozen=True)
-class Step:
-    """One call of one layer."""
-
-    layer: KerasLayer
-    kind: str
-    """The layer's key in the registry: the class that the file names, or `ops.Add`."""
-    call: Call[Ref]
-    index: int
-    """Which call of the layer this is, from 0."""
-    calls: int
-    """How often the layer is called."""
-    at: str
-    """The layer's JSON pointer."""
-
-    def ref(self, output: int = 0) -> Ref:
-        """Return what the file calls one of the step's outputs."""
-        return Ref(self.layer.name, self.index, output)
 
 
 class Model(KerasLayer):
@@ -157,8 +121,8 @@ def _sequential(spec: dict[str, Any], config: dict[str, Any], at: str, depth: in
     listed = [(each, f"{at}/config/layers/{index}") for index, each in enumerate(config["layers"])]
     given: Input | None = None
     if listed and named(*listed[0])[0] == "InputLayer":
-        given = _input(*listed.pop(0))
-    given = given or _implied(spec, config, listed, at)
+        given = read_input(*listed.pop(0))
+    given = given or implied(spec, config, listed, at)
     previous, steps, names = Ref(given.name, 0, 0), [], {given.name}
     for each, where in listed:
         made_layer = layer(each, where, depth + 1)
@@ -169,49 +133,6 @@ def _sequential(spec: dict[str, Any], config: dict[str, Any], at: str, depth: in
     return (given,), tuple(steps), ((previous.layer, previous),)
 
 
-def _implied(spec: dict[str, Any], config: dict[str, Any], listed: list[tuple[Any, str]], at: str) -> Input:
-    """Return the input of a Sequential whose first layer, or whose build, says the shape."""
-    first = named(*listed[0])[1] if listed else {}
-    build = spec.get("build_config")
-    for shape in (
-        first.get("batch_input_shape"), first.get("batch_shape"), config.get("build_input_shape"),
-        build.get("input_shape") if isinstance(build, dict) else None,
-        (spec.get("build_config") or {}).get("shapes_dict", {}).get("input_shape") if isinstance(build, dict) else None,
-    ):  # fmt: skip
-        if isinstance(shape, list):
-            stem = first.get("name") if isinstance(first.get("name"), str) else "input"
-            return Input(f"{stem}_input" if stem != "input" else stem, _form(shape, "float32", at), at)
-    detail = "The Sequential has no input shape: start it with an Input, or build it before to_json()."
-    raise Invalid(detail, pointer=f"{at}/config/layers")
-
-
-def _input(spec: dict[str, Any], at: str) -> Input:
-    _, config = named(spec, at)
-    shape = config.get("batch_shape", config.get("batch_input_shape"))
-    if not isinstance(shape, list):
-        detail = "An InputLayer has a `batch_shape` (in tf.keras 2: `batch_input_shape`), a list of sizes."
-        raise Invalid(detail, pointer=f"{at}/config")
-    dtype = config.get("dtype")
-    dtype = dtype if isinstance(dtype, str) else "float32"
-    if dtype == "string":
-        detail = "The input holds text; examine the model behind its vectorization, with tokens as input."
-        raise UnsupportedModel(detail, pointer=f"{at}/config/dtype")
-    name = config.get("name") or spec.get("name")
-    return Input(name if isinstance(name, str) and name else "input", _form(shape, dtype, f"{at}/config"), at)
-
-
-def _form(shape: list[Any], dtype: str, at: str) -> Form:
-    sizes = shape[1:]
-    for size in sizes:
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 10**7):
-            detail = f"A size is {size!r:.80}; it must be a whole number from 1 to 10,000,000, or null."
-            raise Invalid(detail, pointer=at)
-    if len(sizes) > 6:  # noqa: PLR2004  images over time have four
-        detail = f"The input has {len(sizes)} axes; the limit is 6."
-        raise TooComplex(detail, pointer=at)
-    return Form(bounded(tuple(sizes), at), dtype=_TYPES.get(dtype, "float32"))  # type: ignore[arg-type]
-
-
 def _functional(spec: dict[str, Any], config: dict[str, Any], at: str, depth: int) -> Parts:
     inputs: dict[str, Input] = {}
     waiting: dict[Ref, Step] = {}
@@ -220,31 +141,40 @@ def _functional(spec: dict[str, Any], config: dict[str, Any], at: str, depth: in
         where = f"{at}/config/layers/{index}"
         kind, own = named(each, where)
         name = _fresh(each.get("name") or own.get("name"), names, where)
+        whole = {**each, "config": {**own, "name": name}}
         if kind == "InputLayer":
-            inputs[name] = _input({**each, "config": {**own, "name": name}}, where)
+            inputs[name] = read_input(whole, where)
             continue
-        made_layer = layer({**each, "config": {**own, "name": name}}, where, depth + 1)
-        calls = each.get("inbound_nodes")
-        calls = calls if isinstance(calls, list) else []
-        for number, node in enumerate(calls):
-            call = bound(node, made_layer, f"{where}/inbound_nodes/{number}")
-            step = Step(made_layer, registered(each), call, number, len(calls), where)
+        for step in _calls(whole, layer(whole, where, depth + 1), where):
             waiting[step.ref()] = step
-            if len(waiting) > MOST_CALLS:
-                detail = f"The layers are called more than {MOST_CALLS} times."
-                raise TooComplex(detail, pointer=where)
-    steps = tuple(_ordered(waiting, inputs))
+        if len(waiting) > MOST_CALLS:
+            detail = f"The layers are called more than {MOST_CALLS} times."
+            raise TooComplex(detail, pointer=where)
+    steps = tuple(ordered(waiting, inputs))
     given = tuple(_taken(ref, inputs, at) for _, ref in refs(config.get("input_layers"), f"{at}/config/input_layers"))
     gives = tuple(refs(config.get("output_layers"), f"{at}/config/output_layers"))
-    made_refs = {Ref(name, 0, 0) for name in inputs} | {step.ref() for step in steps}
-    for _, ref in gives:
-        if Ref(ref.layer, ref.call, 0) not in made_refs:
-            detail = f"The output {ref.layer!r} is no layer's."
-            raise Invalid(detail, pointer=f"{at}/config/output_layers")
+    _made(gives, {Ref(name, 0, 0) for name in inputs} | waiting.keys(), f"{at}/config/output_layers")
     if not given or not gives:
         detail = "A functional model names its input_layers and output_layers."
         raise Invalid(detail, pointer=f"{at}/config")
-    return given, _needed(steps, gives), gives
+    return given, needed(steps, gives), gives
+
+
+def _calls(spec: dict[str, Any], called: KerasLayer, at: str) -> Iterator[Step]:
+    """Yield the calls of a layer."""
+    nodes = spec.get("inbound_nodes")
+    nodes = nodes if isinstance(nodes, list) else []
+    for number, node in enumerate(nodes):
+        call = bound(node, called, f"{at}/inbound_nodes/{number}")
+        yield Step(called, registered(spec), call, number, len(nodes), at)
+
+
+def _made(gives: Sequence[tuple[str, Ref]], found: Container[Ref], at: str) -> None:
+    """Pass outputs that some layer makes."""
+    for _, ref in gives:
+        if Ref(ref.layer, ref.call, 0) not in found:
+            detail = f"The output {ref.layer!r} is no layer's."
+            raise Invalid(detail, pointer=at)
 
 
 def _fresh(name: Any, names: set[str], at: str) -> str:  # noqa: ANN401  what the file holds
@@ -261,42 +191,3 @@ def _taken(ref: Ref, inputs: Mapping[str, Input], at: str) -> Input:
         detail = f"The input {ref.layer!r} is no InputLayer."
         raise Invalid(detail, pointer=f"{at}/config/input_layers")
     return inputs[ref.layer]
-
-
-def _ordered(waiting: Mapping[Ref, Step], inputs: Mapping[str, Input]) -> Iterator[Step]:
-    """Yield the steps so that each comes behind those that it reads; Invalid where there is no such order."""
-    readers: dict[Ref, list[Ref]] = {}
-    missing: dict[Ref, int] = {}
-    for key, step in waiting.items():
-        reads = {Ref(ref.layer, ref.call, 0) for ref in step.call.leaves if ref.layer not in inputs}
-        for ref in reads:
-            if ref not in waiting:
-                detail = f"{step.layer.name!r} reads call {ref.call} of {ref.layer!r}, which is not in the model."
-                raise Invalid(detail, pointer=f"{step.at}/inbound_nodes/{step.index}")
-            readers.setdefault(ref, []).append(key)
-        missing[key] = len(reads)
-    ready = [key for key, count in missing.items() if not count][::-1]
-    done = 0
-    while ready:
-        key = ready.pop()
-        done += 1
-        yield waiting[key]
-        for reader in readers.get(key, ()):
-            missing[reader] -= 1
-            if not missing[reader]:
-                ready.append(reader)
-    if done < len(waiting):
-        stuck = next(waiting[key] for key, count in missing.items() if count)
-        detail = f"{stuck.layer.name!r} and others read each other in a circle."
-        raise Invalid(detail, pointer=f"{stuck.at}/inbound_nodes/{stuck.index}")
-
-
-def _needed(steps: tuple[Step, ...], gives: tuple[tuple[str, Ref], ...]) -> tuple[Step, ...]:
-    """Return the steps that an output depends on."""
-    wanted = {Ref(ref.layer, ref.call, 0) for _, ref in gives}
-    kept = []
-    for step in reversed(steps):
-        if step.ref() in wanted:
-            kept.append(step)
-            wanted |= {Ref(ref.layer, ref.call, 0) for ref in step.call.leaves}
-    return tuple(reversed(kept))

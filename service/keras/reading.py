@@ -7,8 +7,10 @@ from typing import Any
 from service.contract.architecture.document import MOST_WEIGHTS
 from service.contract.problem import Invalid, TooComplex
 from service.keras.base import Call, Form, KerasLayer, Ref
+from service.keras.calls import Step
 from service.keras.compiling import Training, training
-from service.keras.models import MOST_CALLS, Input, Model, Step, model
+from service.keras.inputs import Input
+from service.keras.models import MOST_CALLS, Model, model
 from service.keras.older import renewed
 
 
@@ -84,10 +86,18 @@ def _said(layer: KerasLayer) -> Iterator[str]:
         yield from _said(inner)
 
 
-def _notes(document: dict[str, Any]) -> Iterator[str]:
-    """Yield what the examination leaves out."""
-    text = str(document)
-    if "mixed_float16" in text or "mixed_bfloat16" in text:
-        yield "The file asks for mixed precision; it is examined in float32."
-    if any(f"'{key}': {{" in text for key in ("kernel_constraint", "bias_constraint", "recurrent_constraint")):
-        yield "Constraints on weights are not applied in the training trial."
+def _notes(value: Any) -> Iterator[str]:  # noqa: ANN401  what the file holds
+    """Yield what the examination leaves out of a document."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _notes(each)
+    if not isinstance(value, dict):
+        return
+    for key, each in value.items():
+        if key.endswith("_constraint") and each is not None:
+            yield "Constraints on weights are not applied in the training trial."
+        elif key == "activity_regularizer" and each is not None:
+            yield "Penalties on activities are not added in the training trial."
+        elif key == "dtype" and "mixed" in str(each):
+            yield "The file asks for mixed precision; it is examined in float32."
+        yield from _notes(each)

@@ -6,7 +6,7 @@ import torch
 
 from service.keras import Description
 from service.keras.base import Call
-from service.keras.models import Input
+from service.keras.inputs import Input
 from worker.load.builder import Builder, Parts
 from worker.load.keras import Signal, lower_model
 from worker.network import graph

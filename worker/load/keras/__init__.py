@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 from service.keras.base import Call, Form, KerasLayer, Ref
-from service.keras.models import Model, Step
+from service.keras.calls import Step
+from service.keras.models import Model
 from service.registry import Registry
 from worker.load.builder import Builder
 
