@@ -94,6 +94,7 @@ def variable(model: keras.Model, name: str, names: Mapping[str, str]) -> Any:  #
         layer = known.get(step, layer)
     wanted = names.get(name, role.replace(".", "/"))
     found = [each for each in layer.weights if f"/{each.path}".endswith(f"/{wanted}")]
+    found = [each for each in found if f"/{path}/" in f"/{each.path}"] if len(found) > 1 else found
     assert len(found) == 1, f"{name}: {wanted} is {[each.path for each in found or layer.weights]}"
     return found[0]
 

@@ -1,4 +1,4 @@
-"""Masked steps before a recurrent operator: left out before it, and put back behind it.
+"""Masked steps: left out before a recurrent operator, and put back behind it.
 
 The steps that count are moved to the front, in their order, and the operator is told how many there are: it then does
 what Keras does, which carries states and outputs over masked steps.

@@ -1,0 +1,291 @@
+"""Recurrent layers and their cells."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
+
+from pydantic import Field
+
+from service.contract.problem import Invalid, UnsupportedModel
+from service.keras.activations import Activation, activation
+from service.keras.base import Call, Inner, Inners, KerasLayer, Shape, Spec, known, ranked, shown
+from service.keras.layers import keras
+
+Share = Annotated[float, Field(ge=0, le=1)]
+FUNCTIONS: Final = frozenset({
+    "elu", "hard_sigmoid", "leaky_relu", "linear", "relu", "sigmoid", "softplus", "softsign", "tanh",
+})  # fmt: skip
+"""Activations that ONNX's recurrent operators know."""
+
+
+class CellBase(KerasLayer):
+    """What a cell does at one step; as a layer by itself, it does that step."""
+
+    parameters: ClassVar[tuple[str, ...]] = ("inputs", "states", "training")
+    gates: ClassVar[int] = 1
+    states: ClassVar[int] = 1
+    """How many states it hands on."""
+
+    units: Annotated[int, Field(ge=1, le=65_536)]
+    activation: Spec = "tanh"
+    use_bias: bool = True
+    kernel_initializer: Spec = "glorot_uniform"
+    recurrent_initializer: Spec = "orthogonal"
+    bias_initializer: Spec = "zeros"
+    kernel_regularizer: Spec = None
+    recurrent_regularizer: Spec = None
+    bias_regularizer: Spec = None
+    dropout: Share = 0.0
+    recurrent_dropout: Share = 0.0
+    implementation: int = 2
+
+    @property
+    def functions(self) -> dict[str, Spec]:
+        """The cell's activations, by field, in the order in which ONNX names them."""
+        return {"activation": self.activation}
+
+    @property
+    def biases(self) -> int:
+        """How many biases each gate has."""
+        return int(self.use_bias)
+
+    def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
+        """Return the shapes of the output and of the states."""
+        ranked(call.one.shape, at, 2)
+        known(call.one.shape[-1], at, "last axis of the input")
+        self.possible(at)
+        return ((self.units,),) * (1 + self.states)
+
+    def held(self, shape: Shape) -> int:
+        """Return the kernel's, the recurrent kernel's and the biases' numbers."""
+        return self.gates * self.units * ((shape[-1] or 0) + self.units + self.biases)
+
+    def possible(self, at: str) -> None:
+        """Pass a cell that can be examined; UnsupportedModel, pointing at the field, otherwise."""
+        for key, spec in self.functions.items():
+            found = activation(spec, f"{at}/config/{key}")
+            if found.name not in FUNCTIONS or not _plain(found):
+                detail = (
+                    f"The activation {found.name!r} is not examined within a recurrent cell; "
+                    f"{', '.join(sorted(FUNCTIONS))} are."
+                )
+                raise UnsupportedModel(detail, pointer=f"{at}/config/{key}")
+
+    def notes(self) -> Iterator[str]:
+        """Yield that recurrent dropout is left out."""
+        if self.recurrent_dropout:
+            yield "recurrent_dropout is not applied while training is tried; dropout is."
+
+
+def _plain(found: Activation) -> bool:
+    """Whether a rectifier is bent at zero and unlimited."""
+    return found.name != "relu" or not any(
+        found.numbers.get(key) for key in ("max_value", "negative_slope", "threshold")
+    )
+
+
+class GatedCell(CellBase):
+    """A cell with gates."""
+
+    recurrent_activation: Spec = "sigmoid"
+
+    @property
+    def functions(self) -> dict[str, Spec]:
+        """The gates' activation, then the candidate's."""
+        return {"recurrent_activation": self.recurrent_activation, "activation": self.activation}
+
+
+@keras("SimpleRNNCell")
+class SimpleCell(CellBase):
+    """h ← activation(x K + h R + b)."""
+
+
+@keras("LSTMCell")
+class LstmCell(GatedCell):
+    """Long short-term memory; its gates are input, forget, cell, output."""
+
+    gates: ClassVar[int] = 4
+    states: ClassVar[int] = 2
+
+    unit_forget_bias: bool = True
+
+
+@keras("GRUCell")
+class GruCell(GatedCell):
+    """Gated recurrent unit; its gates are update, reset, candidate."""
+
+    gates: ClassVar[int] = 3
+
+    reset_after: bool = True
+
+    @property
+    def biases(self) -> int:
+        """How many biases each gate has: a second one where the reset gate stands behind the recurrent product."""
+        return self.use_bias * (1 + self.reset_after)
+
+
+class Walk(NamedTuple):
+    """What a recurrent layer is called with."""
+
+    sequence: Any
+    states: tuple[Any, ...]
+    """The states that it starts from; none where it starts from zeros."""
+    mask: Any
+    """The mask that the call names; None where it names none."""
+
+
+def walk(call: Call[Any], at: str) -> Walk:
+    """Return the parts of a recurrent layer's call; tf.keras 2 hands states over behind the sequence, in a list."""
+    if call.of("constants"):
+        detail = "Constants of a recurrent layer are not examined; export the model to ONNX."
+        raise UnsupportedModel(detail, pointer=at)
+    sequence, *states = call.of("sequences")
+    return Walk(sequence, (*states, *call.of("initial_state")), next(iter(call.of("mask")), None))
+
+
+class RecurrentBase(KerasLayer):
+    """A layer that walks through (time, features) with one cell, or several on top of each other."""
+
+    parameters: ClassVar[tuple[str, ...]] = ("sequences", "initial_state", "mask", "training")
+    ignored: ClassVar[frozenset[str]] = frozenset({"use_cudnn"})
+
+    return_sequences: bool = False
+    return_state: bool = False
+    go_backwards: bool = False
+    stateful: bool = False
+    unroll: bool = False
+    zero_output_for_mask: bool = False
+    time_major: bool = False
+
+    @property
+    def cells(self) -> tuple[tuple[CellBase, str], ...]:
+        """The cells, from the first to the last, each with its place below the layer's own."""
+        raise NotImplementedError
+
+    @property
+    def width(self) -> int:
+        """How many numbers a step gives."""
+        return self.cells[-1][0].units
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes of the states."""
+        return tuple(cell.units for cell, _ in self.cells for _ in range(cell.states))
+
+    def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
+        """Return the shape of the steps' outputs or the last, and of the states where they are given."""
+        parts = walk(call, at)
+        ranked(parts.sequence.shape, at, 3)
+        known(parts.sequence.shape[-1], at, "last axis of the input")
+        if self.time_major:
+            detail = "time_major puts the time before the samples, which is not examined."
+            raise UnsupportedModel(detail, pointer=f"{at}/config/time_major")
+        for cell, place in self.cells:
+            cell.possible(f"{at}{place}")
+        self.starts(parts.states, at)
+        first = (parts.sequence.shape[0], self.width) if self.return_sequences else (self.width,)
+        return (first, *self.given_states)
+
+    @property
+    def given_states(self) -> tuple[Shape, ...]:
+        """The shapes of the states, where they are given."""
+        return tuple((size,) for size in self.sizes) if self.return_state else ()
+
+    def starts(self, states: tuple[Any, ...], at: str) -> None:
+        """Pass initial states that fit; Invalid otherwise."""
+        if states and [each.shape for each in states] != [(size,) for size in self.sizes]:
+            wanted = ", ".join(shown((size,)) for size in self.sizes)
+            detail = (
+                f"The layer starts from states of {wanted}; {', '.join(shown(each.shape) for each in states)} reach it."
+            )
+            raise Invalid(detail, pointer=at)
+
+    def held(self, shape: Shape) -> int:
+        """Return the cells' weights."""
+        total, features = 0, shape[-1]
+        for cell, _ in self.cells:
+            total += CellBase.held(cell, (features,))
+            features = cell.units
+        return total
+
+    def weights(self, call: Call[Any]) -> int:
+        """Return the cells' weights."""
+        return self.held(walk(call, "").sequence.shape)
+
+    def notes(self) -> Iterator[str]:
+        """Yield that states start from zeros."""
+        if self.stateful:
+            yield "Stateful layers start from zeros in every batch."
+
+
+class OneCell(RecurrentBase, CellBase):
+    """A recurrent layer that is its own cell."""
+
+    @property
+    def cells(self) -> tuple[tuple[CellBase, str], ...]:
+        """The layer."""
+        return ((self, ""),)
+
+    def notes(self) -> Iterator[str]:
+        """Yield what is left out."""
+        yield from RecurrentBase.notes(self)
+        yield from CellBase.notes(self)
+
+
+@keras("SimpleRNN")
+class SimpleRnn(OneCell, SimpleCell):
+    """Elman's network."""
+
+
+@keras("LSTM")
+class Lstm(OneCell, LstmCell):
+    """Long short-term memory."""
+
+
+@keras("GRU")
+class Gru(OneCell, GruCell):
+    """Gated recurrent units."""
+
+
+@keras("StackedRNNCells")
+class StackedCells(KerasLayer):
+    """Several cells, each fed by the one before it."""
+
+    cells: Inners
+
+    def inner(self) -> Iterator[tuple[str, KerasLayer]]:
+        """Yield the cells."""
+        for index, each in enumerate(self.cells):
+            yield f"/config/cells/{index}", each.layer
+
+
+@keras("RNN")
+class Rnn(RecurrentBase):
+    """A recurrent layer of any cell."""
+
+    cell: Inner
+
+    @property
+    def cells(self) -> tuple[tuple[CellBase, str], ...]:
+        """The cell, or those of a stack, stacks within it included."""
+        return tuple((each, at) for each, at in _stacked(self.cell.layer, "/config/cell") if isinstance(each, CellBase))
+
+    def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
+        """Return the shapes; Invalid where a cell is none."""
+        for each, place in _stacked(self.cell.layer, "/config/cell"):
+            if not isinstance(each, CellBase) or isinstance(each, RecurrentBase):
+                detail = "A cell is expected: SimpleRNNCell, LSTMCell, GRUCell or StackedRNNCells."
+                raise Invalid(detail, pointer=f"{at}{place}/class_name")
+        return super().outputs(call, at)
+
+    def inner(self) -> Iterator[tuple[str, KerasLayer]]:
+        """Yield the cell."""
+        yield "/config/cell", self.cell.layer
+
+
+def _stacked(layer: KerasLayer, at: str) -> Iterator[tuple[KerasLayer, str]]:
+    """Yield the cells of a stack, or the only one, each with its place."""
+    if not isinstance(layer, StackedCells):
+        yield layer, at
+        return
+    for index, each in enumerate(layer.cells):
+        yield from _stacked(each.layer, f"{at}/config/cells/{index}")

@@ -1,0 +1,79 @@
+"""A recurrent cell's weights, from Keras's layout into that of ONNX's operators."""
+
+from dataclasses import replace
+from typing import Final
+
+import torch
+
+from service.keras.initializers import law
+from service.keras.layers.recurrent import CellBase, GruCell, LstmCell
+from service.keras.regularizers import regularizer
+from worker.load.builder import Builder
+from worker.load.drawing import keras_law
+from worker.network.graph import Law, Penalty
+from worker.network.laws import Constant, Reordered, Reshaped, Shape, Stacked
+
+_LSTM: Final = (0, 3, 1, 2)
+"""ONNX's gates input, output, forget, cell, as places in Keras's input, forget, cell, output."""
+
+
+def cell_weights(cell: CellBase, build: Builder, features: int) -> tuple[str, ...]:
+    """Draw a cell's weights as Keras does, each as one matrix of all gates; return what the operator reads.
+
+    Kernel (1, gates · units, features), recurrent kernel (1, gates · units, units) and biases (1, 2 · gates · units),
+    gates in ONNX's order.  What Keras has one bias for has a second one of zeros, which is not trained.
+    """
+    rows, units = cell.gates * cell.units, cell.units
+    kernel = _drawn(cell, build, "kernel", (features, rows), "kernel")
+    steps = _drawn(cell, build, "recurrent", (units, rows), "recurrent_kernel")
+    if not cell.use_bias:
+        return kernel, steps
+    if cell.biases > 1:
+        return kernel, steps, _bias(cell, build, (2, rows), (1, 2 * rows))
+    bias = _bias(cell, build, (rows,), (1, rows))
+    zeros = build.constant("recurrent_bias", torch.zeros(1, rows))
+    return kernel, steps, build.node("Concat", bias, zeros, role="biases", axis=1)
+
+
+def operator(cell: CellBase) -> str:
+    """Return the name of ONNX's operator."""
+    if isinstance(cell, LstmCell):
+        return "LSTM"
+    return "GRU" if isinstance(cell, GruCell) else "RNN"
+
+
+def _drawn(cell: CellBase, build: Builder, role: str, size: Shape, name: str) -> str:
+    """Draw a matrix (in, gates · units), and turn it."""
+    spec = law(getattr(cell, f"{role}_initializer"), f"{build.pointer}/config/{role}_initializer")
+    drawn = keras_law(spec, size, (1, 0), at=f"{build.pointer}/config/{role}_initializer")
+    return build.parameter(name, _laid(cell, drawn, (1, size[1], size[0])), _penalty(cell, build, role))
+
+
+def _bias(cell: CellBase, build: Builder, size: Shape, into: Shape) -> str:
+    """Draw the biases; an LSTM's forget gate starts at one unless its config says otherwise."""
+    at = f"{build.pointer}/config/bias_initializer"
+    spec = law(cell.bias_initializer, at)
+    if not (isinstance(cell, LstmCell) and cell.unit_forget_bias):
+        return build.parameter("bias", _laid(cell, keras_law(spec, size, at=at), into), _penalty(cell, build, "bias"))
+    units = cell.units
+    parts = (keras_law(spec, (units,), at=at), Constant((units,), 1.0), keras_law(spec, (2 * units,), at=at))
+    return build.parameter("bias", _laid(cell, Stacked(parts, size), into), _penalty(cell, build, "bias"))
+
+
+def _laid(cell: CellBase, drawn: Law, into: Shape) -> Law:
+    """Return the law with the gates in ONNX's order along its first axis, in another shape."""
+    return Reshaped(Reordered(drawn, _LSTM) if isinstance(cell, LstmCell) else drawn, into)
+
+
+def _penalty(cell: CellBase, build: Builder, role: str) -> Penalty | None:
+    found = regularizer(getattr(cell, f"{role}_regularizer"), f"{build.pointer}/config/{role}_regularizer")
+    return Penalty(found.l1, found.l2) if found else None
+
+
+def inside(build: Builder, name: str, place: str, kind: str, *, trainable: bool) -> Builder:
+    """Return the builder of a layer that stands at `place` within the config of `build`'s layer."""
+    where = f"{build.place}/{place}"
+    return replace(
+        build.inner(name, where, f'{where} "{name}" ({kind}){build.repetition}'),
+        frozen=build.frozen or not trainable,
+    )
