@@ -57,7 +57,7 @@ class Activation(NamedTuple):
     """An activation and all its numbers."""
 
     name: str
-    numbers: Mapping[str, Number] = {}
+    numbers: Mapping[str, Any] = {}
 
 
 def activation(spec: Any, at: str) -> Activation:  # noqa: ANN401  what the file holds

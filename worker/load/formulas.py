@@ -5,7 +5,7 @@ numbers.  Roles of the nodes before it stand behind that one.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import torch
 
@@ -26,7 +26,7 @@ PLAIN: Final[Mapping[str, str]] = {
 """Those that are an operator without numbers."""
 
 
-def put(name: str, build: Builder, value: str, role: str = "", **numbers: float) -> str:
+def put(name: str, build: Builder, value: str, role: str = "", **numbers: Any) -> str:  # noqa: ANN401  numbers of all kinds
     """Put down an activation; return its value.  KeyError where there is none of that name."""
     if name in PLAIN and not numbers:
         return build.node(PLAIN[name], value, role=role)
@@ -169,7 +169,7 @@ def sparsemax(build: Builder, value: str, role: str, axis: int = -1, *, summed: 
         return build.node(op, *inputs, role=part(role, name), **attributes)
 
     one, along = number(build, part(role, "one"), 1), build.constant(part(role, "axis"), torch.tensor([axis]))
-    end = {} if axis == -1 else {"end": axis + 1}
+    end: dict[str, Any] = {} if axis == -1 else {"end": axis + 1}
     count = node("Shape", value, name="count", start=axis, **end)
     order, _ = build.nodes("TopK", value, count, role=part(role, "order"), outputs=("out", "places"), axis=axis)
     scalar = build.constant(part(role, "along"), torch.tensor(axis))
@@ -191,7 +191,7 @@ def _operator(op: str, **renamed: str) -> Formula:
     """Return the formula of an operator whose attributes are numbers of these names."""
 
     def formula(build: Builder, value: str, role: str, **numbers: float) -> str:
-        attributes = {renamed[name]: float(given) for name, given in numbers.items()}
+        attributes: dict[str, Any] = {renamed[name]: float(given) for name, given in numbers.items()}
         return build.node(op, value, role=role, **attributes)
 
     return formula

@@ -18,9 +18,8 @@ MASKED = -1e9
 @lowers("ReLU")
 def rectifier(layer: ReLU, build: Builder, call: Call[Signal]) -> str:
     """Relu, LeakyRelu, Clip, or a difference of rectifiers."""
-    numbers = {"negative_slope": layer.negative_slope, "max_value": layer.max_value, "threshold": layer.threshold}
-    given = {name: number for name, number in numbers.items() if number is not None}
-    return put("relu", build, call.one.value, **given)
+    slope, threshold = layer.negative_slope or 0, layer.threshold or 0
+    return put("relu", build, call.one.value, negative_slope=slope, max_value=layer.max_value, threshold=threshold)
 
 
 @lowers("LeakyReLU")

@@ -22,4 +22,4 @@ def activated(spec: Spec, build: Builder, value: str, role: str = "") -> str:
         return value
     if name == "sparsemax":
         return put(name, build, value, role, **numbers, summed=True)
-    return put(name, build, value, role, **{key: each for key, each in numbers.items() if each is not None})
+    return put(name, build, value, role, **numbers)
