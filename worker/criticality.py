@@ -81,5 +81,5 @@ def _kernel_law(value: Tensor, layer: Layer, scale: Critical, orthogonal: bool) 
 
 
 def _drawn(parameter: Parameter, name: str, law: Normal | Orthogonal | Constant, seed: int) -> Parameter:
-    value = law(stream(seed, f"treated {name}")).to(parameter.value)
+    value = law(stream(seed, name)).to(parameter.value)
     return replace(parameter, value=value, law=law)

@@ -56,7 +56,7 @@ def _redrawn(graph: Graph, node: Node, seed: int) -> Graph:
     directions, _, hidden = recurrent.value.shape
     shape = tuple(recurrent.value.shape)
     law = Stacked((Orthogonal((hidden, hidden)),) * (directions * _GATES[node.op]), shape)
-    value = law(stream(seed, f"treated {name}")).to(recurrent.value)
+    value = law(stream(seed, name)).to(recurrent.value)
     changed = {name: replace(recurrent, value=value, law=law)}
     bias = graph.parameters.get(node.inputs[3]) if node.op == "LSTM" and len(node.inputs) > 3 else None  # noqa: PLR2004
     if bias is not None:
