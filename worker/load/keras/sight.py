@@ -1,4 +1,4 @@
-"""What an attention's queries see: the masks of steps, of the call and of the layer, joined; and softmax behind them."""
+"""What an attention's queries see: all masks of a call and its layer joined, and the softmax behind them."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
