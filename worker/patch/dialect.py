@@ -4,10 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from worker.network.graph import Graph
-from worker.patch.difference import Difference
 from worker.patch.edits import Edit
-from worker.patch.places import Atlas
-from worker.patch.wanted import NoWay
+from worker.patch.survey import NoWay, Survey
 
 
 class Read(NamedTuple):
@@ -24,11 +22,11 @@ class Dialect(Protocol):
     def read(self, document: Any) -> Read:  # noqa: ANN401  JSON
         """Return what a document says; Trouble where it is none of this format."""
 
-    def edits(self, document: Any, difference: Difference, atlas: Atlas) -> Iterable[Edit]:  # noqa: ANN401  JSON
+    def edits(self, document: Any, survey: Survey) -> Iterable[Edit]:  # noqa: ANN401  JSON
         """Return the edits that make the difference; NoWay where the format cannot say it at some place."""
 
     def settings(self, document: Any, changed: Mapping[str, Any]) -> Iterable[Edit]:  # noqa: ANN401  JSON
         """Return the edits of how the network is to be trained."""
 
-    def opened(self, document: Any, difference: Difference, atlas: Atlas, stuck: NoWay) -> Sequence[Edit]:  # noqa: ANN401
+    def opened(self, document: Any, survey: Survey, stuck: NoWay) -> Sequence[Edit]:  # noqa: ANN401
         """Return edits that write a place out without changing the network; raise `stuck` where there are none."""

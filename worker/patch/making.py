@@ -14,7 +14,7 @@ from worker.patch.dialect import Dialect
 from worker.patch.difference import Difference
 from worker.patch.edits import Edit, Operation, operations
 from worker.patch.places import Atlas
-from worker.patch.wanted import NoWay
+from worker.patch.survey import NoWay, Survey
 from worker.subject import Subject
 
 _MOST_OPENINGS: Final = 200
@@ -68,11 +68,11 @@ def _made(document: Any, dialect: Dialect, difference: Difference, changed: dict
         if likeness is None:
             message = "The file's format cannot be written out here."
             raise NoWay(message)
-        atlas = Atlas.of(read, likeness)
+        survey = Survey(difference, Atlas.of(read, likeness))
         try:
-            edits: Sequence[Edit] = [*dialect.edits(document, difference, atlas), *dialect.settings(document, changed)]
+            edits: Sequence[Edit] = [*dialect.edits(document, survey), *dialect.settings(document, changed)]
         except NoWay as stuck:
-            edits = dialect.opened(document, difference, atlas, stuck)
+            edits = dialect.opened(document, survey, stuck)
             more = operations(document, edits)
             document = applied(document, more)
             done += more

@@ -11,11 +11,14 @@ from worker.patch.alike import Likeness
 Steps: TypeAlias = tuple[str | int, ...]
 """A way into a JSON document: keys and indices."""
 
-_ORIGIN: Final = re.compile(r'(?P<pointer>\S+)(?: ".*")? \([^()]*\)(?P<times>(?:, \d+ of \d+)*)')
+_ORIGIN: Final = re.compile(r'(?P<pointer>\S+)(?: ".*")? \([^()]*\)(?P<times>(?:, (?:call )?\d+ of \d+)*)')
 
 
 class Place(NamedTuple):
-    """A layer of the document, and which time it is within each repetition around it, the outermost first."""
+    """A layer of the document, and which time it is within each repetition around it, the outermost first.
+
+    Keras's layers are called, so many times: their times are calls.
+    """
 
     steps: Steps
     times: tuple[int, ...] = ()
@@ -27,7 +30,7 @@ def place(origin: str | None) -> Place | None:
     if found is None:
         return None
     steps = tuple(int(step) if step.isdigit() else step for step in found["pointer"].split("/"))
-    return Place(steps, tuple(int(time) - 1 for time in re.findall(r", (\d+) of", found["times"])))
+    return Place(steps, tuple(int(time) - 1 for time in re.findall(r"(\d+) of", found["times"])))
 
 
 @dataclass(frozen=True)

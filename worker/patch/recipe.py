@@ -46,10 +46,11 @@ Recipe: TypeAlias = Scaling | Absolute | Fixed | Gained
 
 
 class Drawn(NamedTuple):
-    """A law that a weight must follow, and the fans of the weight's layer."""
+    """A law that a weight must follow, and the fans that it is scaled by."""
 
     law: Law
-    fan: Fans
+    fan: Fans | None
+    """None where a format does not scale this law by them."""
     bias: bool = False
     """Whether it is a bias, whose spread seldom follows the fans."""
 
@@ -73,7 +74,7 @@ def _parts(law: Law) -> Iterator[Law]:
         yield simple(law)
 
 
-def _candidates(law: Law, fan: Fans, *, bias: bool) -> Iterator[Recipe]:
+def _candidates(law: Law, fan: Fans | None, *, bias: bool) -> Iterator[Recipe]:
     match law:
         case Normal():
             kind: Distribution = "truncated_normal" if law.truncated else "normal"
@@ -93,7 +94,9 @@ def _candidates(law: Law, fan: Fans, *, bias: bool) -> Iterator[Recipe]:
             yield Gained(_short(law.gain), "orthogonal" if isinstance(law, Orthogonal) else "identity")
 
 
-def _scalings(variance: float, fan: Fans, distribution: Distribution) -> Iterator[Recipe]:
+def _scalings(variance: float, fan: Fans | None, distribution: Distribution) -> Iterator[Recipe]:
+    if fan is None:
+        return
     yield Scaling(_short(variance * fan.into), "fan_in", distribution)
     yield Scaling(_short(variance * (fan.into + fan.out) / 2), "fan_avg", distribution)
     yield Scaling(_short(variance * fan.out), "fan_out", distribution)

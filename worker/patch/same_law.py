@@ -4,7 +4,20 @@ from dataclasses import fields, is_dataclass, replace
 from math import isclose
 
 from worker.network.graph import Law
-from worker.network.laws import Constant, Identity, Normal, Orthogonal, Shifted, Stacked, Times, Uniform
+from worker.network.laws import (
+    Constant,
+    Identity,
+    Normal,
+    Orthogonal,
+    Permuted,
+    Reordered,
+    Reshaped,
+    Shape,
+    Shifted,
+    Stacked,
+    Times,
+    Uniform,
+)
 
 
 def same_law(left: object, right: object) -> bool:
@@ -29,8 +42,25 @@ def simple(law: Law) -> Law:
             return replace(inner, value=inner.value + law.by) if isinstance(inner, Constant) else Shifted(inner, law.by)
         case Stacked():
             return Stacked(tuple(simple(each) for each in law.laws), law.shape)
+        case Permuted() | Reshaped() | Reordered():
+            return _laid_out(law, simple(law.law))
         case _:
             return law
+
+
+def _laid_out(law: Permuted | Reshaped | Reordered, inner: Law) -> Law:
+    """Return what `inner` draws in another layout; numbers that are drawn one by one have none but their shape."""
+    if isinstance(inner, Normal | Uniform | Constant):
+        return replace(inner, shape=_shape(law, inner.shape))
+    if isinstance(law, Reshaped) and isinstance(inner, Orthogonal) and inner.shape == law.shape:
+        return inner
+    return replace(law, law=inner)
+
+
+def _shape(law: Permuted | Reshaped | Reordered, shape: Shape) -> Shape:
+    if isinstance(law, Permuted):
+        return tuple(shape[axis] for axis in law.axes)
+    return law.shape if isinstance(law, Reshaped) else shape
 
 
 def scaled_by(law: Law, factor: float) -> Law:  # noqa: PLR0911  one return per law
@@ -47,6 +77,8 @@ def scaled_by(law: Law, factor: float) -> Law:  # noqa: PLR0911  one return per 
             return replace(law, gain=law.gain * factor)
         case Stacked():
             return Stacked(tuple(scaled_by(each, factor) for each in law.laws), law.shape)
+        case Permuted() | Reshaped() | Reordered():
+            return replace(law, law=scaled_by(law.law, factor))
         case Shifted():
             return Shifted(scaled_by(law.law, factor), law.by * factor)
         case _:

@@ -10,14 +10,13 @@ from service.contract.architecture import Layer, parse
 from worker.load.architecture import lower
 from worker.network.graph import Node
 from worker.patch.dialect import Read
-from worker.patch.difference import Difference
 from worker.patch.edits import Drop, Edit, Put, at
 from worker.patch.own.laws import redrawn
 from worker.patch.own.opening import split, written_out
 from worker.patch.own.stating import ACTIVATIONS, KINDS, activation, norm, rescale
 from worker.patch.own.wiring import inserted_at_input, inserted_behind, left_out
-from worker.patch.places import Atlas, Steps
-from worker.patch.wanted import Crowded, NoWay, Uneven, Wanted, alike_at, at_inputs, inside, wanted
+from worker.patch.places import Steps
+from worker.patch.survey import Crowded, NoWay, Survey, Uneven, Wanted
 
 _SETTINGS: Final = {"optimizer", "learning_rate", "momentum", "weight_decay", "clipping", "loss"}
 _LAYER: Final = TypeAdapter[Any](Layer)
@@ -31,38 +30,30 @@ class Own:
         architecture = parse(json.dumps(document).encode())
         return Read(lower(architecture, seed=0), architecture.model_dump(mode="json", include=_SETTINGS))
 
-    def edits(self, document: Any, difference: Difference, atlas: Atlas) -> Iterator[Edit]:  # noqa: ANN401  JSON
+    def edits(self, document: Any, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
         """Yield the edits that make the difference."""
-        places = wanted(difference, atlas)
-        for steps in dict.fromkeys(place.steps for place in places):
-            one = alike_at(places, steps, difference, atlas)
-            yield from _edited(document, steps, one, difference, atlas)
-        for each in at_inputs(difference):
-            yield from inserted_at_input(document, each.behind, rescale(difference.after, each))
+        for steps in survey.wanted:
+            yield from _edited(document, steps, survey.alike_at(steps), survey)
+        for each in survey.at_inputs():
+            yield from inserted_at_input(document, each.behind, rescale(survey.after, each))
 
     def settings(self, document: Any, changed: Mapping[str, Any]) -> Iterator[Edit]:  # noqa: ANN401, ARG002  JSON
         """Yield the edits of how the network is to be trained."""
         return (Put((name,), value) for name, value in changed.items())
 
-    def opened(self, document: Any, difference: Difference, atlas: Atlas, stuck: NoWay) -> Sequence[Edit]:  # noqa: ANN401
+    def opened(self, document: Any, survey: Survey, stuck: NoWay) -> Sequence[Edit]:  # noqa: ANN401
         """Return edits that write a place out; raise `stuck` where there are none."""
         found: list[Edit] = []
         if isinstance(stuck, Uneven):
-            found = split(document, stuck.steps, difference, atlas)
+            found = split(document, stuck.steps, survey)
         elif isinstance(stuck, Crowded):
-            found = written_out(document, stuck.steps, difference, atlas)
+            found = written_out(document, stuck.steps, survey)
         if not found:
             raise stuck
         return found
 
 
-def _edited(
-    document: Any,  # noqa: ANN401  JSON
-    steps: Steps,
-    one: Wanted,
-    difference: Difference,
-    atlas: Atlas,
-) -> Iterator[Edit]:
+def _edited(document: Any, steps: Steps, one: Wanted, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
     """Yield the edits that make a layer what it must become."""
     layer = at(document, steps)
     if one.activation is not None:
@@ -70,12 +61,12 @@ def _edited(
     elif one.left_out:
         yield from _left_out(document, layer, steps)
     if one.redrawn:
-        yield from redrawn(layer, steps, difference, atlas)
+        yield from redrawn(layer, steps, survey)
     for each in one.behind:
-        if inside(difference.before, atlas, each.behind):
+        if survey.inside(each.behind):
             message = f"A {layer['kind']} has no place for a norm inside it."
             raise Crowded(message, steps)
-        yield from inserted_behind(document, steps, norm(difference.after, each))
+        yield from inserted_behind(document, steps, norm(survey.after, each))
 
 
 def _exchanged(layer: dict[str, Any], steps: Steps, node: Node) -> Edit:

@@ -6,17 +6,17 @@ and that above `init`.  A field is written only where what it falls back to says
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from worker.network.graph import Parameter
 from worker.network.laws import Constant, Shifted, Stacked
-from worker.patch.difference import Difference
 from worker.patch.edits import Edit, Put
+from worker.patch.own.fans import fans_of
 from worker.patch.own.stating import KINDS
-from worker.patch.places import Atlas, Steps
+from worker.patch.places import Steps
 from worker.patch.recipe import Absolute, Drawn, Fixed, Gained, Recipe, Scaling, recipe
 from worker.patch.same_law import simple
-from worker.patch.wanted import Crowded, NoWay, Uneven, drawn, stands
+from worker.patch.survey import Crowded, NoWay, Survey, Times, Uneven
 
 _FIELDS: Final = {
     "query": ("query_init", "init"),
@@ -35,21 +35,21 @@ _NAMED: Final = {
     (1.0, "uniform"): "lecun_uniform",
 }
 
-By = dict[tuple[int, ...], list[Drawn]]
+By: TypeAlias = Mapping[Times, Sequence[Drawn]]
 
 
-def redrawn(layer: dict[str, Any], steps: Steps, difference: Difference, atlas: Atlas) -> Iterator[Edit]:
+def redrawn(layer: dict[str, Any], steps: Steps, survey: Survey) -> Iterator[Edit]:
     """Yield the edits that state the laws of a layer's weights; NoWay where the format cannot."""
-    changed = {atlas.roles[name] for name in difference.redrawn if stands(atlas, name, steps)}
+    changed = {survey.atlas.roles[name] for name in survey.redrawn_at(steps)}
     if layer["kind"] == "lstm" and any(role.endswith("bias") for role in changed):
-        yield Put((*steps, "forget_bias"), _forget(difference, atlas, steps))
+        yield Put((*steps, "forget_bias"), _forget(survey, steps))
         changed = {role for role in changed if not role.endswith("bias")}
     other = {_weight(role) for role in changed} - {*_WEIGHTS}
     if other:
         message = f"A {layer['kind']} cannot say how its {', '.join(sorted(other))} is drawn."
         raise Crowded(message, steps)
     if changed:
-        yield from _Weights(layer, steps, changed, drawn(difference, atlas, steps)).edits()
+        yield from _Weights(layer, steps, changed, survey.drawn(steps, fans_of(survey).get)).edits()
 
 
 @dataclass(frozen=True)
@@ -166,12 +166,12 @@ def _weight(role: str) -> str:
     return role.rpartition(".")[2]
 
 
-def _forget(difference: Difference, atlas: Atlas, steps: Steps) -> float:
+def _forget(survey: Survey, steps: Steps) -> float:
     """Return what is added to the bias of a layer's forget gates."""
     found = {
-        _shift(difference.after.parameters[name])
-        for name in difference.redrawn
-        if stands(atlas, name, steps) and _weight(atlas.roles[name]) == "bias"
+        _shift(survey.after.parameters[name])
+        for name in survey.redrawn_at(steps)
+        if _weight(survey.atlas.roles[name]) == "bias"
     }
     shift = found.pop()
     if found or shift is None:

@@ -8,32 +8,29 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any, Final
 
-from worker.patch.difference import Difference
 from worker.patch.edits import Edit, Insert, Put, at
+from worker.patch.own.fans import fans_of
 from worker.patch.own.stating import KINDS
-from worker.patch.places import Atlas, Place, Steps
+from worker.patch.places import Steps
 from worker.patch.recipe import recipe
-from worker.patch.wanted import Wanted, drawn, said, stands, times, wanted
+from worker.patch.survey import Survey, Times, Wanted
 
 
-def written_out(document: Any, steps: Steps, difference: Difference, atlas: Atlas) -> list[Edit]:  # noqa: ANN401
+def written_out(document: Any, steps: Steps, survey: Survey) -> list[Edit]:  # noqa: ANN401
     """Return the edits that write the layer at these steps out; none where it is not made of layers."""
     layer = at(document, steps)
-    wide = [
-        name for name in atlas.parameters if stands(atlas, name, steps) and atlas.roles[name].endswith("wide.kernel")
-    ]
+    wide = [name for name in survey.weights.get(steps, ()) if survey.atlas.roles[name].endswith("wide.kernel")]
     if not wide or layer["kind"] not in _BLOCKS or layer.get("activation", "gelu").endswith("glu"):
         return []
-    features, hidden = difference.before.parameters[wide[0]].value.shape
+    features, hidden = survey.before.parameters[wide[0]].value.shape
     return list(_instead(steps, layer, _branches(layer, features, hidden)))
 
 
-def split(document: Any, steps: Steps, difference: Difference, atlas: Atlas) -> list[Edit]:  # noqa: ANN401  JSON
+def split(document: Any, steps: Steps, survey: Survey) -> list[Edit]:  # noqa: ANN401  JSON
     """Return the edits that part a repetition around these steps where it becomes uneven; none where none does."""
-    places = wanted(difference, atlas)
     for depth, outer in enumerate(_repetitions(document, steps)):
         layer = at(document, outer)
-        signs = dict(_signs(outer, depth, places, difference, atlas))
+        signs = dict(_signs(outer, depth, survey))
         runs = [list(run) for _, run in groupby(range(layer["times"]), key=lambda time: signs.get(time, []))]
         if len(runs) > 1 and not layer.get("shared"):
             return list(_instead(outer, layer, [_run(layer, len(run)) for run in runs]))
@@ -48,27 +45,25 @@ def _repetitions(document: Any, steps: Steps) -> Iterator[Steps]:  # noqa: ANN40
             yield steps[:length]
 
 
-def _signs(
-    outer: Steps, depth: int, places: Mapping[Place, Wanted], difference: Difference, atlas: Atlas
-) -> Iterator[tuple[int, list[Any]]]:
+def _signs(outer: Steps, depth: int, survey: Survey) -> Iterator[tuple[int, list[Any]]]:
     """Yield, for each time of a repetition, what the layers in it must become."""
     found: dict[int, list[Any]] = {}
-    for steps, every in times(difference, atlas).items():
+    for steps, every in survey.times.items():
         if steps[: len(outer)] != outer:
             continue
-        redrawn = any(places[place].redrawn for place in places if place.steps == steps)
-        laws = _laws(difference, atlas, steps) if redrawn else {}
+        sides = survey.wanted.get(steps, {})
+        laws = _laws(survey, steps) if any(one.redrawn for one in sides.values()) else {}
         for time in sorted(every):
-            one = places.get(Place(steps, time), Wanted())
             rest = time[:depth] + time[depth + 1 :]
-            found.setdefault(time[depth], []).append((steps, rest, said(one), laws.get(time)))
+            said = sides.get(time, Wanted()).said
+            found.setdefault(time[depth], []).append((steps, rest, said, laws.get(time)))
     yield from found.items()
 
 
-def _laws(difference: Difference, atlas: Atlas, steps: Steps) -> dict[tuple[int, ...], list[Any]]:
+def _laws(survey: Survey, steps: Steps) -> dict[Times, list[Any]]:
     """Return the laws of a layer's weights, by time."""
-    found: dict[tuple[int, ...], list[Any]] = {}
-    for role, by_time in sorted(drawn(difference, atlas, steps).items()):
+    found: dict[Times, list[Any]] = {}
+    for role, by_time in sorted(survey.drawn(steps, fans_of(survey).get).items()):
         for time, each in by_time.items():
             found.setdefault(time, []).append((role.rpartition("/")[2], recipe(each)))
     return found

@@ -5,7 +5,7 @@ from typing import Any
 
 from worker.patch.edits import Drop, Edit, Insert, Put, at
 from worker.patch.places import Steps
-from worker.patch.wanted import NoWay
+from worker.patch.survey import NoWay
 
 
 def inserted_behind(document: Any, steps: Steps, layer: dict[str, Any]) -> Iterator[Edit]:  # noqa: ANN401  JSON

@@ -1,0 +1,145 @@
+"""Keras JSON: what a layer must become, as edits of what `model.to_json()` printed."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from service.descriptions import parse
+from service.keras import Description
+from service.keras.base import KerasLayer
+from service.keras.layers import layers
+from service.keras.making import registered
+from worker.load.keras_model import lower
+from worker.network.graph import Law, Node
+from worker.network.laws import Fans, keras_fans
+from worker.patch.dialect import Read
+from worker.patch.edits import Edit, Put, at
+from worker.patch.keras.compiling import compiled
+from worker.patch.keras.stating import ACTIVATION_LAYERS, Json, activation, initializer, norm, plain, rescaling
+from worker.patch.keras.wiring import Fresh, inserted_at_input, inserted_behind, is_older
+from worker.patch.places import Steps
+from worker.patch.recipe import recipe
+from worker.patch.survey import Crowded, NoWay, Survey, Times
+
+_INSIDE: Final = frozenset({"LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
+"""Layers whose activation is not that of their output."""
+_JOINT: Final = frozenset({"MultiHeadAttention", "GroupedQueryAttention", "GroupQueryAttention", "EinsumDense"})
+"""Layers whose fans Keras counts by other axes than the last two."""
+
+
+class Keras:
+    """Keras 3's JSON, and tf.keras 2's."""
+
+    def read(self, document: Any) -> Read:  # noqa: ANN401  JSON
+        """Return what a document says."""
+        description = parse(json.dumps(document).encode())
+        if not isinstance(description, Description):
+            message = "The document is no Keras model."
+            raise NoWay(message)
+        said = description.training._asdict()
+        clipping = description.training.clipping
+        return Read(lower(description, seed=0), said | {"clipping": clipping and clipping.model_dump(mode="json")})
+
+    def edits(self, document: Any, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
+        """Yield the edits that make the difference."""
+        for steps in survey.wanted:
+            yield from _edited(document, steps, survey)
+            yield from _followed(document, steps, survey)
+        for each in survey.at_inputs():
+            fresh = Fresh(*rescaling(survey.after, each))
+            (source,) = [given for given in survey.before.inputs if given.name == each.behind]
+            sizes = [size if isinstance(size, int) else None for size in source.shape]
+            yield from inserted_at_input(document, each.behind, sizes, fresh)
+
+    def settings(self, document: Any, changed: Mapping[str, Any]) -> Iterator[Edit]:  # noqa: ANN401  JSON
+        """Yield the edits of how the network is to be trained."""
+        return compiled(document, changed)
+
+    def opened(self, document: Any, survey: Survey, stuck: NoWay) -> Sequence[Edit]:  # noqa: ANN401
+        """Return edits that give a layer's activation a layer of its own; raise `stuck` where it has none."""
+        layer = at(document, stuck.steps)
+        name = layer.get("config", {}).get("activation") or "linear"
+        whole = layer["class_name"] in _INSIDE | ACTIVATION_LAYERS
+        if not isinstance(stuck, Crowded) or whole or name == "linear":
+            raise stuck
+        calls = {_call(times) for times in survey.times[stuck.steps]}
+        fresh = Fresh("Activation", {"activation": name})
+        return [
+            Put((*stuck.steps, "config", "activation"), "linear"),
+            *inserted_behind(document, stuck.steps, [(call, fresh) for call in sorted(calls)]),
+        ]
+
+
+def _call(times: Times) -> int:
+    """Return which call of its layer a time is."""
+    return times[-1] if times else 0
+
+
+def _edited(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
+    """Yield the edits that make a layer what it must become."""
+    one = survey.alike_at(steps)
+    if one.activation is not None or one.left_out:
+        yield _exchanged(document, at(document, steps), steps, one.activation)
+    if one.redrawn:
+        yield from _redrawn(document, steps, survey)
+
+
+def _exchanged(document: Json, layer: Json, steps: Steps, node: Node | None) -> Edit:
+    """Exchange a layer that is an activation, or the activation of a greater one; for a linear one without `node`."""
+    kind = registered(layer)
+    if kind in ACTIVATION_LAYERS or kind.startswith("ops."):
+        name, fields = activation(node) if node else ("Activation", {"activation": "linear"})
+        config = {key: layer["config"][key] for key in ("name", "trainable", "dtype") if key in layer["config"]}
+        news = {"class_name": name, "config": {**config, **fields}}
+        home = {} if is_older(document) else {"module": "keras.layers", "registered_name": None}
+        return Put(steps, {key: layer[key] for key in layer if key != "build_config"} | home | news)
+    if "activation" not in layers[kind].model_fields or kind in _INSIDE:
+        message = f"A {kind} has no activation that could be exchanged."
+        raise Crowded(message, steps)
+    try:
+        return Put((*steps, "config", "activation"), plain(node) if node else "linear")
+    except NoWay as stuck:
+        raise Crowded(str(stuck), steps) from None
+
+
+def _followed(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
+    """Yield the edits that put norms behind the calls of a layer."""
+    calls = []
+    for times, one in survey.wanted[steps].items():
+        for each in one.behind:
+            if survey.inside(each.behind):
+                message = "A layer has no place for a norm before its activation."
+                raise Crowded(message, steps)
+            calls.append((_call(times), Fresh(*norm(survey.after, each))))
+    if calls:
+        yield from inserted_behind(document, steps, calls)
+
+
+def _redrawn(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
+    """Yield the edits that state the initializers of a layer's weights."""
+    kind = registered(at(document, steps))
+    found = survey.drawn(steps, lambda name: _fans(survey.before.parameters[name].law, kind))
+    changed = {survey.atlas.roles[name] for name in survey.redrawn_at(steps)}
+    for field in sorted({_field(layers[kind], role) for role in changed}):
+        roles = [role for role in found if _field(layers[kind], role) == field]
+        said = recipe([one for role in roles for listed in found[role].values() for one in listed])
+        if not field or said is None:
+            message = f"A {kind} draws weights by one initializer that are to follow several laws, or another one."
+            raise Crowded(message, steps)
+        yield Put((*steps, "config", field), initializer(said, older=is_older(document)))
+
+
+def _field(kind: type[KerasLayer], role: str) -> str:
+    """Return the initializer of a weight: `recurrent_initializer` draws `recurrent_kernel`."""
+    name = role.rpartition(".")[2]
+    stems = [each.removesuffix("_initializer") for each in kind.model_fields if each.endswith("_initializer")]
+    fitting = sorted((stem for stem in stems if name.startswith(stem)), key=len)
+    return f"{fitting[-1]}_initializer" if fitting else ""
+
+
+def _fans(law: Law | None, kind: str) -> Fans | None:
+    """Return the fans that Keras counts in a weight, by the law that draws it; None where it counts otherwise."""
+    while law is not None and hasattr(law, "law"):
+        law = law.law
+    shape = getattr(law, "shape", None)
+    return keras_fans(shape) if isinstance(shape, tuple) and kind not in _JOINT else None

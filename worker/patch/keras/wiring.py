@@ -1,0 +1,125 @@
+"""Layers put into Keras models, Sequential and Functional, of Keras 3 and of tf.keras 2."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from worker.patch.edits import Edit, Insert, Put, at
+from worker.patch.keras.stating import Json, written
+from worker.patch.places import Steps
+from worker.patch.survey import NoWay
+
+
+class Fresh(NamedTuple):
+    """A layer to be put in."""
+
+    kind: str
+    fields: Mapping[str, Any]
+
+
+def is_older(document: Json) -> bool:
+    """Whether a document is tf.keras 2's."""
+    return "module" not in document
+
+
+def inserted_behind(document: Json, steps: Steps, calls: Sequence[tuple[int, Fresh]]) -> Iterator[Edit]:
+    """Yield the edits that put a layer behind each of these calls of the layer at `steps`."""
+    if steps[-2] != "layers":
+        message = f"A layer inside a {at(document, steps[:-2])['class_name']} cannot have another behind it."
+        raise NoWay(message, steps)
+    holder, index = at(document, steps[:-2]), int(steps[-1])
+    taken = _names(holder)
+    for call, fresh in calls:
+        name = _unused(f"{_name(holder['layers'][index])}_{_snake(fresh.kind)}", taken)
+        made = _layer(document, fresh, name, holder["layers"][index])
+        if "output_layers" in holder:
+            ref = (_name(holder["layers"][index]), call, 0)
+            made |= _called(holder, ref, name, older=is_older(document))
+            yield from _repointed(holder, steps[:-2], ref, name)
+        yield Insert((*steps[:-1], index + 1), made)
+
+
+def inserted_at_input(document: Json, given: str, sizes: Sequence[int | None], fresh: Fresh) -> Iterator[Edit]:
+    """Yield the edits that put a layer behind an input of the model; `sizes` are those of a batch of it."""
+    holder, layers = document["config"], document["config"]["layers"]
+    name = _unused(f"{given}_{_snake(fresh.kind)}", _names(holder))
+    if "output_layers" in holder:
+        index = next(place for place, each in enumerate(layers) if _name(each) == given)
+        made = _layer(document, fresh, name, layers[index])
+        ref = (given, 0, 0)
+        yield from _repointed(holder, ("config",), ref, name)
+        yield Insert(("config", "layers", index + 1), made | _called(holder, ref, name, older=is_older(document)))
+        return
+    made = _layer(document, fresh, name, layers[0])
+    if layers[0]["class_name"] == "InputLayer":
+        yield Insert(("config", "layers", 1), made)
+        return
+    shape = "batch_input_shape" if is_older(document) else "batch_shape"
+    source = {shape: list(sizes), "dtype": "float32", "name": given}
+    yield Insert(("config", "layers", 0), written("layers", "InputLayer", source, is_older(document)))
+    yield Insert(("config", "layers", 0), made)
+
+
+def _layer(document: Json, fresh: Fresh, name: str, beside: Json) -> Json:
+    config = {"name": name, "trainable": True, "dtype": beside["config"].get("dtype", "float32"), **fresh.fields}
+    return written("layers", fresh.kind, config, is_older(document))
+
+
+def _called(holder: Json, ref: tuple[str, int, int], name: str, *, older: bool) -> Json:
+    """Return the fields of a layer that reads one tensor."""
+    if older:
+        return {"name": name, "inbound_nodes": [[[*ref, {}]]]}
+    tensor = next((each for each in _tensors(holder) if each["config"]["keras_history"] == [*ref]), None)
+    if tensor is None:
+        message = f"The file does not say the shape of what {ref[0]} gives."
+        raise NoWay(message)
+    return {"name": name, "inbound_nodes": [{"args": [tensor], "kwargs": {}}]}
+
+
+def _tensors(value: Any) -> Iterator[Json]:  # noqa: ANN401  JSON
+    if isinstance(value, dict):
+        if value.get("class_name") == "__keras_tensor__":
+            yield value
+        else:
+            for each in value.values():
+                yield from _tensors(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _tensors(each)
+
+
+def _repointed(holder: Json, steps: Steps, ref: tuple[str, int, int], name: str) -> Iterator[Edit]:
+    """Yield the edits by which whoever reads a tensor reads that of a new layer."""
+    for index, layer in enumerate(holder["layers"]):
+        yield from _read(layer.get("inbound_nodes"), (*steps, "layers", index, "inbound_nodes"), ref, name)
+    yield from _read(holder["output_layers"], (*steps, "output_layers"), ref, name)
+
+
+def _read(value: Any, steps: Steps, ref: tuple[str, int, int], name: str) -> Iterator[Edit]:  # noqa: ANN401  JSON
+    if isinstance(value, list) and value[:3] == [*ref]:
+        yield Put((*steps, 0), name)
+        if ref[1]:
+            yield Put((*steps, 1), 0)
+        return
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, each in pairs:
+        yield from _read(each, (*steps, step), ref, name)
+
+
+def _name(layer: Json) -> str:
+    return str(layer.get("name") or layer["config"].get("name"))
+
+
+def _names(holder: Json) -> set[str]:
+    return {_name(layer) for layer in holder["layers"]}
+
+
+def _unused(stem: str, taken: set[str]) -> str:
+    name = next(name for count in range(len(taken) + 1) if (name := f"{stem}_{count}" if count else stem) not in taken)
+    taken.add(name)
+    return name
+
+
+def _snake(kind: str) -> str:
+    return {"LeakyReLU": "leaky_relu"}.get(kind) or "".join(
+        f"_{letter.lower()}" if letter.isupper() else letter for letter in kind
+    ).lstrip("_")
