@@ -3,20 +3,18 @@
 A sample is (sizes…, channels), or (channels, sizes…) where `data_format` is channels_first.
 """
 
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from service.contract.problem import Invalid
 from service.keras.base import KerasLayer, Shape, known, ranked
 
-Size = Annotated[int, Field(ge=1, le=65_536)]
-Amount = Annotated[int, Field(ge=0, le=65_536)]
-Sizes: TypeAlias = Size | tuple[Size, ...]
-Amounts: TypeAlias = Amount | tuple[Amount, ...]
-Numbers: TypeAlias = int | tuple[int, ...]
-"""One number for all axes, or one per axis."""
-Some = TypeVar("Some")
+MOST = 65_536
+"""Largest size of an axis, a window or a step."""
+Size = Annotated[int, Field(ge=1, le=MOST)]
+Sizes: TypeAlias = int | tuple[int, ...]
+"""One number for all axes, or one per axis; a `Spatial` layer checks them."""
 
 
 def small(given: Any) -> Any:  # noqa: ANN401  what the file holds
@@ -37,16 +35,21 @@ class Spatial(KerasLayer):
 
     @field_validator(
         "kernel_size", "pool_size", "strides", "dilation_rate", "output_padding", "size", "output_size",
-        check_fields=False,
+        mode="plain", check_fields=False,
     )  # fmt: skip
     @classmethod
-    def _per_axis(cls, given: Some) -> Some:
-        if isinstance(given, tuple) and len(given) != cls.axes:
-            msg = f"there are {len(given)} numbers; one is wanted for each of {cls.axes} axes, or one for all"
+    def _per_axis(cls, given: Any, info: ValidationInfo) -> Sizes | None:  # noqa: ANN401  what the file holds
+        name = str(info.field_name)
+        if given is None and cls.model_fields[name].default is None:
+            return None
+        least = 0 if name == "output_padding" else 1
+        numbers = tuple(given) if isinstance(given, list) else (given,) * cls.axes
+        if len(numbers) != cls.axes or not all(type(each) is int and least <= each <= MOST for each in numbers):
+            msg = f"a whole number from {least} to {MOST}, or one for each of {cls.axes} axes, is expected"
             raise ValueError(msg)
-        return given
+        return numbers
 
-    def each(self, given: Numbers) -> tuple[int, ...]:
+    def each(self, given: Sizes) -> tuple[int, ...]:
         """Return one number per axis."""
         return (given,) * self.axes if isinstance(given, int) else given
 

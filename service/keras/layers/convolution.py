@@ -6,7 +6,7 @@ from typing import ClassVar
 from service.contract.problem import Invalid
 from service.keras.base import Shape, Spec, ranked
 from service.keras.layers import keras
-from service.keras.sliding import Amounts, Size, Sizes, Window
+from service.keras.sliding import Size, Sizes, Window
 
 
 class Filter(Window):
@@ -100,7 +100,7 @@ class Transposed(Filter):
     ignored: ClassVar[frozenset[str]] = frozenset({"groups"})
 
     filters: Size
-    output_padding: Amounts | None = None
+    output_padding: Sizes | None = None
     kernel_initializer: Spec = "glorot_uniform"
     kernel_regularizer: Spec = None
 

@@ -1,15 +1,15 @@
 """Layers that change inner sizes without weights: upsampling, padding, cropping, resizing."""
 
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from service.contract.problem import Invalid, UnsupportedModel
 from service.keras.base import Shape, known, ranked
 from service.keras.layers import keras
-from service.keras.sliding import Amount, Size, Sizes, Spatial, small
+from service.keras.sliding import MOST, Size, Sizes, Spatial, small
 
-Sides: TypeAlias = tuple[Amount, Amount]
+Sides: TypeAlias = tuple[int, int]
 Word: TypeAlias = Annotated[str, BeforeValidator(small), Field(max_length=100)]
 """A way to interpolate."""
 SAMPLINGS = ("nearest", "bilinear", "bicubic")
@@ -63,39 +63,44 @@ class UpSampling3D(UpSampling):
 
 
 class Sided(Spatial):
-    """A layer with an amount for each side of each inner axis."""
+    """A layer with an amount for each side of each inner axis: one for all, one for an axis, or before and after."""
 
-    def sides(self) -> tuple[Sides, ...]:
-        """Return the amounts before and after each axis."""
-        raise NotImplementedError
+    @field_validator("padding", "cropping", mode="plain", check_fields=False)
+    @classmethod
+    def _amounts(cls, given: Any) -> tuple[Sides, ...]:  # noqa: ANN401  what the file holds
+        one = isinstance(given, int) or cls.axes == 1
+        sides = tuple(map(_side, [given] * cls.axes if one else given if isinstance(given, list) else []))
+        if len(sides) != cls.axes or not all(type(each) is int and 0 <= each <= MOST for two in sides for each in two):
+            amount = f"a whole number from 0 to {MOST}"
+            msg = f"{amount}, or one (or two, for before and after) for each of {cls.axes} axes, is expected"
+            raise ValueError(msg)
+        return sides
 
-    def both(self, given: "Amount | tuple[Amount | Sides, ...]") -> tuple[Sides, ...]:
-        """Return amounts for each side of each axis."""
-        each = (given,) * self.axes if isinstance(given, int) else given
-        return tuple((one, one) if isinstance(one, int) else one for one in each)
+
+def _side(given: Any) -> tuple[Any, Any]:  # noqa: ANN401  what the file holds
+    before, after = given if isinstance(given, list) and len(given) == 2 else (given, given)  # noqa: PLR2004  two sides
+    return before, after
 
 
 class ZeroPadding(Sided):
     """Adds zeros around."""
 
+    padding: tuple[Sides, ...]
+
     def output(self, shape: Shape, at: str) -> Shape:
         """Add the amounts."""
         ranked(shape, at, self.axes + 2)
-        pairs = zip(self.inside(shape), self.sides(), strict=True)
+        pairs = zip(self.inside(shape), self.padding, strict=True)
         return self.with_sizes(shape, tuple(size and size + sum(sides) for size, sides in pairs))
 
 
 @keras("ZeroPadding1D")
 class ZeroPadding1D(ZeroPadding):
-    """Adds steps of zeros; two numbers are for before and after."""
+    """Adds steps of zeros."""
 
     axes: ClassVar[int] = 1
 
-    padding: Amount | Sides = 1
-
-    def sides(self) -> tuple[Sides, ...]:
-        """Return the amounts before and after."""
-        return self.both(self.padding if isinstance(self.padding, int) else (self.padding,))
+    padding: tuple[Sides, ...] = ((1, 1),)
 
 
 @keras("ZeroPadding2D")
@@ -104,11 +109,7 @@ class ZeroPadding2D(ZeroPadding):
 
     axes: ClassVar[int] = 2
 
-    padding: Amount | tuple[Amount | Sides, Amount | Sides] = 1
-
-    def sides(self) -> tuple[Sides, ...]:
-        """Return the amounts before and after each axis."""
-        return self.both(self.padding)
+    padding: tuple[Sides, ...] = ((1, 1),) * 2
 
 
 @keras("ZeroPadding3D")
@@ -117,20 +118,18 @@ class ZeroPadding3D(ZeroPadding):
 
     axes: ClassVar[int] = 3
 
-    padding: Amount | tuple[Amount | Sides, Amount | Sides, Amount | Sides] = 1
-
-    def sides(self) -> tuple[Sides, ...]:
-        """Return the amounts before and after each axis."""
-        return self.both(self.padding)
+    padding: tuple[Sides, ...] = ((1, 1),) * 3
 
 
 class Cropping(Sided):
     """Takes numbers away around."""
 
+    cropping: tuple[Sides, ...]
+
     def output(self, shape: Shape, at: str) -> Shape:
         """Take the amounts away; Invalid where nothing is left."""
         ranked(shape, at, self.axes + 2)
-        pairs = zip(self.inside(shape), self.sides(), strict=True)
+        pairs = zip(self.inside(shape), self.cropping, strict=True)
         after = tuple(size if size is None else size - sum(sides) for size, sides in pairs)
         if any(size is not None and size < 1 for size in after):
             detail = f"Of the sizes {list(self.inside(shape))}, {list(after)} would be left; at least 1 must be."
@@ -140,15 +139,11 @@ class Cropping(Sided):
 
 @keras("Cropping1D")
 class Cropping1D(Cropping):
-    """Takes steps away; two numbers are for before and after."""
+    """Takes steps away."""
 
     axes: ClassVar[int] = 1
 
-    cropping: Amount | Sides = 1
-
-    def sides(self) -> tuple[Sides, ...]:
-        """Return the amounts before and after."""
-        return self.both(self.cropping if isinstance(self.cropping, int) else (self.cropping,))
+    cropping: tuple[Sides, ...] = ((1, 1),)
 
 
 @keras("Cropping2D")
@@ -157,11 +152,7 @@ class Cropping2D(Cropping):
 
     axes: ClassVar[int] = 2
 
-    cropping: Amount | tuple[Amount | Sides, Amount | Sides] = 0
-
-    def sides(self) -> tuple[Sides, ...]:
-        """Return the amounts before and after each axis."""
-        return self.both(self.cropping)
+    cropping: tuple[Sides, ...] = ((0, 0),) * 2
 
 
 @keras("Cropping3D")
@@ -170,11 +161,7 @@ class Cropping3D(Cropping):
 
     axes: ClassVar[int] = 3
 
-    cropping: Amount | tuple[Amount | Sides, Amount | Sides, Amount | Sides] = 1
-
-    def sides(self) -> tuple[Sides, ...]:
-        """Return the amounts before and after each axis."""
-        return self.both(self.cropping)
+    cropping: tuple[Sides, ...] = ((1, 1),) * 3
 
 
 class Resized(Spatial):

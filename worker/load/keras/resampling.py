@@ -31,14 +31,14 @@ def upsampling(layer: UpSampling, build: Builder, call: Call[Signal]) -> str:
 @lowers("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
 def padding(layer: ZeroPadding, build: Builder, call: Call[Signal]) -> str:
     """Pad."""
-    before, after = zip(*layer.sides(), strict=True)
+    before, after = zip(*layer.padding, strict=True)
     return _padded(layer, build, call.one.value, before, after)
 
 
 @lowers("Cropping1D", "Cropping2D", "Cropping3D")
 def cropping(layer: Cropping, build: Builder, call: Call[Signal]) -> str:
     """Slice."""
-    return _sliced(layer, build, call.one.value, layer.sides())
+    return _sliced(layer, build, call.one.value, layer.cropping)
 
 
 @lowers("Resizing")
