@@ -14,11 +14,13 @@ from service import descriptions, sniff, strict
 from service.contract.options import Options
 from service.contract.problem import Invalid, Malformed, TooLarge, Trouble, Unsupported
 from service.multipart import Part, parts
+from service.problems import pointer
 from service.settings import MIB, Settings
 from service.storage import Storage, Stored
 
 _OPTIONS_BYTES = MIB
 _PIECE = MIB
+_KEYS = ("model", "batch", "options")
 
 
 class Upload(NamedTuple):
@@ -101,9 +103,10 @@ class Intake:
         if not isinstance(document, dict):
             msg = "The body is not a JSON object with the key `model`."
             raise Invalid(msg, pointer="")
-        for key in document.keys() - {"model", "batch", "options"}:
-            msg = f"There is no key {key[:80]!r}; the keys are model, batch and options."
-            raise Invalid(msg, pointer=f"/{key[:80]}")
+        for key in document:
+            if key not in _KEYS:
+                msg = f"There is no key {key[:80]!r}; the keys are model, batch and options."
+                raise Invalid(msg, pointer=pointer((key,)))
         for key in document.keys() & {"model", "batch"}:
             if not isinstance(document[key], dict):
                 msg = f"The {key} is not a JSON object."

@@ -26,6 +26,7 @@ from service.contract.problem import (
     Trouble,
     Unavailable,
 )
+from service.contract.traps import step
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "5"
@@ -60,8 +61,8 @@ def headers(*names: str) -> dict[str, Any]:
 
 
 def pointer(location: Iterable[int | str]) -> str:
-    """Return a place in a document as an RFC 6901 JSON pointer."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+    """Return a place in a document as an RFC 6901 JSON pointer; keys too long to repeat are left out."""
+    return "".join(map(step, location))
 
 
 def invalid(error: ValidationError, within: str = "", what: str = "The request") -> Invalid:

@@ -75,11 +75,11 @@ def flat(name: str) -> str:
 
 def _head(path: Path, what: str) -> bytes:
     with path.open("rb") as file:
-        head = file.read(_HEAD)
+        head = file.read(_HEAD).removeprefix(b"\xef\xbb\xbf")
     if not head.strip():
         msg = f"The {what} is empty: {path.stat().st_size} bytes."
         raise Invalid(msg)
-    return head.removeprefix(b"\xef\xbb\xbf")
+    return head
 
 
 def _pickled(head: bytes) -> bool:

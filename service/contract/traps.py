@@ -44,11 +44,13 @@ def read(text: bytes) -> Any:  # noqa: ANN401  a JSON document can be anything
 
 
 def flaw(text: bytes) -> Trouble | None:
-    """Return what `read` raises at a place inside the document; None where it has nothing to point at."""
+    """Return what is wrong with the first value that nobody can mean; None where there is none, or no telling."""
     try:
-        return _searched(_loaded(text))
+        places = _places(_loaded(text))
     except Trouble:
         return None
+    found = (_complaint(value, pointer, 0) for pointer, _, value in places)
+    return next((trouble for trouble in found if isinstance(trouble, Invalid)), None)
 
 
 def step(key: object) -> str:

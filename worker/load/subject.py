@@ -120,7 +120,7 @@ def _sha256(path: Path) -> str:
 
 def _model(path: Path, options: Options, external: Mapping[str, Path]) -> tuple[Graph, Description | None]:
     with path.open("rb") as file:
-        start = file.read(64).lstrip()
+        start = file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip()
     if start[:1] != b"{":
         return onnx.read(path, external), None
     described = parse(path.read_bytes())
