@@ -25,7 +25,8 @@ _FUNCTIONS: Final[dict[str, tuple[str, float | None, float | None]]] = {
     "tanh": ("Tanh", None, None),
 }
 """ONNX's name of each function, with its alpha and beta where it has one."""
-_SLOPES: Final = ("alpha", "negative_slope")
+_SLOPES: Final = ("alpha", "negative_slope", "slope")
+"""What a config may call alpha."""
 _USUAL: Final = (["tanh"], ["sigmoid", "tanh"])
 
 
