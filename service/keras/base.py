@@ -108,6 +108,8 @@ class KerasLayer(Contract):
     """Fields that change nothing that is examined."""
 
     name: str
+    kind: str = ""
+    """The layer's key in the registry: the class that the file names, or `ops.Add`."""
     trainable: bool = True
 
     def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:

@@ -42,7 +42,9 @@ def made(spec: Any, at: str, read: Callable[[Any, str], Held]) -> KerasLayer:  #
         raise unsupported(spec, at)
     _known(kind, name, config, f"{at}/config")
     try:
-        layer = kind.model_validate_json(json.dumps({"name": name, **config}), strict=True, context=Reading(at, read))
+        layer = kind.model_validate_json(
+            json.dumps({"name": name, **config, "kind": registered(spec)}), strict=True, context=Reading(at, read)
+        )
     except ValidationError as error:
         details = error.errors(include_url=False)[0]
         steps = "".join(f"/{step}" for step in details["loc"] if step in _steps(config))

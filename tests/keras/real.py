@@ -29,7 +29,7 @@ Batch = Mapping[str, NDArray[Any]]
 
 
 def described(model: keras.Model, text: str | None = None) -> description.Description:
-    """Return our reading of a Keras model (or of another text); it must hold as many trained numbers as Keras counts."""
+    """Return our reading of a Keras model, or of another text; it must hold as many numbers as Keras trains."""
     found = parse((text or model.to_json()).encode())
     assert isinstance(found, description.Description)
     held = {id(each): each for layer in model._flatten_layers() for each in layer._trainable_variables}  # noqa: SLF001  frozen ones as well
