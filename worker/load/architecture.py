@@ -11,9 +11,10 @@ BATCH = "batch"
 """What the free first axis is called."""
 
 
-def lower(architecture: Architecture, *, seed: int) -> Graph:
+def lower(architecture: Architecture, *, seed: int | None) -> Graph:
     """Return the graph of a checked architecture; every weight is drawn by its law under `seed` and its name.
 
+    Without a seed nothing is drawn: weights have shapes and laws alone.
     Layouts are ONNX's: images (batch, channels, height, width), sequences (batch, time, features).
     """
     parts = Parts(seed)

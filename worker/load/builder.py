@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from service.contract.problem import Invalid
+from worker.network.compound import shape_of
 from worker.network.graph import Attribute, Graph, Input, Law, Node, Parameter, Penalty, stream
 
 
@@ -14,7 +16,8 @@ from worker.network.graph import Attribute, Graph, Input, Law, Node, Parameter, 
 class Parts:
     """What has been put down so far."""
 
-    seed: int
+    seed: int | None
+    """What weights are drawn by; None where they are not, and have shapes alone (torch's meta device)."""
     nodes: list[Node] = field(default_factory=list)
     parameters: dict[str, Parameter] = field(default_factory=dict)
     constants: dict[str, Tensor] = field(default_factory=dict)
@@ -103,11 +106,16 @@ class Builder:
         name = self._named(role, self.path if self.weights is None else self.weights)
         if name not in self.parts.parameters:
             try:
-                value = law(stream(self.parts.seed, name))
+                value = self._drawn(law, name)
             except Invalid as problem:
                 raise Invalid(problem.detail, pointer=problem.pointer or f"{self.pointer}/init") from None
             self.parts.parameters[name] = Parameter(value, law, not self.frozen, self.origin, penalty)
         return name
+
+    def _drawn(self, law: Law, name: str) -> Tensor:
+        if self.parts.seed is None:
+            return torch.empty(shape_of(law), device="meta")
+        return law(stream(self.parts.seed, name))
 
     def constant(self, role: str, value: Tensor) -> str:
         """Put down a tensor that training leaves alone; return its name."""

@@ -17,9 +17,10 @@ BATCH: Final = "batch"
 _TYPES: Final = {"float32": torch.float32, "int64": torch.int64, "bool": torch.bool}
 
 
-def lower(description: Description, *, seed: int) -> Graph:
+def lower(description: Description, *, seed: int | None) -> Graph:
     """Return the graph of a checked description; every weight is drawn by its law under `seed` and its name.
 
+    Without a seed nothing is drawn: weights have shapes and laws alone.
     Layouts are Keras's: channels last, unless a layer says otherwise.
     """
     parts, model = Parts(seed), description.model

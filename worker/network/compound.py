@@ -11,6 +11,17 @@ from worker.network.graph import Law
 from worker.network.streams import Stream
 
 
+def shape_of(law: Law) -> Shape:
+    """Return the shape of what a law draws, without drawing it."""
+    if isinstance(law, Permuted):
+        inner = shape_of(law.law)
+        return tuple(inner[axis] for axis in law.axes)
+    if isinstance(law, Shifted | Times | Reordered):
+        return shape_of(law.law)
+    shape: Shape = law.shape  # type: ignore[attr-defined]
+    return shape
+
+
 class Said:
     """Something whose text is made of its own numbers."""
 

@@ -102,7 +102,7 @@ def _same_attribute(left: Attribute, right: Attribute) -> bool:
 
 
 def _same_parameter(left: Parameter, right: Parameter) -> bool:
-    if left.value.shape != right.value.shape or left.trainable != right.trainable:
+    if (left.value.shape, left.trainable, left.penalty) != (right.value.shape, right.trainable, right.penalty):
         return False
     if left.law is None or right.law is None:
         return left.law is right.law and _same_tensor(left.value, right.value)

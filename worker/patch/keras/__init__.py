@@ -38,7 +38,7 @@ class Keras:
             raise NoWay(message)
         said = description.training._asdict()
         clipping = description.training.clipping
-        return Read(lower(description, seed=0), said | {"clipping": clipping and clipping.model_dump(mode="json")})
+        return Read(lower(description, seed=None), said | {"clipping": clipping and clipping.model_dump(mode="json")})
 
     def edits(self, document: Any, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
         """Yield the edits that make the difference."""

@@ -28,7 +28,7 @@ class Own:
     def read(self, document: Any) -> Read:  # noqa: ANN401  JSON
         """Return what a document says."""
         architecture = parse(json.dumps(document).encode())
-        return Read(lower(architecture, seed=0), architecture.model_dump(mode="json", include=_SETTINGS))
+        return Read(lower(architecture, seed=None), architecture.model_dump(mode="json", include=_SETTINGS))
 
     def edits(self, document: Any, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
         """Yield the edits that make the difference."""
