@@ -165,7 +165,7 @@ def sparsemax(build: Builder, value: str, role: str, axis: int = -1, *, summed: 
     (`summed`).
     """
 
-    def node(op: str, *inputs: str, name: str, **attributes: int) -> str:
+    def node(op: str, *inputs: str, name: str, **attributes: Any) -> str:  # noqa: ANN401  numbers of all kinds
         return build.node(op, *inputs, role=part(role, name), **attributes)
 
     one, along = number(build, part(role, "one"), 1), build.constant(part(role, "axis"), torch.tensor([axis]))

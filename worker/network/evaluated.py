@@ -7,6 +7,8 @@ from worker.network.ops.noise import OWN
 
 NOISES = frozenset({"Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise"})
 """What passes its input on in evaluation."""
+STATISTICS = 5
+"""How many inputs a BatchNormalization of ONNX has; the mask stands behind them."""
 
 
 def evaluated(node: Node) -> Node:
@@ -15,6 +17,8 @@ def evaluated(node: Node) -> Node:
         return node
     if node.op in NOISES:
         return replace(node, op="Identity", domain="", attributes={})
+    if node.op == "BatchNormalization":
+        return replace(node, inputs=node.inputs[:STATISTICS], domain="")
     if node.op == "RandomRelu":
         lower, upper = (float(node.attributes[name]) for name in ("lower", "upper"))  # type: ignore[arg-type]
         return replace(node, op="LeakyRelu", domain="", attributes={"alpha": (lower + upper) / 2})

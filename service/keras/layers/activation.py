@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field
 
-from service.contract.problem import Invalid
+from service.keras.axes import inner_axes, inner_axis
 from service.keras.base import Call, KerasLayer, Shape, Spec, known
 from service.keras.layers import keras
 
@@ -55,14 +55,12 @@ class PReLU(ActivationLayer):
 
     alpha_initializer: Spec = "zeros"
     alpha_regularizer: Spec = None
-    shared_axes: list[int] | None = None
+    shared_axes: list[Annotated[int, Field(ge=1)]] | None = None
 
     def output(self, shape: Shape, at: str) -> Shape:
         """Leave the shape, whose sizes must be known but along shared axes."""
         for axis in self.shared_axes or ():
-            if not 1 <= axis <= len(shape):
-                detail = f"There is no axis {axis} behind the batch's; the input has {len(shape)}."
-                raise Invalid(detail, pointer=f"{at}/config/shared_axes")
+            inner_axis(axis, shape, f"{at}/config/shared_axes")
         for size in self.sizes(shape):
             known(size, at, "sizes of the input along axes that are not shared")
         return shape
@@ -93,17 +91,5 @@ class Softmax(ActivationLayer):
     def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
         """Leave the shape; Invalid where it lacks an axis, or where the batch's is one."""
         shape = call.of("inputs")[0].shape
-        for axis in self.axes:
-            inner_axis(axis, len(shape) + 1, f"{at}/config/axis")
+        inner_axes(self.axes, shape, f"{at}/config/axis")
         return (shape,)
-
-
-def inner_axis(axis: int, rank: int, at: str) -> int:
-    """Return an axis counted from the front; Invalid where there is none of `rank`, or where it is the batch's."""
-    if not -rank <= axis < rank:
-        detail = f"There is no axis {axis}; the input has {rank}, the batch's included."
-        raise Invalid(detail, pointer=at)
-    if axis % rank == 0:
-        detail = f"Axis {axis} is the batch's; samples must not mix."
-        raise Invalid(detail, pointer=at)
-    return axis % rank

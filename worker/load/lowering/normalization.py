@@ -19,6 +19,7 @@ from service.contract.architecture.normalization import (
 from worker.load.builder import Builder
 from worker.load.channels import channels_first
 from worker.load.lowering import lowering
+from worker.load.transposing import axes_last
 from worker.network.laws import Constant
 
 
@@ -44,7 +45,7 @@ def layer_norm(layer: LayerNorm, build: Builder, value: str, shape: Shape) -> st
     def inside(given: str, axis: int) -> str:
         return build.node("LayerNormalization", given, scale, shift, axis=axis, epsilon=layer.epsilon)
 
-    return axes_last(build, value, shape, layer.over(shape), inside)
+    return _axes_last(build, value, shape, layer.over(shape), inside)
 
 
 @lowering("rms_norm")
@@ -55,7 +56,7 @@ def rms_norm(layer: RmsNorm, build: Builder, value: str, shape: Shape) -> str:
     def inside(given: str, axis: int) -> str:
         return build.node("RMSNormalization", given, scale, axis=axis, epsilon=layer.epsilon)
 
-    return axes_last(build, value, shape, layer.over(shape), inside)
+    return _axes_last(build, value, shape, layer.over(shape), inside)
 
 
 @lowering("unit_norm")
@@ -100,15 +101,8 @@ def local_response_norm(layer: LocalResponseNorm, build: Builder, value: str, sh
     return build.node("LRN", value, size=layer.size, alpha=layer.alpha, beta=layer.beta, bias=layer.k)
 
 
-def axes_last(build: Builder, value: str, shape: Shape, axes: Sequence[int], inside: Callable[[str, int], str]) -> str:
-    """Put down what `inside` makes of the value with these axes last, given the first of them; then turn it back."""
-    rank = len(shape) + 1
-    order = [axis for axis in range(rank) if axis - 1 not in axes] + [axis + 1 for axis in axes]
-    first = rank - len(axes)
-    if order == list(range(rank)):
-        return inside(value, first)
-    turned = build.node("Transpose", value, role="turned", perm=tuple(order))
-    return build.node("Transpose", inside(turned, first), role="back", perm=tuple(map(order.index, range(rank))))
+def _axes_last(build: Builder, value: str, shape: Shape, axes: Sequence[int], inside: Callable[[str, int], str]) -> str:
+    return axes_last(build, value, len(shape) + 1, [axis + 1 for axis in axes], inside)
 
 
 def _affine(layer: Affine, build: Builder, shape: Shape) -> tuple[str, str]:
