@@ -30,12 +30,22 @@ def weight(
     """
     at = f"{build.pointer}/config/{role}"
     spec = law(getattr(layer, f"{role}_initializer"), f"{at}_initializer")
-    if along and isinstance(spec, VarianceScaling) and not isinstance(spec, Along):
+    if along and isinstance(spec, VarianceScaling) and not isinstance(spec, Along) and _told(layer, role):
         spec = Along(**spec.model_dump(), input_axes=tuple(along[0]), output_axes=tuple(along[1]))
     found = regularizer(getattr(layer, f"{role}_regularizer", None), f"{at}_regularizer")
     penalty = Penalty(found.l1, found.l2) if found else None
     drawn = keras_law(spec, tuple(shape), axes, None if into is None else tuple(into), at=f"{at}_initializer")
     return build.parameter(as_role or role, drawn, penalty)
+
+
+def _told(layer: KerasLayer, role: str) -> bool:
+    """Whether the Keras that wrote the file lets layers tell initializers their axes (keras-team/keras#22789).
+
+    An older one takes all kernels of more than two axes for those of convolutions, and writes no axes down.
+    """
+    spec = getattr(layer, f"{role}_initializer")
+    config = spec.get("config") if isinstance(spec, dict) else None
+    return not isinstance(config, dict) or "input_axes" in config
 
 
 def sizes(shape: Shape) -> tuple[int, ...]:
