@@ -158,6 +158,12 @@ def test_collapse_is_the_change_of_the_variance_between_samples() -> None:
     assert found.forward == pytest.approx(math.log(101), abs=0.02)
 
 
+def test_samples_are_told_apart_on_whatever_axis_a_recurrent_operator_has_them() -> None:
+    """A healthy stack keeps its samples apart, though its last state has them on the second axis."""
+    layers = [{"kind": "lstm", "units": 32, "return_sequences": True}, {"kind": "rnn", "units": 32}, dense(10)]
+    assert abs(gain(described(layers, (20, 8))).collapse) < 4
+
+
 def test_a_collapse_to_nothing_is_told_as_float32s_rounding_and_no_further() -> None:
     """Behind x + 10⁹ the samples are the same number in float32."""
     kernels = {f"w{index}": torch.eye(32) for index in range(3)}

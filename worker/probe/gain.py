@@ -48,7 +48,7 @@ def measure_gain(sweep: Sweep) -> Gain | None:
         standard_error=stdev(totals) / math.sqrt(len(totals)) if finite else 0.0,
         sampling=math.sqrt(_KURTOSIS * sum(1 / max(_width(path, sweep, cut), 1) for cut in cuts)),
         forward=_log_ratio(_power(last), _power(first)),
-        collapse=_log_ratio(_between(last, 0), _between(first, 0)),
+        collapse=_sample_collapse(first, last, sweep.subject.batch.size),
         token_collapse=_token_collapse(first, last),
     )
 
@@ -121,6 +121,12 @@ def _width(path: Path, sweep: Sweep, value: str) -> int:
 
 def _power(value: Tensor) -> float:
     return float(value.double().square().mean())
+
+
+def _sample_collapse(first: Tensor, last: Tensor, samples: int) -> float:
+    """Return C between samples; recurrent operators have them on another axis than the first."""
+    before, after = (next((axis for axis, size in enumerate(cut.shape) if size == samples), 0) for cut in (first, last))
+    return _log_ratio(_between(last, after), _between(first, before))
 
 
 def _token_collapse(first: Tensor, last: Tensor) -> float:
