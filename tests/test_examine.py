@@ -25,7 +25,7 @@ from worker.trial import measured
 
 RELU, SIGMOID = {"kind": "relu"}, {"kind": "sigmoid"}
 SUBJECTS = {
-    "vanishing": lambda: described(chain(8, {"kind": "dense", "units": 32}, SIGMOID)),
+    "vanishing": lambda: described(chain(12, {"kind": "dense", "units": 32}, SIGMOID)),
     "exploding": lambda: described(chain(20, dense(32), {"kind": "batch_norm"}, RELU)),
     "dead": lambda: described(
         [dense(16), RELU, dense(32, {"kernel": "he_normal", "bias": {"law": "constant", "value": -30}}), RELU, dense(4)]
