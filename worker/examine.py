@@ -59,7 +59,7 @@ def examine(
         before, coverage = _measure(loaded, steps, deadline.share(_TRAINING_SHARE), watch)
     with watch.stage(Stage.TREATING, 0.4), threads_for(loaded.subject.pass_s):
         remedies, chosen = _treat(before, steps, deadline, watch) if options.treat else ((), None)
-    remedies = patched(loaded, before, remedies)
+    remedies = patched(loaded, before, remedies, deadline)
     prescribed, said = _prescribe(loaded, before, chosen, treated)
     watch.tell(Stage.REPORTING, 0.98)
     findings = tuple(_with_remedies(finding, remedies) for finding in before.findings)

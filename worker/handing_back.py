@@ -14,6 +14,8 @@ from onnx import ModelProto
 
 from service import __version__
 from service.contract.report import Remedy
+from service.contract.words import RemedyStatus
+from worker.budget import Deadline
 from worker.load.precision import is_widened
 from worker.load.subject import Loaded
 from worker.network.export import LARGEST, fits, size, to_onnx
@@ -52,19 +54,27 @@ def treated_model(loaded: Loaded, change: Change, names: Sequence[str]) -> Treat
     return Treated(bytes(model.SerializeToString()))
 
 
-def patched(loaded: Loaded, before: Examined, remedies: Sequence[Remedy]) -> tuple[Remedy, ...]:
-    """Return the remedies with a patch of the uploaded JSON each, or the reason why there is none."""
+def patched(loaded: Loaded, before: Examined, remedies: Sequence[Remedy], deadline: Deadline) -> tuple[Remedy, ...]:
+    """Return the remedies with a patch of the uploaded JSON each, or the reason why there is none.
+
+    What is recommended gets one however late it is.
+    """
     if loaded.document is None:
         return tuple(remedies)
-    return tuple(_patched(loaded, before, remedy) if remedy.changes else remedy for remedy in remedies)
+    return tuple(_patched(loaded, before, remedy, deadline) if remedy.changes else remedy for remedy in remedies)
 
 
-def _patched(loaded: Loaded, before: Examined, remedy: Remedy) -> Remedy:
-    change = applied_to((treatments[remedy.treatment],), before.subjects[0], before.evidences[0])
-    made = _patch(loaded, change) if change else Unsaid("It has nothing to change under the first seed.")
+def _patched(loaded: Loaded, before: Examined, remedy: Remedy, deadline: Deadline) -> Remedy:
+    late = deadline.passed and remedy.status is not RemedyStatus.RECOMMENDED
+    made = Unsaid("There was no time left to write a patch.") if late else _tried(loaded, before, remedy)
     if isinstance(made, Unsaid):
         return remedy.model_copy(update={"patch_note": made.reason})
     return remedy.model_copy(update={"patch": made.operations})
+
+
+def _tried(loaded: Loaded, before: Examined, remedy: Remedy) -> Patch | Unsaid:
+    change = applied_to((treatments[remedy.treatment],), before.subjects[0], before.evidences[0])
+    return _patch(loaded, change) if change else Unsaid("It has nothing to change under the first seed.")
 
 
 def _patch(loaded: Loaded, change: Change) -> Patch | Unsaid:

@@ -11,14 +11,14 @@ from service.keras.layers import layers
 from service.keras.making import registered
 from worker.load.keras_model import lower
 from worker.network.graph import Law, Node
-from worker.network.laws import Fans, keras_fans
+from worker.network.laws import Fans, Orthogonal, Stacked, keras_fans
 from worker.patch.dialect import Read
 from worker.patch.edits import Edit, Put, at
 from worker.patch.keras.compiling import compiled
 from worker.patch.keras.stating import ACTIVATION_LAYERS, Json, activation, initializer, norm, plain, rescaling
 from worker.patch.keras.wiring import Fresh, inserted_at_input, inserted_behind, is_older
 from worker.patch.places import Steps
-from worker.patch.recipe import recipe
+from worker.patch.recipe import Drawn, recipe
 from worker.patch.survey import Crowded, NoWay, Survey, Times
 
 _INSIDE: Final = frozenset({"LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
@@ -122,11 +122,21 @@ def _redrawn(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
     changed = {survey.atlas.roles[name] for name in survey.redrawn_at(steps)}
     for field in sorted({_field(layers[kind], role) for role in changed}):
         roles = [role for role in found if _field(layers[kind], role) == field]
-        said = recipe([one for role in roles for listed in found[role].values() for one in listed])
+        weights = [one for role in roles for listed in found[role].values() for one in listed]
+        _whole(weights, kind, steps)
+        said = recipe(weights)
         if not field or said is None:
             message = f"A {kind} draws weights by one initializer that are to follow several laws, or another one."
             raise Crowded(message, steps)
         yield Put((*steps, "config", field), initializer(said, older=is_older(document)))
+
+
+def _whole(weights: Sequence[Drawn], kind: str, steps: Steps) -> None:
+    """Pass weights that are drawn as one; NoWay where gates are to be drawn one by one."""
+    for one in weights:
+        if isinstance(one.law, Stacked) and any(isinstance(law, Orthogonal) for law in one.law.laws):
+            message = f"Keras draws the gates of a {kind} as one matrix; they are to be orthogonal one by one."
+            raise NoWay(message, steps)
 
 
 def _field(kind: type[KerasLayer], role: str) -> str:
