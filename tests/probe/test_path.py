@@ -1,9 +1,11 @@
 """Cuts of the graph, by hand: which values no edge jumps over, and how deep they lie."""
 
+import itertools
+
 import pytest
 
 from tests.probe.subjects import by_hand, chain, dense, described, node, normal
-from worker.network.graph import Node
+from worker.network.graph import Graph, Node
 from worker.probe.path import Path
 from worker.probe.sweep import sweep
 from worker.subject import Subject
@@ -122,3 +124,29 @@ def test_features_lie_where_the_last_layer_put_them(
 ) -> None:
     subject = described(layers, shape)
     assert path(subject).feature_axis(subject.output, len(shape) + 1) == axis
+
+
+@pytest.mark.parametrize(
+    ("nodes", "rank", "axis"),
+    [
+        ("turned", 4, 3),
+        ("turned flat", 3, 2),
+        ("turned again", 4, 1),
+        ("", 4, 1),
+        ("split shuffled joined", 4, 1),
+    ],
+)
+def test_features_are_followed_through_transpositions(nodes: str, rank: int, axis: int) -> None:
+    known = {
+        "turned": lambda value, to: node("Transpose", value, to, perm=(0, 2, 3, 1)),
+        "again": lambda value, to: node("Transpose", value, to, perm=(0, 3, 1, 2)),
+        "flat": lambda value, to: node("Reshape", f"{value} rows", to),
+        "split": lambda value, to: node("Reshape", f"{value} parts", to),
+        "shuffled": lambda value, to: node("Transpose", value, to, perm=(0, 2, 1, 3, 4)),
+        "joined": lambda value, to: node("Reshape", f"{value} whole", to),
+    }
+    words = nodes.split()
+    ends = ["c", *(f"v{index}" for index in range(len(words)))]
+    made = [known[word](*between) for word, between in zip(words, itertools.pairwise(ends), strict=True)]
+    graph = Graph((node("Conv", "x w", "c"), *made, node("Relu", ends[-1], "y")), (), ("y",), {})
+    assert Path(graph, ("x", *ends, "y"), "y").feature_axis("y", rank) == axis

@@ -11,7 +11,7 @@ from typing import Final
 
 from torch import Tensor
 
-from worker.network.graph import Graph, Node, reads
+from worker.network.graph import Attribute, Graph, Node, reads
 from worker.network.straight import straight
 
 WEIGHTED: Final = frozenset(
@@ -117,13 +117,20 @@ class Path:
         return tuple(headless)
 
     def feature_axis(self, value: str, rank: int) -> int:
-        """Return the axis of `value` that counts features: the last, or the second after a convolution."""
-        node = self.producers.get(value)
+        """Return the axis of `value` that counts features: the last, or the second after a convolution.
+
+        Transposes behind the layer are followed, as around convolutions of networks with the channels last.
+        """
+        node, turns = self.producers.get(value), []
         while node is not None and node.op not in WEIGHTED | CHANNELS_SECOND | {"LayerNormalization"}:
+            if node.op == "Transpose":
+                turns.append(node.attributes.get("perm"))
             earlier = next((name for name in node.inputs if name in self.members), None)
             node = self.producers.get(earlier) if earlier else None
-        second = node is not None and node.op in CHANNELS_SECOND
-        return 1 if second and rank > 1 else rank - 1
+        axis = 1 if node is not None and node.op in CHANNELS_SECOND else -1
+        for turn in reversed(turns):
+            axis = _turned(axis, turn, rank)
+        return min(axis, rank - 1) % rank
 
     def behind(self, value: str) -> tuple[str, ...]:
         """Return the parameters that `value` is made of: itself, or those behind it off the path."""
@@ -133,6 +140,17 @@ class Path:
         if node is None or node.op in _SHAPE_ONLY:
             return ()
         return tuple(dict.fromkeys(name for each in reads(node) for name in self.behind(each)))
+
+
+def _turned(axis: int, turn: Attribute | None, rank: int) -> int:
+    """Return where a Transpose puts an axis, -1 where that is the last; one between reshapings puts it back."""
+    if not isinstance(turn, tuple):
+        return axis
+    order = [each for each in turn if isinstance(each, int)]
+    place = order.index(axis % len(order))
+    if place == len(order) - 1:
+        return -1
+    return place if len(order) == rank else axis
 
 
 def trace_path(graph: Graph, values: Mapping[str, Tensor], output: str) -> Path:
