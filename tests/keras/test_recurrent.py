@@ -148,3 +148,18 @@ def test_a_layer_that_is_called_twice_shares_its_weights() -> None:
     one, two = keras.Input((7, 4), name="one"), keras.Input((None, 4), name="two")
     layer = layers.Bidirectional(layers.GRU(5))
     assert len(same(shaken(keras.Model([one, two], [layer(one), layer(two)]))).parameters) == 6
+
+
+@pytest.mark.parametrize("cell", ["simple", "lstm", "gru"])
+def test_a_cell_may_be_called_by_itself(cell: str) -> None:
+    given, states = keras.Input((4,)), [keras.Input((5,)), keras.Input((5,))][: 2 if cell == "lstm" else 1]
+    made = CELLS[cell]()(given, states)
+    same(shaken(keras.Model([given, *states], keras.tree.flatten(made))))
+
+
+def test_stacked_cells_start_from_the_states_of_each() -> None:
+    given, states = keras.Input((7, 4)), [[keras.Input((5,)), keras.Input((5,))], keras.Input((3,))]
+    cells = layers.StackedRNNCells([layers.LSTMCell(5), layers.GRUCell(3)])
+    layer = layers.RNN(cells, return_state=True)
+    made = layer(given, initial_state=states)
+    same(shaken(keras.Model([given, *keras.tree.flatten(states)], keras.tree.flatten(made))))

@@ -49,10 +49,11 @@ class CellBase(KerasLayer):
         return int(self.use_bias)
 
     def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
-        """Return the shapes of the output and of the states."""
+        """Return the shapes of the output and of the states; Invalid where the cell's states do not reach it."""
         ranked(call.one.shape, at, 2)
         known(call.one.shape[-1], at, "last axis of the input")
         self.possible(at)
+        starting(call.of("states"), (self.units,) * self.states, at, needed=True)
         return ((self.units,),) * (1 + self.states)
 
     def held(self, shape: Shape) -> int:
@@ -142,6 +143,15 @@ def walk(call: Call[Any], at: str) -> Walk:
     return Walk(sequence, (*states, *call.of("initial_state")), next(iter(call.of("mask")), None))
 
 
+def starting(states: tuple[Any, ...], sizes: tuple[int, ...], at: str, *, needed: bool = False) -> None:
+    """Pass initial states of these sizes, or none unless they are needed; Invalid otherwise."""
+    if (states or needed) and [each.shape for each in states] != [(size,) for size in sizes]:
+        wanted = ", ".join(shown((size,)) for size in sizes)
+        reached = ", ".join(shown(each.shape) for each in states) or "none"
+        detail = f"The layer starts from states of {wanted}; {reached} reach it."
+        raise Invalid(detail, pointer=at)
+
+
 class RecurrentBase(KerasLayer):
     """A layer that walks through (time, features) with one cell, or several on top of each other."""
 
@@ -181,7 +191,10 @@ class RecurrentBase(KerasLayer):
             raise UnsupportedModel(detail, pointer=f"{at}/config/time_major")
         for cell, place in self.cells:
             cell.possible(f"{at}{place}")
-        self.starts(parts.states, at)
+        starting(parts.states, self.sizes, at)
+        if parts.mask is not None and len(parts.mask.shape) != 1:
+            detail = f"A mask is (None, time); it is {shown(parts.mask.shape)}."
+            raise Invalid(detail, pointer=at)
         first = (parts.sequence.shape[0], self.width) if self.return_sequences else (self.width,)
         return (first, *self.given_states)
 
@@ -189,15 +202,6 @@ class RecurrentBase(KerasLayer):
     def given_states(self) -> tuple[Shape, ...]:
         """The shapes of the states, where they are given."""
         return tuple((size,) for size in self.sizes) if self.return_state else ()
-
-    def starts(self, states: tuple[Any, ...], at: str) -> None:
-        """Pass initial states that fit; Invalid otherwise."""
-        if states and [each.shape for each in states] != [(size,) for size in self.sizes]:
-            wanted = ", ".join(shown((size,)) for size in self.sizes)
-            detail = (
-                f"The layer starts from states of {wanted}; {', '.join(shown(each.shape) for each in states)} reach it."
-            )
-            raise Invalid(detail, pointer=at)
 
     def held(self, shape: Shape) -> int:
         """Return the cells' weights."""
@@ -251,6 +255,11 @@ class StackedCells(KerasLayer):
     """Several cells, each fed by the one before it."""
 
     cells: Inners
+
+    def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:  # noqa: ARG002  every layer is asked alike
+        """Refuse: a stack of cells works within an RNN."""
+        detail = "StackedRNNCells are examined within an RNN; this is called by itself."
+        raise UnsupportedModel(detail, pointer=at)
 
     def inner(self) -> Iterator[tuple[str, KerasLayer]]:
         """Yield the cells."""

@@ -7,7 +7,7 @@ import torch
 
 from service.keras.activations import activation
 from service.keras.base import Call
-from service.keras.layers.recurrent import CellBase, GruCell, RecurrentBase, Walk, walk
+from service.keras.layers.recurrent import CellBase, GruCell, RecurrentBase, StackedCells, Walk, walk
 from worker.load.builder import Builder
 from worker.load.keras import Signal, lowers
 from worker.load.keras.gates import cell_weights, inside, operator
@@ -53,6 +53,22 @@ def recurrent(layer: RecurrentBase, build: Builder, call: Call[Signal]) -> tuple
     given = Signal(shape, value=shown, mask=mask if layer.return_sequences else None)
     states = [state for each in walked for state in each.states]
     return (given, *(Signal(each, value=state) for each, state in zip(shapes, states, strict=False)))
+
+
+@lowers("SimpleRNNCell", "LSTMCell", "GRUCell")
+def one_step(cell: CellBase, build: Builder, call: Call[Signal]) -> tuple[str, ...]:
+    """A cell by itself: the operator walks one step."""
+    step = build.node("Unsqueeze", call.one.value, build.constant("time", torch.tensor([1])), role="step")
+    starts = [each.value for each in call.of("states")]
+    made = _walked(cell, build, (step, call.one.shape[-1] or 0), starts, None, steps=False, states=True)
+    return (made.states[0], *made.states)
+
+
+@lowers("StackedRNNCells")
+def stacked(layer: StackedCells, build: Builder, call: Call[Signal]) -> tuple[str, ...]:
+    """Refuse: such a stack is lowered cell by cell within an RNN."""
+    layer.outputs(call, build.pointer)
+    return ()
 
 
 def _cells(layer: RecurrentBase, build: Builder, value: str, parts: Walk, packing: Packing | None) -> Iterator[Walked]:
