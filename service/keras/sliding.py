@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from service.contract.problem import Invalid
-from service.keras.base import KerasLayer, Shape, known, ranked
+from service.keras.base import KerasLayer, Shape, bounded, known, ranked
 
 MOST = 65_536
 """Largest size of an axis, a window or a step."""
@@ -112,8 +112,11 @@ class Window(Spatial):
         return tuple(gap * (size - 1) + 1 for size, gap in zip(self.window, self.gaps, strict=True))
 
     def slid(self, shape: Shape, at: str) -> Shape:
-        """Return how many windows fit along each axis; Invalid where none does."""
+        """Return how many windows fit along each axis; Invalid where none does, TooComplex with too much padding."""
         ranked(shape, at, self.axes + 2)
+        pads = self.pads(shape) or ((0, 0),) * self.axes
+        padded = tuple(size and size + sum(two) for size, two in zip(self.inside(shape), pads, strict=True))
+        bounded(self.with_sizes(shape, padded), at)
         sizes = zip(self.inside(shape), self.reaches, self.steps, strict=True)
         return tuple(self._windows(size, reach, step, at) for size, reach, step in sizes)
 

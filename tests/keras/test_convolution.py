@@ -200,6 +200,8 @@ def test_files_of_tf_keras_2_are_read_alike(layer: keras.Layer, config: dict[str
         (layers.Conv2D(4, 3), {"filters": 0}, "/config/filters", "greater than or equal to 1"),
         (layers.Conv2D(4, 3), {"activation": "mine"}, "/config/activation", "'mine' is not Keras's own"),
         (layers.Conv2DTranspose(4, 3), {"output_padding": 1}, "/config/output_padding", "must be smaller"),
+        (layers.Conv2D(4, 3), {"dilation_rate": 10_000, "padding": "same"}, "", "the limit is 67108864"),
+        (layers.Conv2DTranspose(4, 3), {"dilation_rate": 10_000, "padding": "same"}, "", "the limit is 67108864"),
         (layers.Conv3D(4, 1), {}, "", "takes 5 axes"),
     ],
 )

@@ -99,6 +99,20 @@ def test_global_pooling_is_kerass(axes: int, keepdims: bool, layout: str) -> Non
         same(chain(of(name, axes)(layout, keepdims=keepdims), axes, layout))
 
 
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_a_mean_over_time_leaves_masked_steps_out(keepdims: bool) -> None:  # noqa: FBT001  a parameter of pytest's
+    stack = [
+        layers.Input((6, 3), name="x"),
+        layers.Masking(),
+        layers.Dense(4),
+        layers.GlobalAveragePooling1D(keepdims=keepdims),
+    ]
+    batch = np.random.default_rng(0).standard_normal((5, 6, 3)).astype(np.float32)
+    batch[:, 4:] = 0
+    batch[0, 1] = 0
+    same(keras.Sequential(stack), {"x": batch})
+
+
 @pytest.mark.parametrize(
     ("layer", "config", "pointer", "told"),
     [

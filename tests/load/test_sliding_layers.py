@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from service.contract.architecture import parse
-from service.contract.problem import Invalid
+from service.contract.problem import Invalid, TooComplex
 from tests.load.described import IMAGE, SEQUENCE, build, channels_first, compute, draw, fill
 from worker.network.graph import Graph
 from worker.network.laws import Uniform
@@ -255,6 +255,22 @@ def test_cropping_takes_the_sides_off() -> None:
 )
 def test_shuffles_are_torchs(layer: dict[str, Any], module: nn.Module, shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(compute(build([layer], shape), draw(shape)), module(draw(shape)))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"kind": "conv2d", "filters": 1, "kernel": 1024, "dilation": 1024, "padding": "same"},
+        {"kind": "conv2d_transpose", "filters": 1, "kernel": 1024, "dilation": 1024, "padding": "same"},
+        {"kind": "max_pool2d", "kernel": 2, "dilation": 1024, "padding": "same", "stride": 1024},
+        {"kind": "upsample", "factor": 1024},
+        {"kind": "pad", "amounts": 1024},
+    ],
+)
+def test_what_takes_too_much_on_the_way_is_refused(layer: dict[str, Any]) -> None:
+    document = {"gradgate": "1", "input": {"shape": [64, 256, 256]}, "layers": [layer]}
+    with pytest.raises(TooComplex, match=f"the limit is {2**26}"):
+        parse(json.dumps(document).encode())
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict
 
-from service.contract.architecture.base import Shape, fits
+from service.contract.architecture.base import Shape, bounded, fits
 from service.contract.architecture.convolution import Convolution
 from service.contract.architecture.window import (
     FORMS,
@@ -20,6 +20,8 @@ from service.contract.architecture.window import (
     halved,
     inner,
     spread,
+    with_channels,
+    with_inner,
 )
 from service.contract.problem import Invalid
 
@@ -61,6 +63,7 @@ class Transposed(Convolution):
         """Return the sizes that come out; Invalid where nothing would, or where more is added than a step."""
         fits(shape, at, FORMS[self.axes])
         self._stepped(at)
+        bounded(with_channels(with_inner(shape, self.whole(shape)), self.filters), at)
         sizes = zip(self.whole(shape), self.pads(shape), self.behind(shape), strict=True)
         after = tuple(whole - sum(pads) + behind for whole, pads, behind in sizes)
         if min(after) < 1:

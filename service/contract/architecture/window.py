@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
-from service.contract.architecture.base import IMAGE, SEQUENCE, VOLUME, LayerBase, Shape, fits
+from service.contract.architecture.base import IMAGE, SEQUENCE, VOLUME, LayerBase, Shape, bounded, fits
 from service.contract.problem import Invalid
 
 Step = Annotated[int, Field(ge=1, le=1024)]
@@ -71,12 +71,13 @@ class Window(LayerBase):
                 return tuple((amount, amount) for amount in spread(amounts, self.axes))
 
     def slid(self, shape: Shape, at: str) -> tuple[int, ...]:
-        """Return how many windows fit along each axis; Invalid where none does."""
+        """Return how many windows fit along each axis; Invalid where none does, TooComplex with too much padding."""
         fits(shape, at, FORMS[self.axes])
-        sizes = zip(inner(shape), self.pads(shape), self.reaches, self.strides, strict=True)
-        return tuple(
-            self.windows(size + before, after, reach, stride, at) for size, (before, after), reach, stride in sizes
-        )
+        pads = self.pads(shape)
+        padded = tuple(size + sum(two) for size, two in zip(inner(shape), pads, strict=True))
+        bounded(with_inner(shape, padded), at)
+        sizes = zip(padded, pads, self.reaches, self.strides, strict=True)
+        return tuple(self.windows(size - after, after, reach, stride, at) for size, (_, after), reach, stride in sizes)
 
     def windows(self, size: int, after: int, reach: int, stride: int, at: str) -> int:
         """Return how many windows fit into `size` and the padding behind it; Invalid where none does."""

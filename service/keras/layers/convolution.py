@@ -4,7 +4,7 @@ from math import prod
 from typing import ClassVar
 
 from service.contract.problem import Invalid
-from service.keras.base import Shape, Spec, ranked
+from service.keras.base import Shape, Spec, bounded, ranked
 from service.keras.layers import keras
 from service.keras.sliding import Size, Sizes, Window
 
@@ -131,8 +131,10 @@ class Transposed(Filter):
             if added >= step:
                 detail = f"The output padding is {added} and the stride {step}; the padding must be smaller."
                 raise Invalid(detail, pointer=f"{at}/config/output_padding")
-        sizes = zip(self.inside(shape), self.steps, self.reaches, self.cut(), strict=True)
-        after = tuple(size and (size - 1) * step + reach - sum(cut) for size, step, reach, cut in sizes)
+        sizes = zip(self.inside(shape), self.steps, self.reaches, strict=True)
+        whole = tuple(size and (size - 1) * step + reach for size, step, reach in sizes)
+        bounded(self.laid(whole, self.filters), at)
+        after = tuple(size and size - sum(cut) for size, cut in zip(whole, self.cut(), strict=True))
         if any(size is not None and size < 1 for size in after):
             detail = f"The sizes {list(after)} would come out; at least 1 must."
             raise Invalid(detail, pointer=f"{at}/config")
