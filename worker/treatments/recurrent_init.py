@@ -6,8 +6,8 @@ from typing import Final
 import torch
 
 from service.contract.words import Symptom, TreatmentKind
-from worker.network.graph import Graph, Node, Parameter, stream
-from worker.network.laws import Constant, Orthogonal, Shifted, Stacked
+from worker.network.graph import Graph, Law, Node, Parameter, stream
+from worker.network.laws import Constant, Orthogonal, Permuted, Reordered, Reshaped, Shifted, Stacked
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
 from worker.treatments import Change, treatment
@@ -29,6 +29,7 @@ def recurrent_init(subject: Subject, evidence: Evidence) -> Change | None:
 
     What it changes
         The recurrent matrix of each gate becomes orthogonal, and the forget gate of an LSTM starts with a bias of 1.
+        Where a file draws all gates as one matrix, as Keras does, that matrix becomes orthogonal, and biases stay.
 
     Why it helps
         An orthogonal matrix keeps the length of a state and of its gradient from step to step; an open forget gate lets
@@ -43,8 +44,9 @@ def recurrent_init(subject: Subject, evidence: Evidence) -> Change | None:
     graph, done = subject.graph, []
     for node in graph.nodes:
         if node.op in _GATES and len(node.inputs) > 2 and node.inputs[2] in graph.parameters:  # noqa: PLR2004
-            graph = _redrawn(graph, node, subject.seed)
-            done.append(node.name)
+            redrawn = _redrawn(graph, node, subject.seed)
+            done.extend([node.name] if redrawn is not graph else [])
+            graph = redrawn
     if not done:
         return None
     return Change(subject.replace(graph=graph), (f"Draw orthogonal recurrent weights in {', '.join(done)}.",))
@@ -55,13 +57,26 @@ def _redrawn(graph: Graph, node: Node, seed: int) -> Graph:
     recurrent = graph.parameters[name]
     directions, _, hidden = recurrent.value.shape
     shape = tuple(recurrent.value.shape)
-    law = Stacked((Orthogonal((hidden, hidden)),) * (directions * _GATES[node.op]), shape)
+    each = Stacked((Orthogonal((hidden, hidden)),) * (directions * _GATES[node.op]), shape)
+    law = _in_place(recurrent.law) or each
+    if law == recurrent.law and law != each:
+        return graph
     value = law(stream(seed, name)).to(recurrent.value)
     changed = {name: replace(recurrent, value=value, law=law)}
     bias = graph.parameters.get(node.inputs[3]) if node.op == "LSTM" and len(node.inputs) > 3 else None  # noqa: PLR2004
     if bias is not None:
         changed[node.inputs[3]] = _remembering(bias, node.inputs[3], hidden, seed)
     return graph.replace(parameters={**graph.parameters, **changed})
+
+
+def _in_place(law: Law | None) -> Law | None:
+    """Return the law with an orthogonal matrix in place of the one that it lays out; None where it lays out none."""
+    if not isinstance(law, Permuted | Reordered | Reshaped):
+        return None
+    shape = getattr(law.law, "shape", ())
+    matrix = Orthogonal(shape) if len(shape) == 2 else None  # noqa: PLR2004  (in, gates · units)
+    inner = _in_place(law.law) or matrix
+    return replace(law, law=inner) if inner is not None else None
 
 
 def _remembering(bias: Parameter, name: str, hidden: int, seed: int) -> Parameter:

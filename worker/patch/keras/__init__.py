@@ -135,7 +135,7 @@ def _whole(weights: Sequence[Drawn], kind: str, steps: Steps) -> None:
     """Pass weights that are drawn as one; NoWay where gates are to be drawn one by one."""
     for one in weights:
         if isinstance(one.law, Stacked) and any(isinstance(law, Orthogonal) for law in one.law.laws):
-            message = f"Keras draws the gates of a {kind} as one matrix; they are to be orthogonal one by one."
+            message = f"Keras draws the gates of {kind} as one matrix; they are to be orthogonal one by one."
             raise NoWay(message, steps)
 
 
