@@ -79,7 +79,7 @@ def _finding(rule: Rule, severity: Severity, answers: Sequence[Answer], draws: S
         symptom=rule.symptom,
         severity=severity,
         title=rule.title,
-        explanation=f"{told.explanation}{_disagreement(rule.code, severity, draws)}",
+        explanation=f"{told.explanation}{_disagreement(rule.code, severity, draws, _unsure(answers))}",
         places=told.places,
         evidence=dict(told.evidence),
         confidence=min(max(told.confidence * len(fired) / len(answers), 0.0), 1.0),
@@ -101,7 +101,12 @@ def _spread(finding: Finding, showing: int, evidences: Sequence[Evidence]) -> Fi
     )
 
 
-def _disagreement(code: str, severity: Severity, draws: Sequence[Shown]) -> str:
+def _unsure(answers: Sequence[Answer]) -> int:
+    """Return how many draws could not be judged."""
+    return sum(isinstance(answer, Silence) and answer.status == "could_not_judge" for answer in answers)
+
+
+def _disagreement(code: str, severity: Severity, draws: Sequence[Shown], unsure: int) -> str:
     """Say what the draws do not agree about, where it decides something."""
     gravest = max((draw[code] for draw in draws if code in draw), key=RANK.__getitem__)
     alone = failing([{code: draw[code]} if code in draw else {} for draw in draws], gravest)
@@ -110,7 +115,8 @@ def _disagreement(code: str, severity: Severity, draws: Sequence[Shown]) -> str:
     one, many = _VERBS[gravest]
     said = f"{alone} of {len(draws)} draws {one if alone == 1 else many} by this"
     if severity is not gravest:
-        return f" Only {said}, so it counts as {_COUNTS[severity]}."
+        but = f", and {unsure} cannot be judged" if unsure else ""
+        return f" Only {said}{but}, so it counts as {_COUNTS[severity]}."
     others = [other for other in reaching(draws, gravest) if other != code]
     return f" {said}; with {' and '.join(others)} it is {failing(draws, gravest)} of {len(draws)}, which decides."
 
@@ -119,8 +125,7 @@ def _coverage(rule: Rule, answers: Sequence[Answer], *, fired: bool) -> Coverage
     if fired:
         return Coverage(code=rule.code, status="fired")
     silences = [answer for answer in answers if isinstance(answer, Silence)]
-    unsure = [silence for silence in silences if silence.status == "could_not_judge"]
-    if 2 * (len(answers) - len(silences) + len(unsure)) > len(answers) and unsure:
-        return Coverage(code=rule.code, status="could_not_judge", reason=unsure[0].reason)
-    silent = next((silence for silence in silences if silence.status != "could_not_judge"), silences[0])
-    return Coverage(code=rule.code, status=silent.status, reason=silent.reason)
+    sure = [silence for silence in silences if silence.status != "could_not_judge"]
+    unsure = [silence for silence in silences if silence not in sure]
+    told = [*sure, *unsure] if 2 * len(sure) >= len(answers) else [*unsure, *sure]
+    return Coverage(code=rule.code, status=told[0].status, reason=told[0].reason)

@@ -101,6 +101,16 @@ def test_a_gain_counts_where_total_and_trend_agree(
     assert severity(code, replace(evidence, training=FAILED)) is (ERROR if expected is WARNING else expected)
 
 
+def test_only_segments_beyond_their_share_of_the_limit_are_places() -> None:
+    evidence = gained(-20.0, -20.0, -20.0)
+    assert evidence.gain is not None
+    gains = (-9.0, -0.5, -0.7, 0.3)
+    segments = tuple(replace(evidence.gain.segments[0], start=f"n{at}", gain=each) for at, each in enumerate(gains))
+    answer = judge("GRD01", replace(evidence, gain=replace(evidence.gain, segments=segments)))
+    assert isinstance(answer, Observation)
+    assert [(place.node, place.limit) for place in answer.places] == [("n0", -1.5)]
+
+
 def test_a_gain_at_its_limit_is_as_sure_as_a_coin() -> None:
     at, beyond = judge("GRD02", gained(6.0, 6.0, 6.0)), judge("GRD02", gained(9.0, 9.0, 9.0))
     assert isinstance(at, Observation)
@@ -242,6 +252,14 @@ def test_one_draw_that_fails_is_told_and_rejects_nothing() -> None:
     assert verdict(findings) is Verdict.WARN
     assert [(each.code, each.severity) for each in findings] == [("GRD03", WARNING)]
     assert "Only 1 of 3 draws fails by this, so it counts as a warning." in findings[0].explanation
+
+
+def test_draws_that_cannot_be_judged_are_told_beside_the_one_that_shows_something() -> None:
+    lost = gained(-math.inf, -math.inf, -math.inf)
+    findings, _ = diagnose([lost, gained(-20.0, -20.0, -20.0), lost])
+    assert [(each.code, each.severity) for each in findings] == [("GRD01", INFO)]
+    said = "Only 1 of 3 draws warns by this, and 2 cannot be judged, so it counts as a note."
+    assert said in findings[0].explanation
 
 
 def test_of_two_draws_both_must_fail() -> None:

@@ -286,6 +286,12 @@ class Evidence:
     origins: Mapping[str, str] = field(default_factory=dict)
     """Per node, the layer of the caller's file, where the file holds layers."""
 
-    def called(self, node: str) -> str:
-        """Return what a sentence calls a node: its layer, such as `layers/3 "fc1" (dense, 2 of 6)`, or its own name."""
-        return _REPEATED.sub(r"\1)", self.origins.get(node, node))
+    def called(self, node: str, op: str = "") -> str:
+        """Return what a sentence calls a node: its layer, such as `layers/3 "fc1" (dense, 2 of 6)`, or its own name.
+
+        With `op`, a node that is of no layer is called by its operator too.
+        """
+        origin = self.origins.get(node)
+        if origin is None:
+            return f"{node} ({op})" if op else node
+        return _REPEATED.sub(r"\1)", origin)

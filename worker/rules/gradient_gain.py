@@ -76,7 +76,9 @@ def _judge(evidence: Evidence, sign: int, limits: _Limits) -> Answer:
     if size < limits.note:
         return CLEAR
     at_risk = size >= limits.risk
-    worst = sorted(gain.segments, key=lambda segment: -sign * segment.gain)[:SHOWN_PLACES]
+    fair = sign * limits.risk / len(gain.segments)
+    worst = sorted(gain.segments, key=lambda segment: -sign * segment.gain)
+    beyond = [segment for segment in worst if sign * segment.gain >= sign * fair]
     verb = "shrinks" if sign < 0 else "grows"
     count = sum(segment.layers for segment in gain.segments)
     layers = f"{count} layer{'s' if count > 1 else ''}"
@@ -85,7 +87,7 @@ def _judge(evidence: Evidence, sign: int, limits: _Limits) -> Answer:
         f"(ln of squared gain {gain.total:+.1f}; beyond {sign * limits.risk:+g} is at risk). "
         f"{_where(evidence, gain, worst[0], sign)}{_trained(evidence)}",
         weigh(evidence) if at_risk else Severity.INFO,
-        tuple(_place(segment, sign * limits.risk / len(gain.segments)) for segment in worst),
+        tuple(_place(segment, fair) for segment in (beyond or worst[:1])[:SHOWN_PLACES]),
         {
             "gain": gain.total,
             "typical_gain": gain.typical,

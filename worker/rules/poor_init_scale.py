@@ -42,7 +42,7 @@ def poor_init_scale(evidence: Evidence, *, jump: float = 3.0) -> Answer:
         f"jumps by {size:.1f} decades ({jump:g} is the limit).",
         weigh(evidence),
         tuple(
-            Place(node=each.node, origin=each.origin, parameter=each.name, measured=_ratio(each), limit=jump)
+            Place(node=each.node, origin=each.origin, parameter=each.name, measured=size, limit=jump)
             for each in (before, after)
         ),
         {"jump": size},

@@ -35,7 +35,7 @@ def recurrent_gain(evidence: Evidence, *, risk: float = 6.0, forgotten: float = 
     worst = max(found, key=lambda each: abs(each.total))
     verb = "grows" if worst.total > 0 else "shrinks"
     return Observation(
-        f"Over {worst.steps} time steps the gradient of {evidence.called(worst.node)} ({worst.op}) {verb}: "
+        f"Over {worst.steps} time steps the gradient of {evidence.called(worst.node, worst.op)} {verb}: "
         f"each step multiplies it by {exp(worst.total / 2 / (worst.steps - 1)):.2f} "
         f"(ln of squared gain {worst.total:+.1f}).",
         weigh(evidence),
