@@ -66,13 +66,13 @@ def test_a_frozen_batch_normalization_keeps_to_its_running_statistics() -> None:
 
 
 def test_batch_normalization_leaves_masked_steps_out_of_its_statistics() -> None:
-    given = keras.Input((5, 6))
+    given = keras.Input((5, 6), name="steps")
     masked = layers.Masking()(given)
     batch = np.random.default_rng(0).standard_normal((3, 5, 6)).astype("float32")
     batch[0, 3:] = batch[2, 1:] = 0
     model = keras.Model(given, layers.BatchNormalization(**DRAWN)(masked))
     for training in (False, True):
-        same(model, {given.name: batch}, training=training)
+        same(model, {"steps": batch}, training=training)
 
 
 def refused(layer: keras.Layer | dict[str, object], config: dict[str, object]) -> Trouble:

@@ -43,7 +43,7 @@ def part(role: str, name: str) -> str:
     return f"{role}.{name}" if role else name
 
 
-def clip(build: Builder, value: str, role: str, low: float, high: float) -> str:
+def clip(build: Builder, value: str, role: str, low: float = -1.0, high: float = 1.0) -> str:
     """Put a value between two bounds."""
     return build.node(
         "Clip", value, number(build, part(role, "low"), low), number(build, part(role, "high"), high), role=role
