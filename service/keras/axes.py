@@ -23,11 +23,14 @@ def inner_axis(axis: int, shape: Shape, at: str) -> int:
     return found
 
 
-def inner_axes(axes: int | Sequence[int], shape: Shape, at: str) -> tuple[int, ...]:
-    """Return axes of a sample, in order; Invalid where one is the batch's, none, or named twice."""
+def inner_axes(axes: int | Sequence[int], shape: Shape, at: str, *, ordered: bool = True) -> tuple[int, ...]:
+    """Return axes of a sample, from the first on or as they are named.
+
+    Invalid where one is the batch's, none, or named twice.
+    """
     listed = (axes,) if isinstance(axes, int) else axes
-    found = sorted(inner_axis(axis, shape, at) for axis in listed)
+    found = [inner_axis(axis, shape, at) for axis in listed]
     if not found or len(set(found)) < len(found):
         detail = f"One axis or more are expected, each once; there are {list(listed)}."
         raise Invalid(detail, pointer=at)
-    return tuple(found)
+    return tuple(sorted(found) if ordered else found)

@@ -7,6 +7,7 @@ from worker.network.ops.noise import OWN
 
 NOISES = frozenset({"Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise"})
 """What passes its input on in evaluation."""
+COPIES = NOISES | {"StopGradient"}
 STATISTICS = 5
 """How many inputs a BatchNormalization of ONNX has; the mask stands behind them."""
 
@@ -15,7 +16,7 @@ def evaluated(node: Node) -> Node:
     """Return the node as ONNX has it; itself where it is ONNX's already."""
     if node.domain != OWN:
         return node
-    if node.op in NOISES:
+    if node.op in COPIES:
         return replace(node, op="Identity", domain="", attributes={})
     if node.op == "BatchNormalization":
         return replace(node, inputs=node.inputs[:STATISTICS], domain="")

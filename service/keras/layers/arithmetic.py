@@ -1,180 +1,176 @@
-"""Functions of keras.ops that compute: arithmetic, elementwise functions, activations, reductions, products."""
+"""Functions of keras.ops that treat each number alone: arithmetic, comparison, choice, activations."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar
 
-from service.contract.problem import Invalid, UnsupportedModel
-from service.keras.base import Call, KerasLayer, Shape, shown
+from pydantic import Field
+
+from service.contract.problem import UnsupportedModel
+from service.keras.axes import any_axis, inner_axis
+from service.keras.base import Call, Shape
 from service.keras.layers import keras
+from service.keras.operations import Operation, spread
 
-ELEMENTWISE: Final = {
-    "Absolute": "Abs", "Abs": "Abs", "Ceil": "Ceil", "Cos": "Cos", "Erf": "Erf", "Exp": "Exp", "Floor": "Floor",
-    "Log": "Log", "Negative": "Neg", "Reciprocal": "Reciprocal", "Sign": "Sign", "Sin": "Sin", "Sqrt": "Sqrt",
-    "Tanh": "Tanh", "Sigmoid": "Sigmoid",
-}  # fmt: skip
-"""Functions of each number, and ONNX's operators for them."""
-BINARY: Final = {
-    "Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div", "TrueDivide": "Div", "Power": "Pow",
-    "Maximum": "Max", "Minimum": "Min",
-}  # fmt: skip
-"""Functions of two numbers, and ONNX's operators for them."""
-REDUCTIONS: Final = {
-    "Mean": "ReduceMean", "Average": "ReduceMean", "Sum": "ReduceSum", "Max": "ReduceMax", "Min": "ReduceMin",
-    "Prod": "ReduceProd", "Logsumexp": "ReduceLogSumExp", "Norm": "ReduceL2", "Var": "", "Std": "",
-}  # fmt: skip
-"""Functions along axes, and ONNX's operators for them; variances take several."""
-ACTIVATIONS: Final[dict[str, tuple[str, ...]]] = {
-    "Relu": (), "Relu6": (), "Silu": (), "Selu": (), "Softplus": (), "Softsign": (), "HardSigmoid": (), "HardSilu": (),
-    "HardTanh": (), "LogSigmoid": (), "Gelu": ("approximate",), "LeakyRelu": ("negative_slope",), "Elu": ("alpha",),
-    "Softmax": ("axis",), "LogSoftmax": ("axis",),
-}  # fmt: skip
-"""Activations, and the numbers that each takes."""
+Real = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
-@keras(*(f"ops.{name}" for name in ELEMENTWISE), "ops.Square", "ops.Rsqrt", "ops.Log1p", "ops.Expm1", "ops.Cast")
-class Elementwise(KerasLayer):
-    """A function of each number."""
+@keras(
+    "ops.Abs", "ops.Absolute", "ops.Arccos", "ops.Arcsin", "ops.Arctan", "ops.Ceil", "ops.Cos", "ops.Cosh", "ops.Erf",
+    "ops.Exp", "ops.Expm1", "ops.Floor", "ops.Isnan", "ops.Log", "ops.Log10", "ops.Log1p", "ops.Log2",
+    "ops.LogicalNot", "ops.Negative", "ops.Reciprocal", "ops.Rsqrt", "ops.Sign", "ops.Sin", "ops.Sinh", "ops.Sqrt",
+    "ops.Square", "ops.StopGradient", "ops.Tan", "ops.Tanh",
+    "ops.HardSigmoid", "ops.HardSilu", "ops.HardTanh", "ops.LogSigmoid", "ops.Mish", "ops.Relu", "ops.Relu6",
+    "ops.Selu", "ops.Sigmoid", "ops.Silu", "ops.Softplus", "ops.Softsign", "ops.SparsePlus", "ops.SparseSigmoid",
+    "ops.TanhShrink",
+)  # fmt: skip
+class Unary(Operation):
+    """A function of one tensor, without numbers."""
 
     parameters: ClassVar[tuple[str, ...]] = ("x",)
 
 
-@keras(*(f"ops.{name}" for name in ACTIVATIONS))
-class Function(KerasLayer):
-    """An activation, called as a function."""
+@keras("ops.Elu", "ops.Celu")
+class Alpha(Unary):
+    """x where x is positive; an exponential that tends to -alpha elsewhere."""
 
-    parameters: ClassVar[tuple[str, ...]] = ("x",)
+    alpha: Positive = 1.0
 
-    axis: int = -1
+
+@keras("ops.LeakyRelu")
+class LeakyRelu(Unary):
+    """x where x is positive, negative_slope x elsewhere."""
+
+    negative_slope: Real = 0.2
+
+
+@keras("ops.Gelu")
+class Gelu(Unary):
+    """x Φ(x), or its approximation through tanh."""
+
     approximate: bool = True
-    negative_slope: float = 0.2
-    alpha: float = 1.0
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """The activation as a config holds it."""
-        numbers = {key: getattr(self, key) for key in ACTIVATIONS[self.kind.removeprefix("ops.")]}
-        return {"class_name": self.kind.removeprefix("ops."), "config": numbers}
 
 
-@keras("ops.Clip")
-class Clip(KerasLayer):
-    """Keeps numbers within two limits."""
+@keras("ops.HardShrink", "ops.SoftShrink")
+class Shrink(Unary):
+    """0 where |x| is at most the threshold."""
 
-    parameters: ClassVar[tuple[str, ...]] = ("x",)
-
-    x_min: float
-    x_max: float
+    threshold: Positive = 0.5
 
 
-@keras("ops.Normalize")
-class Normalize(KerasLayer):
-    """Divides by the Euclidean norm along an axis."""
+@keras("ops.Threshold")
+class Threshold(Unary):
+    """x where it is above the threshold, another number elsewhere."""
 
-    parameters: ClassVar[tuple[str, ...]] = ("x",)
+    threshold: Real
+    default_value: Real
+
+
+@keras("ops.Squareplus")
+class Squareplus(Unary):
+    """(x + √(x² + b)) / 2."""
+
+    b: Positive = 4.0
+
+
+@keras("ops.Softmax", "ops.LogSoftmax", "ops.Sparsemax")
+class Shares(Unary):
+    """Shares along an axis."""
 
     axis: int = -1
-    order: int = 2
-    epsilon: float | None = None
 
     def output(self, shape: Shape, at: str) -> Shape:
-        """Leave the shape."""
-        if self.order != 2:  # noqa: PLR2004  Euclid's
-            detail = f"Norms of order {self.order} are not examined; 2 is."
-            raise UnsupportedModel(detail, pointer=f"{at}/config/order")
-        inside(self.axis, shape, at)
+        """Leave the shape, which must have the axis."""
+        inner_axis(self.axis, shape, f"{at}/config/axis")
         return shape
 
 
-@keras(*(f"ops.{name}" for name in BINARY))
-class Binary(KerasLayer):
-    """A function of two numbers, one of which may stand in the file; shapes broadcast as numpy's."""
-
-    parameters: ClassVar[tuple[str, ...]] = ("x1", "x2")
-
-    def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
-        """Return the broadcast shape."""
-        shapes = [each.shape if isinstance(each, call.kind) else None for each in map(call.get, self.parameters)]
-        for name, shape in zip(self.parameters, shapes, strict=True):
-            if shape is None:
-                sizes = constant_shape(call.get(name), at)
-                shapes[self.parameters.index(name)] = sizes
-        first, second = shapes
-        return (broadcast(first or (), second or (), at),)
-
-
-@keras(*(f"ops.{name}" for name in REDUCTIONS))
-class Reduction(KerasLayer):
-    """A sum, a mean, an extreme … along axes."""
-
-    parameters: ClassVar[tuple[str, ...]] = ("x",)
-    ignored: ClassVar[frozenset[str]] = frozenset({"initial", "dtype", "ord"})
-
-    axis: int | tuple[int, ...] | None = None
-    keepdims: bool = False
-
-    def axes(self, shape: Shape, at: str) -> tuple[int, ...]:
-        """Return the axes, the batch's being 0, which is not summed over."""
-        if self.axis is None:
-            detail = "A sum over everything joins the samples of a batch; name the axes behind the batch's."
-            raise UnsupportedModel(detail, pointer=f"{at}/config/axis")
-        listed = (self.axis,) if isinstance(self.axis, int) else self.axis
-        return tuple(sorted(inside(axis, shape, at) for axis in listed))
+@keras("ops.Glu")
+class Glu(Shares):
+    """The first half along an axis times the sigmoid of the second."""
 
     def output(self, shape: Shape, at: str) -> Shape:
-        """Leave the axes out, or keep them with one number."""
-        axes = self.axes(shape, at)
-        if self.keepdims:
-            return tuple(1 if axis in axes else size for axis, size in enumerate(shape, 1))
-        return tuple(size for axis, size in enumerate(shape, 1) if axis not in axes)
+        """Return the shape with the axis halved."""
+        axis = inner_axis(self.axis, shape, f"{at}/config/axis") - 1
+        size = shape[axis]
+        return (*shape[:axis], None if size is None else size // 2, *shape[axis + 1 :])
 
 
-@keras("ops.Matmul")
-class Matmul(KerasLayer):
-    """The product of matrices along the last two axes."""
+@keras(
+    "ops.Add", "ops.Subtract", "ops.Multiply", "ops.Divide", "ops.TrueDivide", "ops.Power", "ops.Maximum",
+    "ops.Minimum", "ops.Mod", "ops.Equal", "ops.NotEqual", "ops.Greater", "ops.GreaterEqual", "ops.Less",
+    "ops.LessEqual", "ops.LogicalAnd", "ops.LogicalOr", "ops.LogicalXor",
+)  # fmt: skip
+class Binary(Operation):
+    """A function of two tensors, or of a tensor and a constant."""
 
     parameters: ClassVar[tuple[str, ...]] = ("x1", "x2")
 
     def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
-        """Return (…, rows, columns)."""
-        if len(call.leaves) != 2 or any(len(each.shape) < 2 for each in call.leaves):  # noqa: PLR2004  two matrices
-            detail = "A product of two tensors with two axes or more behind the batch's is examined."
-            raise UnsupportedModel(detail, pointer=at)
-        first, second = (each.shape for each in call.leaves)
-        if first[-1] is not None and second[-2] is not None and first[-1] != second[-2]:
-            detail = f"The product of {shown(first)} and {shown(second)} does not fit."
-            raise Invalid(detail, pointer=at)
-        return ((*broadcast(first[:-2], second[:-2], at), first[-2], second[-1]),)
+        """Return the shape that both are stretched to."""
+        return (spread((call.get(name) for name in self.parameters), call.kind, at),)
 
 
-def inside(axis: int, shape: Shape, at: str) -> int:
-    """Return an axis counted from the batch's, 0; Invalid for the batch's own, or one that is not there."""
-    found = axis + len(shape) + 1 if axis < 0 else axis
-    if not 1 <= found <= len(shape):
-        what = "is the batch's" if not found else "is not there"
-        detail = f"The axis {axis} of {shown(shape)} {what}; an axis behind the batch's is expected."
-        raise Invalid(detail, pointer=f"{at}/config")
-    return found
+@keras("ops.Where")
+class Where(Binary):
+    """x1 where the condition holds, x2 elsewhere."""
+
+    parameters: ClassVar[tuple[str, ...]] = ("condition", "x1", "x2")
 
 
-def broadcast(first: Sequence[int | None], second: Sequence[int | None], at: str) -> Shape:
-    """Return the shape that two come to together."""
-    width = max(len(first), len(second))
-    sizes = []
-    for one, other in zip((*[1] * (width - len(first)), *first), (*[1] * (width - len(second)), *second), strict=True):
-        if 1 not in {one, other} and None not in {one, other} and one != other:
-            detail = f"{shown(first)} and {shown(second)} do not broadcast."
-            raise Invalid(detail, pointer=at)
-        sizes.append(other if one == 1 else one if other in {1, None} or one is not None else other)
-    return tuple(sizes)
+@keras("ops.Clip")
+class Clip(Unary):
+    """x between two bounds."""
+
+    x_min: Real
+    x_max: Real
 
 
-def constant_shape(value: Any, at: str) -> Shape:  # noqa: ANN401  what the file holds
-    """Return the shape of numbers that stand in the file; Invalid for other things."""
-    sizes: list[int] = []
-    while isinstance(value, list) and value:
-        sizes.append(len(value))
-        value = value[0]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        detail = f"A number, or an array of them, is expected; there is {value!r:.80}."
-        raise Invalid(detail, pointer=at)
-    return tuple(sizes)
+@keras("ops.Cast")
+class Cast(Unary):
+    """x in another type; all floats are float32 here, and all whole numbers int64."""
+
+    dtype: str
+
+    def output(self, shape: Shape, at: str) -> Shape:
+        """Leave the shape; UnsupportedModel for types that hold no real numbers."""
+        if not self.dtype.startswith(("float", "bfloat", "int", "uint", "bool")):
+            detail = f"The type {self.dtype!r:.80} is not examined; floats, whole numbers and bool are."
+            raise UnsupportedModel(detail, pointer=f"{at}/config/dtype")
+        return shape
+
+
+@keras("ops.ZerosLike", "ops.OnesLike")
+class Like(Unary):
+    """Zeros or ones in the shape of x."""
+
+    dtype: str | None = None
+
+
+@keras("ops.OneHot")
+class OneHot(Operation):
+    """1 at the place that a whole number names along a new axis, 0 elsewhere."""
+
+    parameters: ClassVar[tuple[str, ...]] = ("x",)
+
+    num_classes: Annotated[int, Field(ge=1, le=65_536)]
+    axis: int = -1
+
+    def output(self, shape: Shape, at: str) -> Shape:
+        """Return the shape with the new axis."""
+        axis = any_axis(self.axis, len(shape) + 2, f"{at}/config/axis") - 1
+        return (*shape[:axis], self.num_classes, *shape[axis:])
+
+
+@keras("ops.Normalize")
+class Normalize(Unary):
+    """x over its length along axes."""
+
+    axis: int | list[int] = -1
+    order: Annotated[int, Field(ge=1, le=2)] = 2
+    epsilon: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    def output(self, shape: Shape, at: str) -> Shape:
+        """Leave the shape, which must have the axes."""
+        for axis in [self.axis] if isinstance(self.axis, int) else self.axis:
+            inner_axis(axis, shape, f"{at}/config/axis")
+        return shape

@@ -1,12 +1,12 @@
-"""Functions of keras.ops that arrange numbers: reshape, transpose, slices, joins, padding."""
+"""Functions of keras.ops that arrange numbers: reshape, transpose, joins, padding."""
 
 from math import prod
 from typing import Any, ClassVar, Literal
 
 from service.contract.problem import Invalid, UnsupportedModel
+from service.keras.axes import inner_axes, inner_axis
 from service.keras.base import Call, KerasLayer, Shape, shown
 from service.keras.layers import keras
-from service.keras.layers.arithmetic import inside
 
 
 @keras("ops.Reshape")
@@ -33,7 +33,7 @@ class Reshape(KerasLayer):
         return tuple(numbers // named if index in free else size for index, size in enumerate(wanted))
 
 
-@keras("ops.Transpose", "ops.Swapaxes")
+@keras("ops.Transpose", "ops.Swapaxes", "ops.Moveaxis")
 class Transpose(KerasLayer):
     """The axes in another order; the batch's stays the first."""
 
@@ -42,19 +42,35 @@ class Transpose(KerasLayer):
     axes: tuple[int, ...] | None = None
     axis1: int = 0
     axis2: int = 0
+    source: int | tuple[int, ...] = ()
+    destination: int | tuple[int, ...] = ()
 
     def order(self, shape: Shape, at: str) -> tuple[int, ...]:
         """Return which axis comes to which place, the batch's being 0."""
         order = list(range(len(shape) + 1))
         if self.kind == "ops.Swapaxes":
-            one, other = inside(self.axis1, shape, at), inside(self.axis2, shape, at)
+            one = inner_axis(self.axis1, shape, f"{at}/config/axis1")
+            other = inner_axis(self.axis2, shape, f"{at}/config/axis2")
             order[one], order[other] = order[other], order[one]
             return tuple(order)
+        if self.kind == "ops.Moveaxis":
+            return self._moved(shape, at)
         axes = tuple(axis % (len(shape) + 1) for axis in self.axes or order[::-1])
         if sorted(axes) != order or axes[0]:
             detail = f"{list(axes)} is no order of the axes of {shown(shape)} that leaves the batch's first."
             raise UnsupportedModel(detail, pointer=f"{at}/config/axes")
         return axes
+
+    def _moved(self, shape: Shape, at: str) -> tuple[int, ...]:
+        source = inner_axes(self.source, shape, f"{at}/config/source", ordered=False)
+        destination = inner_axes(self.destination, shape, f"{at}/config/destination", ordered=False)
+        if len(source) != len(destination):
+            detail = f"{len(source)} axes are moved to {len(destination)} places."
+            raise Invalid(detail, pointer=f"{at}/config/destination")
+        order = [axis for axis in range(len(shape) + 1) if axis not in source]
+        for place, axis in sorted(zip(destination, source, strict=True)):
+            order.insert(place, axis)
+        return tuple(order)
 
     def output(self, shape: Shape, at: str) -> Shape:
         """Return the sizes in the new order."""
@@ -71,7 +87,7 @@ class ExpandDims(KerasLayer):
 
     def place(self, shape: Shape, at: str) -> int:
         """Return where the axis comes to stand, the batch's being 0."""
-        return inside(self.axis, (*shape, 1), at)
+        return inner_axis(self.axis, (*shape, 1), f"{at}/config/axis")
 
     def output(self, shape: Shape, at: str) -> Shape:
         """Insert the axis."""
@@ -89,7 +105,7 @@ class Squeeze(KerasLayer):
 
     def output(self, shape: Shape, at: str) -> Shape:
         """Leave the axis out."""
-        place = inside(self.axis, shape, at) - 1
+        place = inner_axis(self.axis, shape, f"{at}/config/axis") - 1
         if shape[place] != 1:
             detail = f"The axis {self.axis} of {shown(shape)} has not the size 1."
             raise Invalid(detail, pointer=f"{at}/config/axis")
@@ -108,10 +124,10 @@ class Join(KerasLayer):
         """Return the joined shape."""
         shapes = [each.shape for each in call.leaves]
         if self.kind == "ops.Stack":
-            place = inside(self.axis, (*shapes[0], 1), at) - 1
+            place = inner_axis(self.axis, (*shapes[0], 1), f"{at}/config/axis") - 1
             self._alike(shapes, None, at)
             return ((*shapes[0][:place], len(shapes), *shapes[0][place:]),)
-        place = inside(self.axis, shapes[0], at) - 1
+        place = inner_axis(self.axis, shapes[0], f"{at}/config/axis") - 1
         self._alike(shapes, place, at)
         sizes = [shape[place] for shape in shapes]
         total = None if None in sizes else sum(size or 0 for size in sizes)
@@ -141,62 +157,3 @@ class Pad(KerasLayer):
         return tuple(
             None if size is None else size + sum(pads) for size, pads in zip(shape, self.pad_width[1:], strict=True)
         )
-
-
-@keras("ops.GetItem")
-class GetItem(KerasLayer):
-    """A part of a tensor: `x[:, 0]`, `x[:, 2:5]`, `x[..., -1]`."""
-
-    parameters: ClassVar[tuple[str, ...]] = ("x", "key")
-
-    def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
-        """Return the sizes of the part."""
-        found: list[int | None] = []
-        shape = call.one.shape
-        parts = dict(self.parts(call, at))
-        for axis, size in enumerate(shape, 1):
-            part = parts.get(axis)
-            if part is None:
-                found.append(size)
-            elif isinstance(part, slice):
-                found.append(None if size is None else len(range(size)[part]))
-            elif size is not None and not -size <= part < size:
-                detail = f"There is no {part} along the axis {axis} of {shown(shape)}."
-                raise Invalid(detail, pointer=at)
-        return (tuple(found),)
-
-    def parts(self, call: Call[Any], at: str) -> list[tuple[int, int | slice]]:
-        """Return what is taken of which axis, the batch's being 0."""
-        key = call.get("key")
-        listed = key if isinstance(key, list) else [key]
-        dots = next((index for index, each in enumerate(listed) if _named(each) == "__ellipsis__"), len(listed))
-        behind = len(listed) - dots - 1
-        rank = len(call.one.shape) + 1
-        found: list[tuple[int, int | slice]] = []
-        for index, each in enumerate(listed):
-            axis = index if index < dots else rank - behind + (index - dots - 1)
-            if index == dots:
-                continue
-            part = _part(each, at)
-            if part == slice(None):
-                continue
-            if not 1 <= axis < rank:
-                detail = "A part of the batch is taken; the examination needs its samples whole."
-                raise UnsupportedModel(detail, pointer=at)
-            found.append((axis, part))
-        return found
-
-
-def _named(value: Any) -> str | None:  # noqa: ANN401  what the file holds
-    return value.get("class_name") if isinstance(value, dict) else None
-
-
-def _part(value: Any, at: str) -> int | slice:  # noqa: ANN401  what the file holds
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    config = value.get("config") if _named(value) == "__slice__" else None
-    steps = [config.get(name) for name in ("start", "stop", "step")] if isinstance(config, dict) else None
-    if steps is None or any(each is not None and type(each) is not int for each in steps) or (steps[2] or 1) < 1:
-        detail = f"A part is a whole number or a slice that walks forwards; it is {value!r:.80}."
-        raise UnsupportedModel(detail, pointer=at)
-    return slice(*steps)

@@ -141,5 +141,5 @@ def _moving(layer: BatchNormalization, build: Builder, role: str, size: tuple[in
     """Put down running statistics as they start."""
     at = f"{build.pointer}/config/{role}_initializer"
     spec = law(getattr(layer, f"{role}_initializer"), at)
-    name = f"{build.path}.{role}"
-    return build.constant(role, keras_law(spec, size, at=at)(stream(build.parts.seed, name)))
+    drawn = keras_law(spec, size, at=at)(stream(build.parts.seed or 0, f"{build.path}.{role}"))
+    return build.constant(role, drawn)
