@@ -86,7 +86,7 @@ def _inserted(subject: Subject, kind: str, skip: Collection[str] = ()) -> Change
         if features is None:
             continue
         graph = _with_norm(graph, layer, features, kind)
-        done.append(layer.node.name)
+        done.append(layer.node.origin or layer.node.name)
     if not done:
         return None
     return Change(

@@ -115,9 +115,8 @@ def _swapped(
     if not chosen:
         return None
     swapped = exchange(graph, {node.name: _exchanged(node, op, attributes) for node in chosen})
-    changes = [
-        f"Replace {len(chosen)} × {', '.join(sorted({node.op for node in chosen}))} by {op} (first: {chosen[0].name})."
-    ]
+    names, first = ", ".join(sorted({node.op for node in chosen})), chosen[0].origin or chosen[0].name
+    changes = [f"Replace {len(chosen)} × {names} by {op} (first: {first})."]
     if draw:
         layers = weight_layers(swapped)
         swapped = redraw(swapped, layers, subject.seed)
