@@ -11,6 +11,7 @@ from service.keras.sliding import Spatial
 from worker.load.builder import Builder
 from worker.load.keras import Signal, lowers
 from worker.load.keras.layout import channels_first
+from worker.load.resizing import by_factors, to_sizes
 
 _CELLS: Final[dict[str, dict[str, Any]]] = {
     "nearest": {"mode": "nearest", "nearest_mode": "round_prefer_ceil"},
@@ -23,9 +24,9 @@ _CELLS: Final[dict[str, dict[str, Any]]] = {
 @lowers("UpSampling1D", "UpSampling2D", "UpSampling3D")
 def upsampling(layer: UpSampling, build: Builder, call: Call[Signal]) -> str:
     """Resize by factors."""
-    factors = build.constant("factors", torch.tensor(layer.each(layer.size), dtype=torch.float32))
-    how = _cells(layer.interpolation if isinstance(layer, UpSampling2D) else "nearest", layer)
-    return channels_first(layer, build, call.one.value, lambda given: build.node("Resize", given, "", factors, **how))
+    how = _CELLS[layer.interpolation if isinstance(layer, UpSampling2D) else "nearest"]
+    factors = layer.each(layer.size)
+    return channels_first(layer, build, call.one.value, lambda given: by_factors(build, given, factors, **how))
 
 
 @lowers("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
@@ -50,7 +51,7 @@ def resizing(layer: Resizing, build: Builder, call: Call[Signal]) -> str:
     elif layer.pad_to_aspect_ratio:
         amounts = layer.padded(shape, build.pointer)
         value = _padded(layer, build, value, amounts, amounts, fill=layer.fill_value, role="padded")
-    how = _cells(layer.interpolation, layer)
+    how = dict(_CELLS[layer.interpolation])
     if layer.antialias and layer.interpolation != "nearest":
         how |= {"antialias": 1, "exclude_outside": 1}
     return _resized(layer, build, value, how)
@@ -66,17 +67,12 @@ def center_crop(layer: CenterCrop, build: Builder, call: Call[Signal]) -> str:
         top, left = down // 2, right // 2
         return _sliced(layer, build, call.one.value, ((top, down - top), (left, right - left)))
     value = _sliced(layer, build, call.one.value, layer.cropped(shape, build.pointer), role="cropped")
-    return _resized(layer, build, value, _cells("bilinear", layer))
-
-
-def _cells(word: str, layer: Spatial) -> dict[str, Any]:
-    axes = tuple(range(2, 2 + layer.axes))
-    return {"coordinate_transformation_mode": "half_pixel", "axes": axes, **_CELLS[word]}
+    return _resized(layer, build, value, _CELLS["bilinear"])
 
 
 def _resized(layer: CenterCrop | Resizing, build: Builder, value: str, how: dict[str, Any]) -> str:
-    size = build.constant("size", torch.tensor([layer.height, layer.width]))
-    return channels_first(layer, build, value, lambda given: build.node("Resize", given, "", "", size, **how))
+    size = (layer.height, layer.width)
+    return channels_first(layer, build, value, lambda given: to_sizes(build, given, size, **how))
 
 
 def _padded(

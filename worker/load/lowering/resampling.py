@@ -11,6 +11,7 @@ from service.contract.architecture.window import inner
 from worker.load.builder import Builder
 from worker.load.channels import channels_first
 from worker.load.lowering import lowering
+from worker.load.resizing import by_factors, to_sizes
 
 _MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 _ROUNDING = 1e-4
@@ -20,27 +21,18 @@ _ROUNDING = 1e-4
 @lowering("upsample")
 def upsample(layer: Upsample, build: Builder, value: str, shape: Shape) -> str:
     """Resize, by sizes where they are whole and by factors otherwise, as in torch.nn.functional.interpolate."""
-    coordinates = "asymmetric" if layer.mode == "nearest" else "half_pixel"
-    if layer.align_corners:
-        coordinates = "align_corners"
-    attributes: dict[str, Any] = {
-        "mode": layer.mode,
-        "coordinate_transformation_mode": coordinates,
-        "nearest_mode": "floor",
-        "axes": tuple(range(2, 2 + len(inner(shape)))),
-    }
-    target = _target(layer, build, shape)
-    return channels_first(build, value, shape, lambda given: build.node("Resize", given, *target, **attributes))
-
-
-def _target(layer: Upsample, build: Builder, shape: Shape) -> tuple[str, ...]:
-    """Return Resize's inputs behind the first: no region, and factors or sizes."""
     before, after = inner(shape), layer.sizes(shape, "")
-    given = layer.factor if isinstance(layer.factor, tuple) else (layer.factor or 1,) * len(before)
-    rests = (size * factor - whole for size, factor, whole in zip(before, given, after, strict=True))
+    factors = layer.factor if isinstance(layer.factor, tuple) else (layer.factor or 1,) * len(before)
+    rests = (size * factor - whole for size, factor, whole in zip(before, factors, after, strict=True))
+    coordinates = "asymmetric" if layer.mode == "nearest" else "half_pixel"
+    how: dict[str, Any] = {
+        "mode": layer.mode,
+        "coordinate_transformation_mode": "align_corners" if layer.align_corners else coordinates,
+        "nearest_mode": "floor",
+    }
     if layer.factor is None or max(map(abs, rests)) < _ROUNDING:
-        return "", "", build.constant("sizes", torch.tensor(after))
-    return "", build.constant("factors", torch.tensor(given, dtype=torch.float32))
+        return channels_first(build, value, shape, lambda given: to_sizes(build, given, after, **how))
+    return channels_first(build, value, shape, lambda given: by_factors(build, given, factors, **how))
 
 
 @lowering("pad")
