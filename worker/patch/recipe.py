@@ -5,7 +5,19 @@ from math import isclose
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from worker.network.graph import Law
-from worker.network.laws import TRUNCATED, Constant, Fans, Identity, Normal, Orthogonal, Stacked, Uniform
+from worker.network.laws import (
+    TRUNCATED,
+    Constant,
+    Fans,
+    Identity,
+    Normal,
+    Orthogonal,
+    Permuted,
+    Reordered,
+    Reshaped,
+    Stacked,
+    Uniform,
+)
 from worker.patch.same_law import simple
 
 _DIGITS: Final = 9
@@ -67,11 +79,14 @@ def recipe(drawn: Sequence[Drawn]) -> Recipe | None:
 
 
 def _parts(law: Law) -> Iterator[Law]:
+    law = simple(law)
+    while isinstance(law, Permuted | Reordered | Reshaped):
+        law = law.law
     if isinstance(law, Stacked):
         for part in law.laws:
             yield from _parts(part)
     else:
-        yield simple(law)
+        yield law
 
 
 def _candidates(law: Law, fan: Fans | None, *, bias: bool) -> Iterator[Recipe]:

@@ -94,7 +94,7 @@ def _exchanged(document: Json, layer: Json, steps: Steps, node: Node | None) -> 
         home = {} if is_older(document) else {"module": "keras.layers", "registered_name": None}
         return Put(steps, {key: layer[key] for key in layer if key != "build_config"} | home | news)
     if "activation" not in layers[kind].model_fields or kind in _INSIDE:
-        message = f"A {kind} has no activation that could be exchanged."
+        message = f"The layer {kind} has no activation that could be exchanged."
         raise Crowded(message, steps)
     try:
         return Put((*steps, "config", "activation"), plain(node) if node else "linear")
@@ -126,7 +126,9 @@ def _redrawn(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
         _whole(weights, kind, steps)
         said = recipe(weights)
         if not field or said is None:
-            message = f"A {kind} draws weights by one initializer that are to follow several laws, or another one."
+            message = (
+                f"The layer {kind} draws weights by one initializer that are to follow several laws, or another one."
+            )
             raise Crowded(message, steps)
         yield Put((*steps, "config", field), initializer(said, older=is_older(document)))
 

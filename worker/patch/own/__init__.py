@@ -64,7 +64,7 @@ def _edited(document: Any, steps: Steps, one: Wanted, survey: Survey) -> Iterato
         yield from redrawn(layer, steps, survey)
     for each in one.behind:
         if survey.inside(each.behind):
-            message = f"A {layer['kind']} has no place for a norm inside it."
+            message = f"The layer {layer['kind']} has no place for a norm inside it."
             raise Crowded(message, steps)
         yield from inserted_behind(document, steps, norm(survey.after, each))
 
@@ -77,7 +77,7 @@ def _exchanged(layer: dict[str, Any], steps: Steps, node: Node) -> Edit:
         return Put(steps, {"kind": stated["kind"], **kept, **stated})
     if len(stated) == 1 and _valid({**layer, "activation": stated["kind"]}):
         return Put((*steps, "activation"), stated["kind"])
-    message = f"A {layer['kind']} cannot say that its activation is {stated['kind']}."
+    message = f"The layer {layer['kind']} cannot say that its activation is {stated['kind']}."
     raise Crowded(message, steps)
 
 
@@ -87,7 +87,7 @@ def _left_out(document: Any, layer: dict[str, Any], steps: Steps) -> Iterator[Ed
     elif "activation" in layer and KINDS[layer["kind"]].model_fields["activation"].default is None:
         yield Drop((*steps, "activation"))
     else:
-        message = f"A {layer['kind']} cannot leave its activation out."
+        message = f"The layer {layer['kind']} cannot leave its activation out."
         raise Crowded(message, steps)
 
 

@@ -45,8 +45,8 @@ def redrawn(layer: dict[str, Any], steps: Steps, survey: Survey) -> Iterator[Edi
         yield Put((*steps, "forget_bias"), _forget(survey, steps))
         changed = {role for role in changed if not role.endswith("bias")}
     other = {_weight(role) for role in changed} - {*_WEIGHTS}
-    if other:
-        message = f"A {layer['kind']} cannot say how its {', '.join(sorted(other))} is drawn."
+    if unsaid := [name for name in sorted(other) if f"{name}_init" not in KINDS[layer["kind"]].model_fields]:
+        message = f"The layer {layer['kind']} cannot say how its {', '.join(unsaid)} is drawn."
         raise Crowded(message, steps)
     if changed:
         yield from _Weights(layer, steps, changed, survey.drawn(steps, fans_of(survey).get)).edits()
@@ -65,9 +65,16 @@ class _Weights:
     @property
     def chains(self) -> dict[str, tuple[str, ...]]:
         """The fields that may state each weight's law, the one that stands above the others first."""
-        return {role: _chain(self.layer, role) for role in self.found}
+        return {role: _chain(self.layer, role) for role in self.found if _weight(role) in _WEIGHTS}
 
     def edits(self) -> Iterator[Edit]:
+        """Yield the fields that state the laws: those of one weight by itself, and those of a kernel and its bias."""
+        for name in sorted({_weight(role) for role in self.changed} - {*_WEIGHTS}):
+            yield Put((*self.steps, f"{name}_init"), self._one([role for role in self.found if _weight(role) == name]))
+        if any(_weight(role) in _WEIGHTS for role in self.changed):
+            yield from self._inits()
+
+    def _inits(self) -> Iterator[Edit]:
         """Yield a field for each part whose laws are not those that it falls back to."""
         parts = sorted(set(self.chains.values()), key=len)
         wanted = {chain: self._wanted(chain) for chain in parts}
@@ -102,9 +109,9 @@ class _Weights:
         if whole is not None:
             return law(whole)
         if len({time for time, _ in listed}) > 1:
-            message = f"The repetitions of one {self.layer['kind']} draw their weights by different laws."
+            message = f"The repetitions of the layer {self.layer['kind']} draw their weights by different laws."
             raise Uneven(message, self.steps)
-        message = f"A {self.layer['kind']} draws weights by one law that are to follow several."
+        message = f"The layer {self.layer['kind']} draws weights by one law that are to follow several."
         raise Crowded(message, self.steps)
 
 
