@@ -59,7 +59,8 @@ def _finding(finding: Finding) -> Iterator[str]:
     yield from _wrapped(f"{finding.explanation} ({words.weight(finding)})", "      ")
     for place in words.worst(finding):
         name = words.fitted(words.where(place), _PLACE)
-        yield f"      at {name:<{_PLACE}} {number(place.measured):>10}  limit {number(place.limit)}"
+        measures = f"{number(place.measured):>10}  limit {number(place.limit)}" if place.measured or place.limit else ""
+        yield f"      at {name:<{_PLACE}} {measures}"
     if left := words.beyond(finding):
         yield f"      and at {numbers.several(left, 'more place')}"
     yield ""

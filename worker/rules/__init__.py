@@ -9,13 +9,14 @@ say which rules were clear, which did not apply and which could not judge.
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Literal, TypeAlias
 
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from service.registry import Registry
 from worker.page import sections
-from worker.probe.evidence import Evidence
+from worker.probe.evidence import Evidence, ParameterEvidence
 
 SHOWN_PLACES: Final = 5
 HEADINGS: Final = ("What it measures", "Why it matters", "When it is wrong", "References")
@@ -91,6 +92,17 @@ def rule(
         return judge
 
     return register
+
+
+def places_of(parameters: Iterable[ParameterEvidence]) -> tuple[Place, ...]:
+    """Return where parameters are that something is wrong with altogether, one for each layer of the caller's file."""
+    found: dict[str, ParameterEvidence] = {}
+    for parameter in parameters:
+        found.setdefault(parameter.origin or parameter.name, parameter)
+    return tuple(
+        Place(node=each.node, origin=each.origin, parameter=each.name, also=each.also, measured=0, limit=0)
+        for each in islice(found.values(), SHOWN_PLACES)
+    )
 
 
 def weigh(evidence: Evidence, *, certain: bool = False) -> Severity:

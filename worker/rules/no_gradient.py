@@ -1,12 +1,11 @@
 """Finds the parameters that nothing can teach."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from service.contract.report import Place
 from service.contract.words import Symptom
 from worker.probe.evidence import Cut, Evidence, ParameterEvidence
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, Answer, Observation, Silence, places_of, rule, weigh
 
 NAMED: Final = 3
 """How many of the operators that cut a gradient are named."""
@@ -49,7 +48,7 @@ def no_gradient(evidence: Evidence, *, share: float = 0.5) -> Answer:
     return Observation(
         _told(evidence, lost, cuts, part),
         weigh(evidence, certain=part >= share),
-        (*(Place(node=each.node, origin=each.origin, measured=0, limit=0) for each in cuts[:NAMED]), *_places(lost)),
+        (*(Place(node=each.node, origin=each.origin, measured=0, limit=0) for each in cuts[:NAMED]), *places_of(lost)),
         {"share": part, "parameters": len(lost)},
     )
 
@@ -71,14 +70,9 @@ def _apart(evidence: Evidence) -> Observation:
     return Observation(
         f"None of the {len(evidence.parameters)} parameters changes the output that the loss reads.",
         weigh(evidence, certain=True),
-        _places(evidence.parameters),
+        places_of(evidence.parameters),
         {"share": 1.0, "parameters": len(evidence.parameters)},
     )
-
-
-def _places(parameters: Sequence[ParameterEvidence]) -> tuple[Place, ...]:
-    shown = parameters[:SHOWN_PLACES]
-    return tuple(Place(node=p.node, origin=p.origin, parameter=p.name, also=p.also, measured=0, limit=0) for p in shown)
 
 
 def _cuts(lost: list[ParameterEvidence]) -> list[Cut]:

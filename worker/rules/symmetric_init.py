@@ -1,9 +1,8 @@
 """Finds layers whose units are copies of one another."""
 
-from service.contract.report import Place
 from service.contract.words import Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, Answer, Observation, Silence, places_of, rule, weigh
 
 
 @rule("INI01", Symptom.SYMMETRIC_INIT, order=10, aliases=["PoorWeightInitialization"])
@@ -37,9 +36,6 @@ def symmetric_init(evidence: Evidence) -> Answer:
         f"In {len(found)} of {len(layers)} weight layers all units compute the same: the {first.units} units of "
         f"{evidence.called(first.node)} are copies {how}.",
         weigh(evidence, certain=True),
-        tuple(
-            Place(node=p.node, origin=p.origin, parameter=p.name, also=p.also, measured=0, limit=0)
-            for p in found[:SHOWN_PLACES]
-        ),
+        places_of(found),
         {"layers": len(found), "share": len(found) / len(layers)},
     )
