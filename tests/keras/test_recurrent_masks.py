@@ -69,6 +69,13 @@ def test_stacked_cells_leave_masked_steps_out(every: bool) -> None:  # noqa: FBT
     same(masked(layers.RNN(cells, return_sequences=every)), holes())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("every", [False, True])
+def test_cells_that_no_operator_knows_leave_masked_steps_out(kind: str, every: bool) -> None:  # noqa: FBT001
+    layer = KINDS[kind](5, activation="silu", return_sequences=every)
+    same(masked(layers.Bidirectional(layer) if every else layer), holes())
+
+
 def test_a_masked_network_runs_as_onnxruntime_runs_it() -> None:
     graph = same(masked(layers.Bidirectional(layers.LSTM(5, return_sequences=True))), holes())
     batch = {name: value[[0, 1, 2, 3, 5]] for name, value in holes().items()}

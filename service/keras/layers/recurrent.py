@@ -60,15 +60,17 @@ class CellBase(KerasLayer):
         """Return the kernel's, the recurrent kernel's and the biases' numbers."""
         return self.gates * self.units * ((shape[-1] or 0) + self.units + self.biases)
 
+    @property
+    def fused(self) -> bool:
+        """Whether ONNX's recurrent operators know all of the cell's functions."""
+        return all(_known(activation(spec, "")) for spec in self.functions.values())
+
     def possible(self, at: str) -> None:
         """Pass a cell that can be examined; UnsupportedModel, pointing at the field, otherwise."""
         for key, spec in self.functions.items():
             found = activation(spec, f"{at}/config/{key}")
-            if found.name not in FUNCTIONS or not _plain(found):
-                detail = (
-                    f"The activation {found.name!r} is not examined within a recurrent cell; "
-                    f"{', '.join(sorted(FUNCTIONS))} are."
-                )
+            if found.name == "glu" or found.numbers.get("axis", -1) not in {1, -1}:
+                detail = f"The activation {found.name!r} is not examined within a recurrent cell."
                 raise UnsupportedModel(detail, pointer=f"{at}/config/{key}")
 
     def notes(self) -> Iterator[str]:
@@ -77,11 +79,10 @@ class CellBase(KerasLayer):
             yield "recurrent_dropout is not applied while training is tried; dropout is."
 
 
-def _plain(found: Activation) -> bool:
-    """Whether a rectifier is bent at zero and unlimited."""
-    return found.name != "relu" or not any(
-        found.numbers.get(key) for key in ("max_value", "negative_slope", "threshold")
-    )
+def _known(found: Activation) -> bool:
+    """Whether ONNX's recurrent operators have a function: a rectifier must be bent at zero and unlimited."""
+    bent = any(found.numbers.get(key) for key in ("max_value", "negative_slope", "threshold"))
+    return found.name in FUNCTIONS and not (found.name == "relu" and bent)
 
 
 class GatedCell(CellBase):

@@ -10,6 +10,7 @@ from service.keras.layers.recurrent import CellBase, GruCell, LstmCell
 from service.keras.regularizers import regularizer
 from worker.load.builder import Builder
 from worker.load.drawing import keras_law
+from worker.load.keras.weights import weight
 from worker.network.graph import Law, Penalty
 from worker.network.laws import Constant, Reordered, Reshaped, Shape, Stacked
 
@@ -28,11 +29,29 @@ def cell_weights(cell: CellBase, build: Builder, features: int) -> tuple[str, ..
     steps = _drawn(cell, build, "recurrent", (units, rows), "recurrent_kernel")
     if not cell.use_bias:
         return kernel, steps
+    laid = _laid(cell, bias_law(cell, build, units), (1, cell.biases * rows))
+    bias = build.parameter("bias", laid, _penalty(cell, build, "bias"))
     if cell.biases > 1:
-        return kernel, steps, _bias(cell, build, (2, rows), (1, 2 * rows))
-    bias = _bias(cell, build, (rows,), (1, rows))
+        return kernel, steps, bias
     zeros = build.constant("recurrent_bias", torch.zeros(1, rows))
     return kernel, steps, build.node("Concat", bias, zeros, role="biases", axis=1)
+
+
+def kerass_weights(cell: CellBase, build: Builder, features: int) -> tuple[str, str, tuple[str, ...]]:
+    """Draw a cell's weights and leave them in Keras's layout.
+
+    Return the kernel (features, gates · units), the recurrent kernel (units, gates · units) and the biases of each.
+    """
+    rows = cell.gates * cell.units
+    kernel = weight(cell, build, "kernel", (features, rows))
+    steps = weight(cell, build, "recurrent", (cell.units, rows), as_role="recurrent_kernel")
+    if not cell.use_bias:
+        return kernel, steps, ()
+    bias = build.parameter("bias", bias_law(cell, build, cell.units), _penalty(cell, build, "bias"))
+    if cell.biases == 1:
+        return kernel, steps, (bias,)
+    halves = build.nodes("Split", bias, role="biases", outputs=("fed", "recurrent"), axis=0, num_outputs=2)
+    return kernel, steps, halves
 
 
 def operator(cell: CellBase) -> str:
@@ -49,15 +68,15 @@ def _drawn(cell: CellBase, build: Builder, role: str, size: Shape, name: str) ->
     return build.parameter(name, _laid(cell, drawn, (1, size[1], size[0])), _penalty(cell, build, role))
 
 
-def _bias(cell: CellBase, build: Builder, size: Shape, into: Shape) -> str:
-    """Draw the biases; an LSTM's forget gate starts at one unless its config says otherwise."""
+def bias_law(cell: CellBase, build: Builder, units: int) -> Law:
+    """Return the law of biases as Keras has them; an LSTM's forget gate starts at one unless its config says not."""
     at = f"{build.pointer}/config/bias_initializer"
     spec = law(cell.bias_initializer, at)
-    if not (isinstance(cell, LstmCell) and cell.unit_forget_bias):
-        return build.parameter("bias", _laid(cell, keras_law(spec, size, at=at), into), _penalty(cell, build, "bias"))
-    units = cell.units
+    if not getattr(cell, "unit_forget_bias", False):
+        rows = cell.gates * units
+        return keras_law(spec, (rows,) if cell.biases == 1 else (cell.biases, rows), at=at)
     parts = (keras_law(spec, (units,), at=at), Constant((units,), 1.0), keras_law(spec, (2 * units,), at=at))
-    return build.parameter("bias", _laid(cell, Stacked(parts, size), into), _penalty(cell, build, "bias"))
+    return Stacked(parts, (4 * units,))
 
 
 def _laid(cell: CellBase, drawn: Law, into: Shape) -> Law:

@@ -48,6 +48,10 @@ class Packing:
         """Move the steps of (batch, time, features) that count to the front."""
         return build.node("GatherND", value, self.order, role="packed", batch_dims=1)
 
+    def running(self, build: Builder) -> str:
+        """Return which of the packed steps count, (batch, time, 1)."""
+        return build.node("GatherND", self.counts, self.order, role="packed.counts", batch_dims=1)
+
     def unpacked(self, build: Builder, steps: str, *, zero: bool) -> str:
         """Put outputs back where their steps were; a masked step shows the one before it, or zeros."""
         found = build.node("GatherND", steps, self.places, role="unpacked", batch_dims=1)

@@ -1,4 +1,4 @@
-"""Recurrent layers: ONNX's LSTM, GRU and RNN, one per cell, which want the time first."""
+"""Recurrent layers: ONNX's LSTM, GRU and RNN, one per cell, which want the time first; a Scan for other cells."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -12,6 +12,7 @@ from worker.load.builder import Builder
 from worker.load.keras import Signal, lowers
 from worker.load.keras.gates import cell_weights, inside, operator
 from worker.load.keras.packing import Packing, flipped, pack
+from worker.load.keras.scanning import scanned
 
 _FUNCTIONS: Final[dict[str, tuple[str, float | None, float | None]]] = {
     "elu": ("Elu", 1.0, None),
@@ -113,9 +114,11 @@ def _walked(
     states: bool,
 ) -> Walked:
     """Put down one operator behind (batch, time, features)."""
-    value, features = fed
+    value, features = dropped(build, fed[0], cell.dropout), fed[1]
+    if not cell.fused:
+        return Walked(*scanned(cell, build, (value, features), starts, packing))
     kernel, recurrence, *bias = cell_weights(cell, build, features)
-    turned = build.node("Transpose", dropped(build, value, cell.dropout), role="turned", perm=(1, 0, 2))
+    turned = build.node("Transpose", value, role="turned", perm=(1, 0, 2))
     axis = build.constant("direction", torch.tensor([0]))
     begun = [build.node("Unsqueeze", each, axis, role=f"start{index}") for index, each in enumerate(starts)]
     inputs = [turned, kernel, recurrence, *(bias or [""]), packing.lengths if packing else "", *begun]
