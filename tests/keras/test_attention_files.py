@@ -87,6 +87,36 @@ def refused(whole: dict[str, Any], **changes: Any) -> tuple[str, str]:  # noqa: 
             "2 axes",
         ),
         (
+            lambda: document(layers.MultiHeadAttention(2, 4), (60_000, 1), (6, 1)),
+            {"key_dim": 60_000},
+            "",
+            "7200000000",
+        ),
+        (
+            lambda: document(layers.EinsumDense("abc,cd->abd", (None, 4)), (5, 6)),
+            {"equation": "abc,cd->dab"},
+            "/config/equation",
+            "batch's",
+        ),
+        (
+            lambda: document(layers.EinsumDense("abc,cd->abd", (None, 4)), (5, 6)),
+            {"equation": "abb,bd->abd"},
+            "/config/equation",
+            "one axis",
+        ),
+        (
+            lambda: document(layers.EinsumDense("abc,cd->abd", (None, 4)), (5, 6)),
+            {"equation": "abc,acd->abd"},
+            "",
+            "size of 'a'",
+        ),
+        (
+            lambda: document(layers.EinsumDense("abc,cd->abd", (None, 4)), (5, 6)),
+            {"output_shape": [None, -4]},
+            "/config/output_shape",
+            "greater than",
+        ),
+        (
             lambda: document(layers.EinsumDense("abc,cd->abd", (None, 4)), (5, 6)),
             {"output_shape": [7, 4]},
             "/config/output_shape",

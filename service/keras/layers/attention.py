@@ -77,15 +77,18 @@ class Attending(KerasLayer):
         _others(reach, axes, at)
         plain = axes == (1,) and len(reach.query) == TIME
         _masked(call, at, plain=plain, windowed=self.sliding_window is not None)
-        heads, steps = self.heads[0], [_steps(shape, axes) for shape in (reach.query, reach.key)]
-        if heads * prod(size or 1 for size in steps) > MOST_NUMBERS:
-            total = heads * prod(size or 1 for size in steps)
-            detail = (
-                f"{heads} heads of {steps[0]} steps over {steps[1]} take {total} numbers; the limit is {MOST_NUMBERS}."
-            )
-            raise TooComplex(detail, pointer=at)
+        heads, steps = self.heads[0], tuple(_steps(shape, axes) for shape in (reach.query, reach.key))
+        self._limited(heads, steps, at)
         shape = (*reach.query[:-1], *self.made(reach.query[-1] or 0))
         return (shape, (heads, *steps)) if call.get("return_attention_scores") else (shape,)
+
+    def _limited(self, heads: int, steps: tuple[int | None, ...], at: str) -> None:
+        """Pass products and weights that one sample has room for; TooComplex otherwise."""
+        known_steps = [size or 1 for size in steps]
+        for numbers in (heads * prod(known_steps), heads * max(self.widths) * max(known_steps)):
+            if numbers > MOST_NUMBERS:
+                detail = f"{heads} heads take {numbers} numbers per sample here; the limit is {MOST_NUMBERS}."
+                raise TooComplex(detail, pointer=at)
 
     def weights(self, call: Call[Any]) -> int:
         """Return the numbers of all kernels and biases."""

@@ -12,6 +12,8 @@ from service.contract.problem import Invalid
 from service.keras.base import KerasLayer, Shape, Spec, known, shown
 from service.keras.layers import keras
 
+Size = Annotated[int, Field(ge=1, le=1_000_000)]
+
 FORM = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")
 """ab,bc->ac, or with dots before, or behind, the input's and the output's letters."""
 
@@ -64,7 +66,7 @@ class EinsumDense(KerasLayer):
     """activation(einsum(equation, x, K) + b)."""
 
     equation: Annotated[str, Field(max_length=100)]
-    output_shape: int | tuple[int | None, ...]
+    output_shape: Annotated[tuple[Size | None, ...], Field(max_length=26)] | Size
     activation: Spec = None
     bias_axes: Annotated[str, Field(max_length=26)] | None = None
     kernel_initializer: Spec = "glorot_uniform"
@@ -111,7 +113,13 @@ class EinsumDense(KerasLayer):
         if not match or (before, behind) != (first, last) or (before and behind):
             detail = f"An equation has the form ab,bc->ac, ...a,ab->...b or ab...,bc->ac...; it is {self.equation!r}."
             raise Invalid(detail, pointer=where)
+        if any(len(set(letters)) < len(letters) for letters in (given, kernel, made)):
+            detail = f"A letter stands for one axis of a tensor; the equation is {self.equation!r}."
+            raise Invalid(detail, pointer=where)
         full, dots = (None, *shape), len(shape) + 1 - len(given)
+        if made[0] != given[0] and not (before and dots > 0):
+            detail = f"The first axis of input and output is the batch's; the equation is {self.equation!r}."
+            raise Invalid(detail, pointer=where)
         if dots < 0 or (dots and not before and not behind):
             detail = f"The input {given!r} has {len(given)} axes; what reaches it has the shape {shown(shape)}."
             raise Invalid(detail, pointer=where)
