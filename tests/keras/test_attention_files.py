@@ -113,7 +113,7 @@ def refused(whole: dict[str, Any], **changes: Any) -> tuple[str, str]:  # noqa: 
         (
             lambda: document(layers.EinsumDense("abc,cd->abd", (None, 4)), (5, 6)),
             {"output_shape": [None, -4]},
-            "/config/output_shape",
+            "/config/output_shape/1",
             "greater than",
         ),
         (
