@@ -28,7 +28,19 @@ PROGRAMS: Final = {
     "TFSMLayer": "it holds a TensorFlow program; export the model to ONNX",
     "JaxLayer": "it holds a JAX function; export the model to ONNX",
     "FlaxLayer": "it holds a Flax module; export the model to ONNX",
+    "Discretization": "it turns numbers into places in steps; feed the places, as tokens",
+    "HashedCrossing": "it hashes; feed the hashes, as tokens",
+    "Hashing": "it hashes; feed the hashes, as tokens",
+    "IntegerLookup": "its vocabulary is looked up before a model; feed what it gives, as tokens",
+    "StringLookup": "it reads text; feed what it gives, as tokens",
+    "TextVectorization": "it reads text; feed what it gives, as tokens",
+    "CategoryEncoding": "it encodes tokens before a model; feed what it gives, as numbers",
+    "MelSpectrogram": "it turns sound into images before a model; feed what it gives",
+    "STFTSpectrogram": "it turns sound into images before a model; feed what it gives",
+    "RandomCrop": "it crops at random in training and resizes in evaluation; use CenterCrop or Resizing",
+    "SpectralNormalization": "it rewrites its kernel at each step of training; examine the layer inside it, without it",
 }
+"""Layers that hold a program, or prepare data, with what to do instead."""
 
 
 def made(spec: Any, at: str, read: Callable[[Any, str], Held]) -> KerasLayer:  # noqa: ANN401  what the file holds

@@ -41,11 +41,11 @@ def full(argument: Any, kind: type[Any], at: str) -> Full:  # noqa: ANN401  a te
         inner = {full(each, kind, at) for each in argument}
         if len(inner) > 1 or any(isinstance(each, kind) for each in argument):
             detail = "A constant is a number or nested lists of as many numbers each."
-            raise Invalid(detail, pointer=calls(at))
+            raise Invalid(detail, pointer=at)
         return (len(argument), *(next(iter(inner)) if inner else ()))
     if not isinstance(argument, int | float):
         detail = f"A tensor, a number or a list of numbers is expected; there is {argument!r:.80}."
-        raise Invalid(detail, pointer=calls(at))
+        raise Invalid(detail, pointer=at)
     return ()
 
 
@@ -67,7 +67,7 @@ def spread(arguments: Iterable[Any], kind: type[Any], at: str) -> Shape:
         tensor = isinstance(argument, kind)
         if (tensor and len(shape) < rank) or (not tensor and len(shape) == rank and shape[0] != 1):
             detail = f"The shapes {shown(shapes)} would mix samples, whose axis is the first."
-            raise Invalid(detail, pointer=calls(at))
+            raise Invalid(detail, pointer=at)
     aligned = [(1,) * (rank - len(shape)) + shape for shape in shapes]
     return tuple(_stretched(sizes, shapes, at) for sizes in zip(*(each[1:] for each in aligned), strict=True))
 
@@ -76,7 +76,7 @@ def _stretched(sizes: Sequence[int | None], shapes: Sequence[Full], at: str) -> 
     known = {size for size in sizes if size not in (None, 1)}
     if len(known) > 1:
         detail = f"The shapes {shown(shapes)} cannot be stretched to one."
-        raise Invalid(detail, pointer=calls(at))
+        raise Invalid(detail, pointer=at)
     return next(iter(known), None if None in sizes else 1)
 
 

@@ -8,7 +8,7 @@ from service.contract.problem import UnsupportedModel
 from service.keras.axes import any_axis, inner_axis
 from service.keras.base import Call, Shape
 from service.keras.layers import keras
-from service.keras.operations import Operation, spread
+from service.keras.operations import Operation, calls, spread
 
 Real = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
@@ -107,7 +107,7 @@ class Binary(Operation):
 
     def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
         """Return the shape that both are stretched to."""
-        return (spread((call.get(name) for name in self.parameters), call.kind, at),)
+        return (spread((call.get(name) for name in self.parameters), call.kind, calls(at)),)
 
 
 @keras("ops.Where")

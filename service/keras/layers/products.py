@@ -20,7 +20,7 @@ class Matmul(KerasLayer):
     def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
         """Return (…, rows, columns)."""
         first, second = (call.get(name) for name in self.parameters)
-        one, other = (full(each, call.kind, at) for each in (first, second))
+        one, other = (full(each, call.kind, calls(at)) for each in (first, second))
         tensors = isinstance(first, call.kind), isinstance(second, call.kind)
         if not self._apart(one, other, tensors):
             detail = (
@@ -32,7 +32,7 @@ class Matmul(KerasLayer):
             detail = f"The product of {shown((one, other))} does not fit."
             raise Invalid(detail, pointer=calls(at))
         if tensors == (True, True):
-            return ((*spread((_Sized(one[1:-2]), _Sized(other[1:-2])), _Sized, at), one[-2], other[-1]),)
+            return ((*spread((_Sized(one[1:-2]), _Sized(other[1:-2])), _Sized, calls(at)), one[-2], other[-1]),)
         return ((*one[1:-1], other[-1]) if tensors[0] else (*other[1:-2], one[-2], other[-1]),)
 
     def _apart(self, one: Full, other: Full, tensors: tuple[bool, bool]) -> bool:

@@ -23,7 +23,7 @@ def dropout(x: Tensor, *, ratio: float, axes: Sequence[int] = (), context: Conte
     """In training, each element kept with probability 1 - ratio and scaled to keep the mean."""
     if not context.training:
         return x
-    return x * _kept(x, ratio, axes, context) / (1 - ratio)
+    return x * _kept(x, ratio, axes, context) / (1 - ratio) if ratio < 1 else x * 0
 
 
 @op("AlphaDropout", domain=OWN)
