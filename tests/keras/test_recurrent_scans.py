@@ -13,7 +13,7 @@ from tests.keras.sequences import KINDS, chain, shaken
 from worker.network.export import to_onnx
 from worker.network.run import Program
 
-FUNCTIONS = ["gelu", "silu", "softmax", "selu", "mish", "exponential", "hard_tanh", "relu6"]
+FUNCTIONS = ["gelu", "silu", "softmax", "selu", "mish", "hard_silu", "hard_tanh", "relu6"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
