@@ -12,6 +12,9 @@ from service.keras.sliding import Size, Sizes, Window
 class Filter(Window):
     """What all convolutions share."""
 
+    leaps: ClassVar[bool] = True
+    """Whether windows may have both strides and dilation."""
+
     kernel_size: Sizes
     strides: Sizes = 1
     dilation_rate: Sizes = 1
@@ -43,11 +46,16 @@ class Filter(Window):
         """Exchange the channels, and slide along the inner axes."""
         sizes = self.slid(shape, at)
         self.channels(shape, at)
+        if not self.leaps and max(self.steps) > 1 and max(self.gaps) > 1:
+            detail = f"Keras has no windows with both strides ({max(self.steps)}) and dilation ({max(self.gaps)})."
+            raise Invalid(detail, pointer=f"{at}/config/dilation_rate")
         return self.laid(sizes, self.made(shape))
 
 
 class Convolution(Filter):
     """A convolution; Keras's kernel has the shape (window…, channels / groups, filters)."""
+
+    leaps: ClassVar[bool] = False
 
     filters: Size
     groups: Size = 1
@@ -98,6 +106,7 @@ class Transposed(Filter):
     """The adjoint of a convolution; Keras's kernel has the shape (window…, filters, channels)."""
 
     ignored: ClassVar[frozenset[str]] = frozenset({"groups"})
+    leaps: ClassVar[bool] = False
 
     filters: Size
     output_padding: Sizes | None = None
