@@ -78,6 +78,19 @@ def test_who_reads_a_tensor_behind_attention_sees_the_masks_that_keras_leaves_it
 
 
 @pytest.mark.parametrize("kind", ["multi-head", "grouped", "multi-head with dropout"])
+@pytest.mark.parametrize("last", ["pool", "attend"])
+def test_masks_on_residual_branches_are_kerass(kind: str, last: str) -> None:
+    """Add passes no mask on where one is missing, as behind MultiHeadAttention; pooling's is in the file."""
+    given, value = padded("t", 6)
+    for _ in range(2):
+        value = layers.LayerNormalization()(layers.Add()([value, KINDS[kind]()(value, value)]))
+    end = layers.GlobalAveragePooling1D()(value) if last == "pool" else layers.MultiHeadAttention(1, 2)(value, value)
+    steps = tokens(3, 6)
+    steps[:, 0] = 1  # the mean over no steps is not a number, here as there
+    same(shaken(keras.Model(given, end)), {"t": steps})
+
+
+@pytest.mark.parametrize("kind", ["multi-head", "grouped", "multi-head with dropout"])
 def test_masks_of_the_call_join_those_of_the_tensors(kind: str) -> None:
     given, value = padded("t", 6)
     seen = keras.Input((6, 6), dtype="bool", name="m")

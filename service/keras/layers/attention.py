@@ -118,8 +118,8 @@ class MultiHeadAttention(Attending):
     num_heads: Count
     key_dim: Count
     value_dim: Count | None = None
-    output_shape: Count | tuple[Count, ...] | None = None
-    attention_axes: int | tuple[int, ...] | None = None
+    output_shape: tuple[Count, ...] | Count | None = None
+    attention_axes: tuple[int, ...] | int | None = None
 
     @property
     def heads(self) -> tuple[int, int]:
