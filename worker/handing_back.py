@@ -28,6 +28,9 @@ KEY: Final = "gradgate."
 EARLIER: Final = "gradgate.before."
 """What is put before the keys of a file that was treated before."""
 _GIB: Final = 2**30
+_MOST_WEIGHTS: Final = 5_000_000
+_MOST_NODES: Final = 1000
+"""Sizes up to which a patch takes a fraction of a second."""
 
 
 class Treated(NamedTuple):
@@ -57,7 +60,7 @@ def treated_model(loaded: Loaded, change: Change, names: Sequence[str]) -> Treat
 def patched(loaded: Loaded, before: Examined, remedies: Sequence[Remedy], deadline: Deadline) -> tuple[Remedy, ...]:
     """Return the remedies with a patch of the uploaded JSON each, or the reason why there is none.
 
-    What is recommended gets one however late it is.
+    However late it is, what is recommended gets one, and so do networks for which that takes no time.
     """
     if loaded.document is None:
         return tuple(remedies)
@@ -65,11 +68,17 @@ def patched(loaded: Loaded, before: Examined, remedies: Sequence[Remedy], deadli
 
 
 def _patched(loaded: Loaded, before: Examined, remedy: Remedy, deadline: Deadline) -> Remedy:
-    late = deadline.passed and remedy.status is not RemedyStatus.RECOMMENDED
+    late = deadline.passed and remedy.status is not RemedyStatus.RECOMMENDED and _heavy(loaded.graph)
     made = Unsaid("There was no time left to write a patch.") if late else _tried(loaded, before, remedy)
     if isinstance(made, Unsaid):
         return remedy.model_copy(update={"patch_note": made.reason})
     return remedy.model_copy(update={"patch": made.operations})
+
+
+def _heavy(graph: Graph) -> bool:
+    """Whether a patch takes longer than a moment: weights are drawn, and nodes compared."""
+    weights = sum(each.value.numel() for each in graph.parameters.values())
+    return weights > _MOST_WEIGHTS or len(graph.nodes) > _MOST_NODES
 
 
 def _tried(loaded: Loaded, before: Examined, remedy: Remedy) -> Patch | Unsaid:

@@ -142,11 +142,16 @@ def _whole(weights: Sequence[Drawn], kind: str, steps: Steps) -> None:
 
 
 def _field(kind: type[KerasLayer], role: str) -> str:
-    """Return the initializer of a weight: `recurrent_initializer` draws `recurrent_kernel`."""
+    """Return the initializer of a weight: `recurrent_initializer` draws `recurrent_kernel`; "" where none does.
+
+    A kernel for which none is named is drawn by the only one beside the bias's, as in DepthwiseConv2D.
+    """
     name = role.rpartition(".")[2]
     stems = [each.removesuffix("_initializer") for each in kind.model_fields if each.endswith("_initializer")]
-    fitting = sorted((stem for stem in stems if name.startswith(stem)), key=len)
-    return f"{fitting[-1]}_initializer" if fitting else ""
+    fitting = [stem for stem in stems if name.startswith(stem)] or [stem for stem in stems if stem != "bias"]
+    if len(fitting) > 1:
+        fitting = [max(fitting, key=len)] if name.startswith(max(fitting, key=len)) else []
+    return f"{fitting[0]}_initializer" if fitting else ""
 
 
 def _fans(law: Law | None, kind: str) -> Fans | None:
