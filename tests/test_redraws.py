@@ -92,6 +92,19 @@ def test_draws_for_which_there_is_no_time_are_told_and_do_not_count(tmp_path: Pa
     assert all(finding.seeds is None for finding in report.findings)
 
 
+def test_one_trial_to_its_end_goes_before_three_that_are_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With passes that are planned to take a second, an hour is enough for the trials of one draw that fails."""
+    monkeypatch.setattr("worker.load.subject.pass_seconds", lambda _graph, _values: 1.0)
+    fading = chain(12, {"kind": "dense", "units": 16}, {"kind": "sigmoid"})
+    report = examined(case(fading, steps=200, time_limit_s=3600), tmp_path)
+    first, *late = redraws(report).draws
+    assert first.note == ""
+    assert report.verdict is first.verdict is Verdict.FAIL
+    assert [draw.verdict for draw in late] == [None, None]
+
+
 def test_weights_of_a_file_are_not_drawn_and_the_report_says_so(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     weight = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)

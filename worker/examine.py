@@ -15,7 +15,7 @@ from service.contract.options import Options
 from service.contract.report import Coverage, Finding, Prescription, Remedy, Report
 from service.contract.words import Depth, Stage, Verdict
 from worker import reporting
-from worker.budget import PROBE, Deadline
+from worker.budget import Deadline
 from worker.diagnose import diagnose
 from worker.handing_back import patched, treated_model
 from worker.load.fidelity import compare
@@ -88,16 +88,22 @@ def examine(
 
 
 def _measure(loaded: Loaded, steps: int, deadline: Deadline, watch: Stopwatch) -> tuple[Examined, tuple[Coverage, ...]]:
-    """Measure the subject under each of its seeds, the first in any case and the others while there is time."""
+    """Measure the subject under each of its seeds, the first in any case.
+
+    Another is begun only where the time left would have been enough for each of those before it: a few trials to their
+    end say more than many that were cut short.
+    """
     first = loaded.subject
     ask = Ask(steps, both=True, goal=LEARNT)
-    subjects, evidences = [], []
+    subjects, evidences, needed = [], [], 0.0
     for draw in range(loaded.seeds):
-        if draw and deadline.left < PROBE * first.pass_s:
+        if draw and deadline.left <= needed:
             break
+        spent = deadline.meter.spent_s
         watch.tell(Stage.TRAINING, 0.1 + 0.3 * draw / loaded.seeds)
         subjects.append(first.redrawn(first.seed + draw) if draw else first)
-        evidences.append(measured(subjects[-1], ask, deadline.share(1 / (loaded.seeds - draw))))
+        evidences.append(measured(subjects[-1], ask, deadline))
+        needed = max(needed, deadline.meter.spent_s - spent)
     findings, coverage = diagnose(evidences)
     return Examined(tuple(subjects), tuple(evidences), findings), coverage
 
