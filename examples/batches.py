@@ -60,6 +60,21 @@ def plane(size: int = 128) -> Batch:
     return {"input": points.astype(np.float32), "target": target.astype(np.float32)}
 
 
+def photos(size: int = 64) -> Batch:
+    """The bars with their colours last, as Keras has them."""
+    batch = bars(size)
+    return {**batch, "input": np.moveaxis(batch["input"], 1, 3).copy()}
+
+
+def pairs(size: int = 256) -> Batch:
+    """Two points of the clusters each; the target is whether they have one centre."""
+    random, batch = np.random.default_rng(6), clusters(size)
+    # each point beside one of its own cluster or the next, by the toss of a coin
+    target = random.integers(0, 2, size)
+    other = (np.arange(size) + CLUSTERS + 1 - target) % size
+    return {"left": batch["input"], "right": batch["input"][other], "target": target}
+
+
 def line(size: int = 32) -> Batch:
     """Numbers x between 0 and 2, and the target x + 1."""
     numbers = np.linspace(0, 2, size, dtype=np.float32)[:, None]

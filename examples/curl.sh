@@ -10,7 +10,7 @@ here=$(dirname "${BASH_SOURCE[0]}")
 call() { curl --fail-with-body --silent --show-error "$@"; }
 
 echo "== Submit: the answer is the job"
-job=$(call --header 'Content-Type: application/json' --data @"$here/sigmoid.json" "$server/v1/diagnoses")
+job=$(call --form "model=@$here/sigmoid.json" "$server/v1/diagnoses")
 echo "$job"
 id=${job#*\"id\":\"} id=${id%%\"*}
 

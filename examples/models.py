@@ -150,6 +150,16 @@ EXPORTED: dict[str, tuple[Callable[[], nn.Module], batches.Batch]] = {
 }
 DESCRIBED: dict[str, batches.Batch] = {
     "mlp": batches.clusters(),
+    "sigmoid": batches.clusters(),
+    "described/resnet": batches.bars(),
+    "described/unet": {"image": (images := batches.bars())["input"], "target": images["target"]},
+    "described/two_towers": batches.pairs(),
+    "described/transformer": batches.tokens(),
+    "described/lstm": batches.waves(),
+    "described/exploding": batches.clusters(),
+    "keras/sequential": batches.photos(),
+    "keras/functional": batches.clusters(),
+    "keras/tf_keras_2": batches.clusters(),
     "articles/b_sigmoid_tanh": batches.plane(),
     "articles/c_cnn": batches.bars(),
     "articles/d_one_unit": batches.line(),
@@ -179,7 +189,8 @@ def export(network: nn.Module, batch: batches.Batch, path: Path) -> None:
 
 def write(folder: Path) -> None:
     """Write every example and its batch into `folder`."""
-    (folder / "articles").mkdir(parents=True, exist_ok=True)
+    for place in ("articles", "described", "keras"):
+        (folder / place).mkdir(parents=True, exist_ok=True)
     for name, (make, batch) in EXPORTED.items():
         torch.manual_seed(0)
         export(make(), batch, folder / f"{name}.onnx")

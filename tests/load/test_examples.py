@@ -1,5 +1,6 @@
 """The example files: each reads, fits its batch, and can be learned."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,15 +10,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from service.contract.architecture import parse
-from worker.load import onnx
-from worker.load.architecture import lower
+from service.contract.architecture import Architecture
+from service.contract.options import Options
+from service.contract.words import Depth
+from service.descriptions import parse
+from worker.examine import examine
+from worker.load import architecture, keras_model, onnx
 from worker.load.batch import read
 from worker.network.graph import Graph
 from worker.network.run import Program
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-DESCRIBED = ["mlp", "articles/b_sigmoid_tanh", "articles/c_cnn", "articles/d_one_unit", "articles/e_mlp"]
+GUIDE = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+DESCRIBED = sorted(
+    str(path.relative_to(EXAMPLES).with_suffix("")) for path in EXAMPLES.rglob("*.json") if path.parent.name != "ci"
+)
 EXPORTED = ["vanishing_sigmoid", "exploding", "resnet", "lstm", "transformer"]
 PARAMETERS = {"vanishing_sigmoid": 26, "exploding": 42, "resnet": 25, "lstm": 6, "transformer": 30}
 """Tensors that training changes.  Of the modules' own, ONNX joins an LSTM's two biases and wants two zero states."""
@@ -35,7 +42,10 @@ def network(path: Path) -> Graph:
     """Return an example's graph."""
     if path.suffix == ".onnx":
         return onnx.read(path)
-    return lower(parse(path.read_bytes()), seed=0)
+    described = parse(path.read_bytes())
+    if isinstance(described, Architecture):
+        return architecture.lower(described, seed=0)
+    return keras_model.lower(described, seed=0)
 
 
 @pytest.mark.parametrize("name", [f"{name}.json" for name in DESCRIBED] + [f"{name}.onnx" for name in EXPORTED])
@@ -83,10 +93,35 @@ def trained(name: str, written: Path, steps: int) -> tuple[float, float]:
     return losses[0].item(), losses[-1].item()
 
 
-@pytest.mark.parametrize("name", ["mlp", "transformer", "lstm"])
+HEALTHY = [
+    "mlp", "transformer", "lstm", "described/two_towers", "described/transformer", "described/lstm", "keras/functional",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEALTHY)
 def test_the_healthy_ones_learn_their_batch(written: Path, name: str) -> None:
     first, last = trained(name, written, 60)
     assert last < 0.95 * first
+
+
+def told() -> dict[str, tuple[str, str]]:
+    """Return the verdict and the rule of each file, as the guide to the examples has them."""
+    rows = re.findall(r"^\| \[([\w/]+)\.json\].*\| (\w+)(?:, `(\w+)`)? \|$", GUIDE, re.MULTILINE)
+    return {name: (verdict, code) for name, verdict, code in rows}
+
+
+def test_the_guide_tells_of_every_example() -> None:
+    assert sorted(told()) == [name for name in DESCRIBED if not name.startswith("articles/")]
+
+
+@pytest.mark.parametrize("name", sorted(told()))
+def test_each_example_shows_what_the_guide_tells(written: Path, name: str) -> None:
+    """What fails does so by trial; evidence alone warns."""
+    verdict, code = told()[name]
+    options = Options(depth=Depth.QUICK, seeds=1, treat=False)
+    report = examine(written / f"{name}.json", written / f"{name}.npz", options)
+    assert (report.verdict == "pass") == (verdict == "pass")
+    assert not code or code in {finding.code for finding in report.findings}
 
 
 def test_the_vanishing_one_learns_nothing_but_the_classes_shares(written: Path) -> None:
