@@ -17,6 +17,7 @@ from worker.diagnose import diagnose, verdict
 from worker.probe.evidence import Evidence, Gain, InputEvidence, RecurrentGain, Segment, Training, Units
 from worker.probe.measure import probe
 from worker.probe.training import Ask
+from worker.reporting import summary
 from worker.rules import HEADINGS, Answer, Observation, Silence, rules
 from worker.trial import measured
 
@@ -260,6 +261,19 @@ def test_draws_that_cannot_be_judged_are_told_beside_the_one_that_shows_somethin
     assert [(each.code, each.severity) for each in findings] == [("GRD01", INFO)]
     said = "Only 1 of 3 draws warns by this, and 2 cannot be judged, so it counts as a note."
     assert said in findings[0].explanation
+
+
+@pytest.mark.parametrize(
+    ("draws", "said"),
+    [
+        ((HEALTHY, LOST, HEALTHY), "is at risk: in 1 of 3 draws no gradient reaches some of the weights."),
+        ((LOST, DEAD, HEALTHY), "most of its draws fail, though not by one rule: in 1 of 3 draws no gradient reaches"),
+        ((LOST, LOST, HEALTHY), "should not be trained as it stands: no gradient reaches some of the weights."),
+    ],
+)
+def test_a_summary_says_what_few_draws_show(draws: tuple[Evidence, ...], said: str) -> None:
+    findings, _ = diagnose(draws)
+    assert said in summary(verdict(findings), findings, None, draws)
 
 
 def test_of_two_draws_both_must_fail() -> None:
