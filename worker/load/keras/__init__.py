@@ -62,12 +62,20 @@ def lower_model(model: Model, build: Builder, call: Call[Signal]) -> tuple[Signa
     """Put a model's layers down, each call of a layer under a name of its own, with the weights of the first."""
     signals: dict[Ref, Signal] = dict(model.bind(call, build.pointer))
     for step in model.steps:
-        given = model.called(step, signals, Signal)
+        given = _told(model.called(step, signals, Signal))
         for index, signal in enumerate(lower_layer(step.layer, step.kind, _inside(build, step), given)):
             signals[step.ref(index)] = signal
         for ref in (ref for name in step.layer.unmasks for ref in step.call.of(name)):
             signals[ref] = replace(signals[ref], mask=None)
     return tuple(signals[ref] for _, ref in model.gives)
+
+
+def _told(call: Call[Signal]) -> Call[Signal]:
+    """Return the call with the mask that it names, if it names one, on the tensor that it reads."""
+    mask, (first, read) = call.get("mask"), next(iter(call.arguments.items()))
+    if not isinstance(mask, Signal) or mask.dtype != "bool" or not isinstance(read, Signal):
+        return call
+    return Call({**call.arguments, first: replace(read, mask=mask.value)}, Signal)
 
 
 def _inside(build: Builder, step: Step) -> Builder:
