@@ -52,7 +52,7 @@ def deep(depth: int, *layers: dict[str, Any]) -> dict[str, Any]:
 
 
 TWICE_ILL = {
-    **network(deep(20, {"kind": "dense", "units": 24}, RELU)),
+    **network(deep(12, {"kind": "dense", "units": 48}, RELU)),
     "batch": {"input": {"law": "normal", "std": 1000}, "target": {"law": "classes", "of": 4}},
 }
 CASES = {
