@@ -60,7 +60,7 @@ def test_functions_of_a_positive_tensor_are_kerass(name: str) -> None:
         lambda x, y: ops.where(x > 0, x, y),
         lambda x, y: ops.where(ops.logical_or(x > y, ops.logical_not(y <= 0.2)), x, 0),
         lambda x, y: ops.where(ops.logical_and(x >= y, x != 0), ops.where(x == y, x, y), -x),
-        lambda x, y: ops.cast(x < y, "float32") * y + ops.mod(x, 0.7) * 0,
+        lambda x, y: ops.cast(x < y, "float32") * y + ops.mod(x, 0.7) + ops.stop_gradient(x) // ops.stop_gradient(y),
         lambda x, y: ops.clip(x, -0.5, 0.5) * ops.ones_like(y) + ops.zeros_like(x),
         lambda x, y: x * ops.one_hot(ops.argmax(y, axis=-1), 6),
         lambda x, y: ops.gelu(x, approximate=False) + ops.leaky_relu(y, 0.3) + ops.elu(x, 0.5) + ops.softmax(x, axis=1),

@@ -97,8 +97,8 @@ class Glu(Shares):
 
 @keras(
     "ops.Add", "ops.Subtract", "ops.Multiply", "ops.Divide", "ops.TrueDivide", "ops.Power", "ops.Maximum",
-    "ops.Minimum", "ops.Mod", "ops.Equal", "ops.NotEqual", "ops.Greater", "ops.GreaterEqual", "ops.Less",
-    "ops.LessEqual", "ops.LogicalAnd", "ops.LogicalOr", "ops.LogicalXor",
+    "ops.Minimum", "ops.Mod", "ops.FloorDivide", "ops.Equal", "ops.NotEqual", "ops.Greater", "ops.GreaterEqual",
+    "ops.Less", "ops.LessEqual", "ops.LogicalAnd", "ops.LogicalOr", "ops.LogicalXor",
 )  # fmt: skip
 class Binary(Operation):
     """A function of two tensors, or of a tensor and a constant."""

@@ -23,7 +23,7 @@ _UNARY: Final = {
 }  # fmt: skip
 _BINARY: Final = {
     "Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div", "TrueDivide": "Div", "Power": "Pow",
-    "Maximum": "Max", "Minimum": "Min", "Mod": "Mod",
+    "Maximum": "Max", "Minimum": "Min",
 }  # fmt: skip
 _COMPARED: Final = {
     "Equal": "Equal", "Greater": "Greater", "GreaterEqual": "GreaterOrEqual", "Less": "Less",
@@ -71,6 +71,18 @@ def not_equal(layer: KerasLayer, build: Builder, call: Call[Signal]) -> Signal:
     values, _ = operands(build, [call.get(name) for name in layer.parameters], "float32")
     (shape,) = layer.outputs(call, build.pointer)
     return Signal(shape, value=build.node("Not", build.node("Equal", *values, role="equal")), dtype="bool")
+
+
+@lowers("ops.Mod", "ops.FloorDivide")
+def modulo(layer: KerasLayer, build: Builder, call: Call[Signal]) -> Signal:
+    """x - y ⌊x / y⌋, as ONNX's own is for whole numbers alone."""
+    values, _ = operands(build, [call.get(name) for name in layer.parameters], "float32")
+    (shape,) = layer.outputs(call, build.pointer)
+    ratio, whole = build.node("Div", *values, role="ratio"), layer.kind == "ops.FloorDivide"
+    times = build.node("Floor", ratio, role="" if whole else "times")
+    if whole:
+        return Signal(shape, value=times)
+    return Signal(shape, value=build.node("Sub", values[0], build.node("Mul", values[1], times, role="product")))
 
 
 @lowers("ops.LogicalNot")
