@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any, Literal, get_args
 
 from service.contract.architecture import LayerBase
+from service.keras.layers import layers as keras
 
 Kind = Literal["rules", "treatments", "operators"]
 
@@ -29,9 +30,9 @@ def rule(code: str) -> dict[str, Any] | None:
 
 @cache
 def layers() -> tuple[dict[str, Any], ...]:
-    """Return the layers of the architecture language, by kind: what each does, its schema and an example."""
+    """Return the layers of both formats of JSON: what each does, its schema, and of our own an example."""
     found = (entry for layer in _below(LayerBase) for entry in _kinds(layer))
-    return tuple(sorted(found, key=lambda entry: str(entry["kind"])))
+    return (*sorted(found, key=lambda entry: str(entry["kind"])), *_keras())
 
 
 def _below(base: type[LayerBase]) -> Iterator[type[LayerBase]]:
@@ -49,4 +50,14 @@ def _kinds(layer: type[LayerBase]) -> Iterator[dict[str, Any]]:
     own = {one["kind"]: one for one in examples if isinstance(one, dict)} if isinstance(examples, list) else {}
     for kind in get_args(layer.model_fields["kind"].annotation):
         example = own.get(kind) or next(iter(own.values()), {}) | {"kind": kind}
-        yield {"kind": kind, "title": (layer.__doc__ or "").partition("\n")[0], "example": example, "schema": schema}
+        yield {"format": "gradgate", "kind": kind, "title": _title(layer), "example": example, "schema": schema}
+
+
+def _keras() -> Iterator[dict[str, Any]]:
+    """Yield an entry for each of Keras's classes; functions of keras.ops are named `ops.Add`, as the file has them."""
+    for kind, layer in keras.items():
+        yield {"format": "keras", "kind": kind, "title": _title(layer), "schema": layer.model_json_schema()}
+
+
+def _title(layer: type) -> str:
+    return (layer.__doc__ or "").partition("\n")[0]

@@ -51,7 +51,7 @@ def operators() -> Entries:
 
 @router.get("/v1/layers")
 def layers() -> Entries:
-    """List the layers of the architecture language, each with an example."""
+    """List the layers of descriptions in JSON: our own format's, each with an example, and Keras's (`format`)."""
     return list(catalogue.layers())
 
 
