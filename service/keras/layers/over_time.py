@@ -7,13 +7,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from service.contract.problem import Invalid
 from service.keras.base import Call, Inner, KerasLayer, Shape, shown
 from service.keras.layers import keras
-from service.keras.layers.recurrent import RecurrentBase, walk
+from service.keras.layers.recurrent import Walking, walk
 
 
 class Way(NamedTuple):
     """One of two directions."""
 
-    layer: RecurrentBase
+    layer: Walking
     place: str
     """Where its config stands, below the place of the layer that holds it."""
     call: Call[Any]
@@ -37,12 +37,10 @@ class Bidirectional(KerasLayer):
         if self.backward_layer is None:
             name = f"backward_{first.name.removeprefix('backward_')}"
             second = second.model_copy(update={"go_backwards": not first.go_backwards, "name": name})
-        _fitting(first, second, self.merge_mode, f"{at}/config/backward_layer")
+        _fitting(first, second, f"{at}/config/backward_layer")
         parts = walk(call, at)
-        if len(parts.states) not in {0, len(first.sizes) + len(second.sizes)}:
-            detail = (
-                f"The layer starts from {len(first.sizes) + len(second.sizes)} states; {len(parts.states)} reach it."
-            )
+        if len(parts.states) % 2:
+            detail = f"Half of the states are for each direction; {len(parts.states)} reach the layer."
             raise Invalid(detail, pointer=at)
         half = len(parts.states) // 2
 
@@ -70,8 +68,11 @@ class Bidirectional(KerasLayer):
         (one, *states), (two, *others) = (way.layer.outputs(way.call, f"{at}/{way.place}") for way in ways)
         if self.merge_mode is None:
             return (one, two, *states, *others)
-        merged = (*one[:-1], sum(way.layer.width for way in ways)) if self.merge_mode == "concat" else one
-        return (merged, *states, *others)
+        concat = self.merge_mode == "concat"
+        if one[:-1] != two[:-1] or (one != two and not concat):
+            detail = f"The directions give {shown(one)} and {shown(two)}, which {self.merge_mode!r} cannot merge."
+            raise Invalid(detail, pointer=f"{at}/config/backward_layer")
+        return ((*one[:-1], (one[-1] or 0) + (two[-1] or 0)) if concat else one, *states, *others)
 
     def weights(self, call: Call[Any]) -> int:
         """Return both layers' weights."""
@@ -84,14 +85,14 @@ class Bidirectional(KerasLayer):
             yield "/config/backward_layer", self.backward_layer.layer
 
 
-def _recurrent(layer: KerasLayer, at: str) -> RecurrentBase:
-    if isinstance(layer, RecurrentBase):
+def _recurrent(layer: KerasLayer, at: str) -> Walking:
+    if isinstance(layer, Walking):
         return layer
-    detail = "A recurrent layer is expected: SimpleRNN, LSTM, GRU or RNN."
+    detail = "A recurrent layer is expected: SimpleRNN, LSTM, GRU, RNN or ConvLSTM."
     raise Invalid(detail, pointer=f"{at}/class_name")
 
 
-def _fitting(first: RecurrentBase, second: RecurrentBase, merge: str | None, at: str) -> None:
+def _fitting(first: Walking, second: Walking, at: str) -> None:
     """Pass two directions that can be merged; Invalid otherwise."""
     if first.go_backwards == second.go_backwards:
         detail = f"Both layers have go_backwards = {first.go_backwards}; one of them walks backwards."
@@ -100,9 +101,6 @@ def _fitting(first: RecurrentBase, second: RecurrentBase, merge: str | None, at:
         if getattr(first, key) != getattr(second, key):
             detail = f"{key} is {getattr(first, key)} in one direction and {getattr(second, key)} in the other."
             raise Invalid(detail, pointer=f"{at}/config/{key}")
-    if merge not in {None, "concat"} and first.width != second.width:
-        detail = f"The directions give {first.width} and {second.width} numbers, which {merge!r} cannot merge."
-        raise Invalid(detail, pointer=at)
 
 
 @keras("TimeDistributed")

@@ -53,7 +53,7 @@ class CellBase(KerasLayer):
         ranked(call.one.shape, at, 2)
         known(call.one.shape[-1], at, "last axis of the input")
         self.possible(at)
-        starting(call.of("states"), (self.units,) * self.states, at, needed=True)
+        starting(call.of("states"), ((self.units,),) * self.states, at, needed=True)
         return ((self.units,),) * (1 + self.states)
 
     def held(self, shape: Shape) -> int:
@@ -144,17 +144,17 @@ def walk(call: Call[Any], at: str) -> Walk:
     return Walk(sequence, (*states, *call.of("initial_state")), next(iter(call.of("mask")), None))
 
 
-def starting(states: tuple[Any, ...], sizes: tuple[int, ...], at: str, *, needed: bool = False) -> None:
-    """Pass initial states of these sizes, or none unless they are needed; Invalid otherwise."""
-    if (states or needed) and [each.shape for each in states] != [(size,) for size in sizes]:
-        wanted = ", ".join(shown((size,)) for size in sizes)
+def starting(states: tuple[Any, ...], shapes: tuple[Shape, ...], at: str, *, needed: bool = False) -> None:
+    """Pass initial states of these shapes, or none unless they are needed; Invalid otherwise."""
+    if (states or needed) and tuple(each.shape for each in states) != shapes:
+        wanted = ", ".join(map(shown, shapes))
         reached = ", ".join(shown(each.shape) for each in states) or "none"
         detail = f"The layer starts from states of {wanted}; {reached} reach it."
         raise Invalid(detail, pointer=at)
 
 
-class RecurrentBase(KerasLayer):
-    """A layer that walks through (time, features) with one cell, or several on top of each other."""
+class Walking(KerasLayer):
+    """A layer that walks through time with a state."""
 
     parameters: ClassVar[tuple[str, ...]] = ("sequences", "initial_state", "mask", "training")
     ignored: ClassVar[frozenset[str]] = frozenset({"use_cudnn"})
@@ -167,50 +167,31 @@ class RecurrentBase(KerasLayer):
     zero_output_for_mask: bool = False
     time_major: bool = False
 
-    @property
-    def cells(self) -> tuple[tuple[CellBase, str], ...]:
-        """The cells, from the first to the last, each with its place below the layer's own."""
+    def sizes(self, shape: Shape) -> tuple[Shape, ...]:
+        """Return the shapes of the states, the output's first, for a sequence of this shape."""
         raise NotImplementedError
-
-    @property
-    def width(self) -> int:
-        """How many numbers a step gives."""
-        return self.cells[-1][0].units
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Sizes of the states."""
-        return tuple(cell.units for cell, _ in self.cells for _ in range(cell.states))
 
     def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
         """Return the shape of the steps' outputs or the last, and of the states where they are given."""
         parts = walk(call, at)
-        ranked(parts.sequence.shape, at, 3)
-        known(parts.sequence.shape[-1], at, "last axis of the input")
         if self.time_major:
             detail = "time_major puts the time before the samples, which is not examined."
             raise UnsupportedModel(detail, pointer=f"{at}/config/time_major")
-        for cell, place in self.cells:
-            cell.possible(f"{at}{place}")
-        starting(parts.states, self.sizes, at)
+        self.fitting(parts.sequence.shape, at)
+        states = self.sizes(parts.sequence.shape)
+        starting(parts.states, states, at)
         if parts.mask is not None and len(parts.mask.shape) != 1:
             detail = f"A mask is (None, time); it is {shown(parts.mask.shape)}."
             raise Invalid(detail, pointer=at)
-        first = (parts.sequence.shape[0], self.width) if self.return_sequences else (self.width,)
-        return (first, *self.given_states)
+        last = self.last(states)
+        return ((parts.sequence.shape[0], *last) if self.return_sequences else last, *(states * self.return_state))
 
-    @property
-    def given_states(self) -> tuple[Shape, ...]:
-        """The shapes of the states, where they are given."""
-        return tuple((size,) for size in self.sizes) if self.return_state else ()
+    def last(self, states: tuple[Shape, ...]) -> Shape:
+        """Return the shape of a step's output."""
+        return states[0]
 
-    def held(self, shape: Shape) -> int:
-        """Return the cells' weights."""
-        total, features = 0, shape[-1]
-        for cell, _ in self.cells:
-            total += CellBase.held(cell, (features,))
-            features = cell.units
-        return total
+    def fitting(self, shape: Shape, at: str) -> None:
+        """Pass sequences that the layer can read; Invalid otherwise."""
 
     def weights(self, call: Call[Any]) -> int:
         """Return the cells' weights."""
@@ -220,6 +201,38 @@ class RecurrentBase(KerasLayer):
         """Yield that states start from zeros."""
         if self.stateful:
             yield "Stateful layers start from zeros in every batch."
+
+
+class RecurrentBase(Walking):
+    """A layer that walks through (time, features) with one cell, or several on top of each other."""
+
+    @property
+    def cells(self) -> tuple[tuple[CellBase, str], ...]:
+        """The cells, from the first to the last, each with its place below the layer's own."""
+        raise NotImplementedError
+
+    def sizes(self, shape: Shape) -> tuple[Shape, ...]:  # noqa: ARG002  units alone decide
+        """Return the shapes of the cells' states."""
+        return tuple((cell.units,) for cell, _ in self.cells for _ in range(cell.states))
+
+    def last(self, states: tuple[Shape, ...]) -> Shape:  # noqa: ARG002  the last cell's output, which is its first state
+        """Return the shape of the last cell's output."""
+        return (self.cells[-1][0].units,)
+
+    def fitting(self, shape: Shape, at: str) -> None:
+        """Pass (time, features) and cells that can be examined."""
+        ranked(shape, at, 3)
+        known(shape[-1], at, "last axis of the input")
+        for cell, place in self.cells:
+            cell.possible(f"{at}{place}")
+
+    def held(self, shape: Shape) -> int:
+        """Return the cells' weights."""
+        total, features = 0, shape[-1]
+        for cell, _ in self.cells:
+            total += CellBase.held(cell, (features,))
+            features = cell.units
+        return total
 
 
 class OneCell(RecurrentBase, CellBase):
@@ -232,7 +245,7 @@ class OneCell(RecurrentBase, CellBase):
 
     def notes(self) -> Iterator[str]:
         """Yield what is left out."""
-        yield from RecurrentBase.notes(self)
+        yield from Walking.notes(self)
         yield from CellBase.notes(self)
 
 

@@ -6,6 +6,7 @@ from typing import Final
 import torch
 
 from service.keras.initializers import law
+from service.keras.layers.conv_lstm import ConvLstm
 from service.keras.layers.recurrent import CellBase, GruCell, LstmCell
 from service.keras.regularizers import regularizer
 from worker.load.builder import Builder
@@ -30,11 +31,11 @@ def cell_weights(cell: CellBase, build: Builder, features: int) -> tuple[str, ..
     if not cell.use_bias:
         return kernel, steps
     laid = _laid(cell, bias_law(cell, build, units), (1, cell.biases * rows))
-    bias = build.parameter("bias", laid, _penalty(cell, build, "bias"))
+    shift = build.parameter("bias", laid, _penalty(cell, build, "bias"))
     if cell.biases > 1:
-        return kernel, steps, bias
+        return kernel, steps, shift
     zeros = build.constant("recurrent_bias", torch.zeros(1, rows))
-    return kernel, steps, build.node("Concat", bias, zeros, role="biases", axis=1)
+    return kernel, steps, build.node("Concat", shift, zeros, role="biases", axis=1)
 
 
 def kerass_weights(cell: CellBase, build: Builder, features: int) -> tuple[str, str, tuple[str, ...]]:
@@ -47,10 +48,10 @@ def kerass_weights(cell: CellBase, build: Builder, features: int) -> tuple[str, 
     steps = weight(cell, build, "recurrent", (cell.units, rows), as_role="recurrent_kernel")
     if not cell.use_bias:
         return kernel, steps, ()
-    bias = build.parameter("bias", bias_law(cell, build, cell.units), _penalty(cell, build, "bias"))
+    both = bias(cell, build, cell.units)
     if cell.biases == 1:
-        return kernel, steps, (bias,)
-    halves = build.nodes("Split", bias, role="biases", outputs=("fed", "recurrent"), axis=0, num_outputs=2)
+        return kernel, steps, (both,)
+    halves = build.nodes("Split", both, role="biases", outputs=("fed", "recurrent"), axis=0, num_outputs=2)
     return kernel, steps, halves
 
 
@@ -68,7 +69,12 @@ def _drawn(cell: CellBase, build: Builder, role: str, size: Shape, name: str) ->
     return build.parameter(name, _laid(cell, drawn, (1, size[1], size[0])), _penalty(cell, build, role))
 
 
-def bias_law(cell: CellBase, build: Builder, units: int) -> Law:
+def bias(cell: CellBase | ConvLstm, build: Builder, units: int) -> str:
+    """Draw the biases in Keras's layout."""
+    return build.parameter("bias", bias_law(cell, build, units), _penalty(cell, build, "bias"))
+
+
+def bias_law(cell: CellBase | ConvLstm, build: Builder, units: int) -> Law:
     """Return the law of biases as Keras has them; an LSTM's forget gate starts at one unless its config says not."""
     at = f"{build.pointer}/config/bias_initializer"
     spec = law(cell.bias_initializer, at)
@@ -84,7 +90,7 @@ def _laid(cell: CellBase, drawn: Law, into: Shape) -> Law:
     return Reshaped(Reordered(drawn, _LSTM) if isinstance(cell, LstmCell) else drawn, into)
 
 
-def _penalty(cell: CellBase, build: Builder, role: str) -> Penalty | None:
+def _penalty(cell: CellBase | ConvLstm, build: Builder, role: str) -> Penalty | None:
     found = regularizer(getattr(cell, f"{role}_regularizer"), f"{build.pointer}/config/{role}_regularizer")
     return Penalty(found.l1, found.l2) if found else None
 

@@ -10,7 +10,6 @@ from worker.load.builder import Builder
 from worker.load.keras import Signal, lower_layer, lowers
 from worker.load.keras.gates import inside
 from worker.load.keras.packing import flipped
-from worker.load.keras.recurrent import recurrent
 
 _MERGES: Final = {"sum": "Sum", "ave": "Mean", "mul": "Mul"}
 
@@ -34,7 +33,7 @@ def bidirectional(layer: Bidirectional, build: Builder, call: Call[Signal]) -> t
 def _one_way(layer: Bidirectional, build: Builder, way: Way) -> tuple[Signal, ...]:
     held = layer.backward_layer if way.place.endswith("backward_layer") and layer.backward_layer else layer.layer
     within = inside(build, way.layer.name, way.place, held.kind, trainable=way.layer.trainable)
-    return recurrent(way.layer, within, way.call)
+    return lower_layer(way.layer, held.kind, within, way.call)
 
 
 @lowers("TimeDistributed")

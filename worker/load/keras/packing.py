@@ -38,18 +38,18 @@ class Packing:
     places: str
     """(batch, time, 1): the place of the last step that counted, up to each step."""
     counts: str
-    """(batch, time, 1), bool: whether the step counts."""
+    """(batch, time, 1, …), bool: whether the step counts."""
     begun: str
-    """(batch, time, 1), bool: whether a step has counted so far."""
+    """(batch, time, 1, …), bool: whether a step has counted so far."""
     lengths: str
     """(batch), int32: how many steps count."""
 
     def packed(self, build: Builder, value: str) -> str:
-        """Move the steps of (batch, time, features) that count to the front."""
+        """Move the steps of (batch, time, …) that count to the front."""
         return build.node("GatherND", value, self.order, role="packed", batch_dims=1)
 
     def running(self, build: Builder) -> str:
-        """Return which of the packed steps count, (batch, time, 1)."""
+        """Return which of the packed steps count, (batch, time, 1, …)."""
         return build.node("GatherND", self.counts, self.order, role="packed.counts", batch_dims=1)
 
     def unpacked(self, build: Builder, steps: str, *, zero: bool) -> str:
@@ -62,18 +62,19 @@ class Packing:
         ends = (("end", -1), ("beyond", 2**62), ("time", 1))
         bounds = [build.constant(f"shown.{name}", torch.tensor([number])) for name, number in ends]
         final = build.node("Slice", self.counts if zero else self.begun, *bounds, role="shown.step")
-        axis = build.constant("shown.axis", torch.tensor([2]))
+        axis = build.constant("shown.axis", torch.tensor([1]))
         return only(build, build.node("Squeeze", final, axis, role="shown.sample"), last, "shown")
 
 
-def pack(build: Builder, mask: str, *, backwards: bool) -> Packing:
-    """Put down what a bool mask (batch, time) says about the steps."""
+def pack(build: Builder, mask: str, *, backwards: bool, axes: int = 1) -> Packing:
+    """Put down what a bool mask (batch, time) says about the steps, for values with so many axes behind these."""
     inner = build.inner("mask")
 
     def whole(name: str, *numbers: int) -> str:
         return inner.constant(name, torch.tensor(numbers[0] if len(numbers) == 1 else numbers))
 
     ones, time, wide = whole("one", 1), whole("time", 1), inner.constant("wide", torch.tensor([2]))
+    wider = inner.constant("wider", torch.arange(2, 2 + axes))
     given = inner.node("Cast", inner.node("Cast", mask, role="bool", to=BOOL), role="numbers", to=INT64)
     given = flipped(inner, given, "turned_round") if backwards else given
     counts = inner.node("Cast", given, role="counts", to=BOOL)
@@ -88,13 +89,13 @@ def pack(build: Builder, mask: str, *, backwards: bool) -> Packing:
     order = inner.node("ScatterElements", steps, place, steps, role="order", axis=1)
     zero = whole("zero", 0)
 
-    def widened(value: str, role: str) -> str:
-        return inner.node("Unsqueeze", value, wide, role=role)
+    def widened(value: str, role: str, to: str = wide) -> str:
+        return inner.node("Unsqueeze", value, to, role=role)
 
     return Packing(
         order=widened(order, "order.wide"),
         places=widened(inner.node("Max", front, zero, role="last"), "last.wide"),
-        counts=widened(counts, "counts.wide"),
-        begun=widened(inner.node("Greater", seen, zero, role="begun"), "begun.wide"),
+        counts=widened(counts, "counts.wide", wider),
+        begun=widened(inner.node("Greater", seen, zero, role="begun"), "begun.wide", wider),
         lengths=inner.node("Cast", inner.node("Squeeze", total, axis, role="length"), role="lengths", to=INT32),
     )

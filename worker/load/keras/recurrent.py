@@ -7,7 +7,7 @@ import torch
 
 from service.keras.activations import activation
 from service.keras.base import Call
-from service.keras.layers.recurrent import CellBase, GruCell, RecurrentBase, StackedCells, Walk, walk
+from service.keras.layers.recurrent import CellBase, GruCell, RecurrentBase, StackedCells, Walk, Walking, walk
 from worker.load.builder import Builder
 from worker.load.keras import Signal, lowers
 from worker.load.keras.gates import cell_weights, inside, operator
@@ -49,7 +49,8 @@ def recurrent(layer: RecurrentBase, build: Builder, call: Call[Signal]) -> tuple
     value = flipped(build, parts.sequence.value, "turned_round") if layer.go_backwards else parts.sequence.value
     value = packing.packed(build, value) if packing else value
     walked = list(_cells(layer, build, value, parts, packing))
-    shown = _shown(layer, build, walked[-1], packing, started=bool(parts.states))
+    found = walked[-1].steps, "" if layer.return_sequences else walked[-1].states[0]
+    shown = shown_of(layer, build, found, packing, started=bool(parts.states))
     shape, *shapes = layer.outputs(call, build.pointer)
     given = Signal(shape, value=shown, mask=mask if layer.return_sequences else None)
     states = [state for each in walked for state in each.states]
@@ -171,10 +172,9 @@ def dropped(build: Builder, value: str, rate: float) -> str:
     return build.node("Mul", value, kept, role="dropped")
 
 
-def _shown(layer: RecurrentBase, build: Builder, walked: Walked, packing: Packing | None, *, started: bool) -> str:
-    """Return what the layer shows: every step's output, or the last."""
-    zero = layer.zero_output_for_mask
+def shown_of(layer: Walking, build: Builder, found: tuple[str, str], packing: Packing | None, *, started: bool) -> str:
+    """Return what the layer shows of each step's output, or of the last."""
+    (steps, last), zero = found, layer.zero_output_for_mask
     if layer.return_sequences:
-        return packing.unpacked(build, walked.steps, zero=zero) if packing else walked.steps
-    last = walked.states[0]
+        return packing.unpacked(build, steps, zero=zero) if packing else steps
     return packing.end(build, last, zero=zero) if packing and (zero or started) else last
