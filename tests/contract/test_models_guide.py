@@ -3,11 +3,16 @@
 import json
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
+
+import pytest
 
 from service.contract.architecture import Architecture, LayerBase, parse
+from service.contract.architecture.base import MOST_NUMBERS
 from service.contract.architecture.container import Layer
+from service.contract.architecture.document import MOST_LAYERS, MOST_NESTING
 from service.contract.architecture.laws import AnyLaw
+from service.contract.traps import DEEPEST, MOST_DIGITS, MOST_ENTRIES, MOST_SIGNS
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
 BLOCKS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL)]
@@ -23,11 +28,41 @@ def words(kind: type[LayerBase]) -> tuple[str, ...]:
     return get_args(kind.model_fields["kind"].annotation)
 
 
-def test_the_guides_networks_can_be_built() -> None:
-    network, layer = BLOCKS
-    assert parse(json.dumps(network).encode()).output_shape() == (10,)
+NETWORKS = [block for block in BLOCKS if "gradgate" in block]
+LAYERS = [block for block in BLOCKS if "kind" in block]
+PATCHES = [block for block in BLOCKS if isinstance(block, list)]
+
+
+def test_the_guide_shows_networks_layers_and_a_patch() -> None:
+    assert [len(NETWORKS), len(LAYERS), len(PATCHES)] == [2, 3, 1]
+    assert len(BLOCKS) == 6
+
+
+@pytest.mark.parametrize(("network", "classes"), list(zip(NETWORKS, [10, 2], strict=True)))
+def test_the_guides_networks_can_be_built(network: dict[str, Any], classes: int) -> None:
+    assert parse(json.dumps(network).encode()).output_shape() == (classes,)
+
+
+@pytest.mark.parametrize(("layer", "shape"), list(zip(LAYERS, [(5, 8), (5, 8), (64,)], strict=True)))
+def test_the_guides_layers_can_stand_in_a_chain(layer: dict[str, Any], shape: tuple[int, ...]) -> None:
     chain = {"gradgate": "1", "input": {"shape": [5, 8]}, "layers": [layer]}
-    assert parse(json.dumps(chain).encode()).output_shape() == (64,)
+    assert parse(json.dumps(chain).encode()).output_shape() == shape
+
+
+def test_the_guides_patch_fits_its_first_network() -> None:
+    """Here it is applied by hand, as RFC 6902 says of `add`: what stood at the place moves on by one."""
+    ((change,),) = PATCHES
+    assert (change["op"], change["path"]) == ("add", "/layers/1")
+    layers = [*NETWORKS[0]["layers"][:1], change["value"], *NETWORKS[0]["layers"][1:]]
+    assert parse(json.dumps({**NETWORKS[0], "layers": layers}).encode()).output_shape() == (10,)
+
+
+LIMITS = [MOST_LAYERS, MOST_NESTING, MOST_NUMBERS, MOST_SIGNS, MOST_ENTRIES, DEEPEST, MOST_DIGITS]
+
+
+@pytest.mark.parametrize("limit", [f"{limit:,}" for limit in LIMITS])
+def test_the_guide_names_the_limits(limit: str) -> None:
+    assert limit in section("The file")
 
 
 def test_the_guide_lists_every_layer_and_no_other() -> None:
