@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from keras import layers
+from keras import layers, ops
 from numpy.typing import NDArray
 
 from tests.keras.one_layer import refused
@@ -111,6 +111,19 @@ def test_a_mean_over_time_leaves_masked_steps_out(keepdims: bool) -> None:  # no
     batch[:, 4:] = 0
     batch[0, 1] = 0
     same(keras.Sequential(stack), {"x": batch})
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_pooling_by_keras_ops_is_kerass(axes: int) -> None:
+    given = keras.Input((*SIZES[axes], 4))
+    hidden = layers.Dense(4)(given)
+    pooled = [
+        ops.max_pool(hidden, 2),
+        ops.max_pool(hidden, (3,) * axes, 2, "same"),
+        ops.average_pool(hidden, 3, 1, "same"),
+        ops.average_pool(hidden, 2, (3,) * axes, data_format="channels_first"),
+    ]
+    same(keras.Model(given, pooled))
 
 
 @pytest.mark.parametrize(

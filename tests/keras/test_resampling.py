@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from keras import layers
+from keras import layers, ops
 from numpy.typing import NDArray
 
 from tests.keras.one_layer import refused
@@ -100,6 +100,17 @@ def test_padding_and_cropping_are_kerass_with_channels_first(layer: keras.Layer,
 )
 def test_resizing_is_kerass(size: tuple[int, int], options: dict[str, Any], layout: str) -> None:
     same(chain(layers.Resizing(*size, data_format=layout, **options), 2, layout))
+
+
+def test_resizing_by_keras_ops_is_kerass() -> None:
+    given = keras.Input((9, 8, 4))
+    hidden = layers.Dense(4)(given)
+    resized = [
+        ops.image.resize(hidden, (4, 11)),
+        ops.image.resize(hidden, (4, 11), "nearest", data_format="channels_first"),
+        ops.image.resize(hidden, (12, 7), antialias=True, pad_to_aspect_ratio=True),
+    ]
+    same(keras.Model(given, resized))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -1,10 +1,13 @@
 """Pooling: with windows, to a wanted size, and of everything."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
-from service.keras.base import Shape, known, ranked
+from pydantic import ValidationError
+
+from service.contract.problem import Invalid
+from service.keras.base import KerasLayer, Shape, known, ranked
 from service.keras.layers import keras
-from service.keras.sliding import Sizes, Spatial, Window
+from service.keras.sliding import Edge, Sizes, Spatial, Window
 
 
 class Pooling(Window):
@@ -47,6 +50,34 @@ class Pooling3D(Pooling):
     """Pools volumes."""
 
     axes: ClassVar[int] = 3
+
+
+_BY_AXES: Final = (Pooling1D, Pooling2D, Pooling3D)
+
+
+@keras("ops.MaxPool", "ops.AveragePool")
+class Pool(KerasLayer):
+    """A function of keras.ops: a pooling layer whose number of axes follows from what it is called with."""
+
+    pool_size: Sizes
+    strides: Sizes | None = None
+    padding: Edge = "valid"
+    data_format: str | None = None
+
+    def pooling(self, shape: Shape, at: str) -> Pooling:
+        """Return the layer; Invalid where its config does not fit."""
+        ranked(shape, at, 3, 4, 5)
+        kind = _BY_AXES[len(shape) - 2]
+        try:
+            return kind.model_validate_json(self.model_dump_json(), strict=True)
+        except ValidationError as error:
+            details = error.errors(include_url=False)[0]
+            detail = f"{details['msg']}."
+            raise Invalid(detail, pointer=f"{at}/config/{details['loc'][0]}") from None
+
+    def output(self, shape: Shape, at: str) -> Shape:
+        """Slide along the inner axes."""
+        return self.pooling(shape, at).output(shape, at)
 
 
 class Adaptive(Spatial):

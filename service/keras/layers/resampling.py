@@ -1,25 +1,16 @@
-"""Layers that change inner sizes without weights: upsampling, padding, cropping, resizing."""
+"""Layers that change inner sizes without weights: upsampling, padding, cropping."""
 
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import field_validator
 
-from service.contract.problem import Invalid, UnsupportedModel
-from service.keras.base import Shape, known, ranked
+from service.contract.problem import Invalid
+from service.keras.base import Shape, ranked
+from service.keras.interpolation import Word, sampled
 from service.keras.layers import keras
-from service.keras.sliding import MOST, Size, Sizes, Spatial, small
+from service.keras.sliding import MOST, Sizes, Spatial
 
 Sides: TypeAlias = tuple[int, int]
-Word: TypeAlias = Annotated[str, BeforeValidator(small), Field(max_length=100)]
-"""A way to interpolate."""
-SAMPLINGS = ("nearest", "bilinear", "bicubic")
-
-
-def sampled(word: str, at: str) -> None:
-    """Pass a way to interpolate that is examined; UnsupportedModel otherwise."""
-    if word not in SAMPLINGS:
-        detail = f"The interpolation {word!r:.80} is not examined; {', '.join(SAMPLINGS)} are."
-        raise UnsupportedModel(detail, pointer=f"{at}/config/interpolation")
 
 
 class UpSampling(Spatial):
@@ -162,71 +153,3 @@ class Cropping3D(Cropping):
     axes: ClassVar[int] = 3
 
     cropping: tuple[Sides, ...] = ((1, 1),) * 3
-
-
-class Resized(Spatial):
-    """A layer that gives images a height and width."""
-
-    axes: ClassVar[int] = 2
-
-    height: Size
-    width: Size
-
-    def output(self, shape: Shape, at: str) -> Shape:
-        """Return the wanted sizes."""
-        ranked(shape, at, 4)
-        return self.with_sizes(shape, (self.height, self.width))
-
-    def before(self, shape: Shape, at: str) -> tuple[int, int]:
-        """Return the height and width that reach the layer; Invalid where the file leaves them open."""
-        height, width = (known(size, at, "image's size") for size in self.inside(shape))
-        return height, width
-
-    def cropped(self, shape: Shape, at: str) -> tuple[Sides, Sides]:
-        """Return what is taken away around, so that an image has the wanted ratio of height to width."""
-        height, width = self.before(shape, at)
-        high = max(min(height, width * self.height // self.width), 1)
-        wide = max(min(width, height * self.width // self.height), 1)
-        top, left = (height - high) // 2, (width - wide) // 2
-        return (top, height - high - top), (left, width - wide - left)
-
-
-@keras("Resizing")
-class Resizing(Resized):
-    """Resizes images, numbers being the middles of cells."""
-
-    interpolation: Word = "bilinear"
-    crop_to_aspect_ratio: bool = False
-    pad_to_aspect_ratio: bool = False
-    fill_mode: Literal["constant"] = "constant"
-    fill_value: Annotated[float, Field(allow_inf_nan=False)] = 0.0
-    antialias: bool = False
-    bounding_box_format: str | None = None
-
-    def output(self, shape: Shape, at: str) -> Shape:
-        """Return the wanted sizes."""
-        sampled(self.interpolation, at)
-        if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
-            detail = "An image is cropped or padded to a ratio of height to width, not both."
-            raise Invalid(detail, pointer=f"{at}/config/pad_to_aspect_ratio")
-        if self.crop_to_aspect_ratio or self.pad_to_aspect_ratio:
-            self.before(shape, at)
-        return super().output(shape, at)
-
-    def padded(self, shape: Shape, at: str) -> tuple[int, int]:
-        """Return what is added above and below, left and right, so that an image has about the wanted ratio."""
-        height, width = self.before(shape, at)
-        high = max(height, width * self.height // self.width)
-        wide = max(width, height * self.width // self.height)
-        return (high - height) // 2, (wide - width) // 2
-
-
-@keras("CenterCrop")
-class CenterCrop(Resized):
-    """Takes the middle of images; those that are too small are cropped to the ratio and resized."""
-
-    def output(self, shape: Shape, at: str) -> Shape:
-        """Return the wanted sizes."""
-        ranked(shape, at, 4)
-        self.before(shape, at)
-        return super().output(shape, at)

@@ -3,7 +3,7 @@
 import torch
 
 from service.keras.base import Call
-from service.keras.layers.pooling import Adaptive, Global, Pooling
+from service.keras.layers.pooling import Adaptive, Global, Pool, Pooling
 from worker.load.builder import Builder
 from worker.load.keras import Signal, lowers
 from worker.load.keras.convolution import sliding
@@ -14,14 +14,16 @@ from worker.load.shares import shared_out
 
 def _pools(op: str, *names: str) -> None:
     @lowers(*names)
-    def pool(layer: Pooling, build: Builder, call: Call[Signal]) -> str:
-        window = sliding(layer, call.one.shape)
+    def pool(layer: Pooling | Pool, build: Builder, call: Call[Signal]) -> str:
+        shape = call.one.shape
+        whole = layer.pooling(shape, build.pointer) if isinstance(layer, Pool) else layer
+        window = sliding(whole, shape)
         del window["dilations"]
-        return channels_first(layer, build, call.one.value, lambda given: build.node(op, given, **window))
+        return channels_first(whole, build, call.one.value, lambda given: build.node(op, given, **window))
 
 
-_pools("MaxPool", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D")
-_pools("AveragePool", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D")
+_pools("MaxPool", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "ops.MaxPool")
+_pools("AveragePool", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "ops.AveragePool")
 
 
 def _adapts(*names: str, mean: bool) -> None:

@@ -6,7 +6,8 @@ from typing import Any, Final
 import torch
 
 from service.keras.base import Call
-from service.keras.layers.resampling import CenterCrop, Cropping, Resizing, UpSampling, UpSampling2D, ZeroPadding
+from service.keras.layers.resampling import Cropping, UpSampling, UpSampling2D, ZeroPadding
+from service.keras.layers.resizing import CenterCrop, Interpolated, Resized
 from service.keras.sliding import Spatial
 from worker.load.builder import Builder
 from worker.load.keras import Signal, lowers
@@ -42,8 +43,8 @@ def cropping(layer: Cropping, build: Builder, call: Call[Signal]) -> str:
     return _sliced(layer, build, call.one.value, layer.cropping)
 
 
-@lowers("Resizing")
-def resizing(layer: Resizing, build: Builder, call: Call[Signal]) -> str:
+@lowers("Resizing", "ops.Resize")
+def resizing(layer: Interpolated, build: Builder, call: Call[Signal]) -> str:
     """Resize, behind Slice or Pad where the ratio of height to width is to be kept."""
     value, shape = call.one.value, call.one.shape
     if layer.crop_to_aspect_ratio:
@@ -70,9 +71,8 @@ def center_crop(layer: CenterCrop, build: Builder, call: Call[Signal]) -> str:
     return _resized(layer, build, value, _CELLS["bilinear"])
 
 
-def _resized(layer: CenterCrop | Resizing, build: Builder, value: str, how: dict[str, Any]) -> str:
-    size = (layer.height, layer.width)
-    return channels_first(layer, build, value, lambda given: to_sizes(build, given, size, **how))
+def _resized(layer: Resized, build: Builder, value: str, how: dict[str, Any]) -> str:
+    return channels_first(layer, build, value, lambda given: to_sizes(build, given, layer.target, **how))
 
 
 def _padded(

@@ -1,0 +1,19 @@
+"""How numbers that are the middles of cells are interpolated."""
+
+from typing import Annotated, Final, TypeAlias
+
+from pydantic import BeforeValidator, Field
+
+from service.contract.problem import UnsupportedModel
+from service.keras.sliding import small
+
+Word: TypeAlias = Annotated[str, BeforeValidator(small), Field(max_length=100)]
+"""A way to interpolate."""
+SAMPLINGS: Final = ("nearest", "bilinear", "bicubic")
+
+
+def sampled(word: str, at: str) -> None:
+    """Pass a way to interpolate that is examined; UnsupportedModel otherwise."""
+    if word not in SAMPLINGS:
+        detail = f"The interpolation {word!r:.80} is not examined; {', '.join(SAMPLINGS)} are."
+        raise UnsupportedModel(detail, pointer=f"{at}/config/interpolation")
