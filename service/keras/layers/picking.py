@@ -7,13 +7,13 @@ from pydantic import Field
 
 from service.contract.problem import Invalid, UnsupportedModel
 from service.keras.axes import inner_axes, inner_axis
-from service.keras.base import Call, KerasLayer, Shape, known, shown
+from service.keras.base import Call, Shape, known, shown
 from service.keras.layers import keras
-from service.keras.operations import constant
+from service.keras.operations import Operation, constant
 
 
 @keras("ops.Split")
-class Split(KerasLayer):
+class Split(Operation):
     """A tensor cut along an axis: into so many equal parts, or at these places."""
 
     parameters: ClassVar[tuple[str, ...]] = ("x",)
@@ -42,7 +42,7 @@ class Split(KerasLayer):
         return tuple((*shape[:place], size, *shape[place + 1 :]) for size in sizes)
 
 
-class Along(KerasLayer):
+class Along(Operation):
     """A function along one axis."""
 
     parameters: ClassVar[tuple[str, ...]] = ("x",)
@@ -98,7 +98,7 @@ class Repeat(Along):
 
 
 @keras("ops.Tile")
-class Tile(KerasLayer):
+class Tile(Operation):
     """A tensor several times over along its axes."""
 
     parameters: ClassVar[tuple[str, ...]] = ("x",)
@@ -121,7 +121,7 @@ class Tile(KerasLayer):
 
 
 @keras("ops.Flip")
-class Flip(KerasLayer):
+class Flip(Operation):
     """The axes backwards."""
 
     parameters: ClassVar[tuple[str, ...]] = ("x",)
@@ -140,7 +140,7 @@ class Flip(KerasLayer):
 
 
 @keras("ops.GetItem")
-class GetItem(KerasLayer):
+class GetItem(Operation):
     """A part of a tensor: `x[:, 0]`, `x[:, 2:5]`, `x[..., -1]`."""
 
     parameters: ClassVar[tuple[str, ...]] = ("x", "key")

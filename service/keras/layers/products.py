@@ -4,15 +4,15 @@ import re
 from typing import Any, ClassVar, Final
 
 from service.contract.problem import Invalid, UnsupportedModel
-from service.keras.base import Call, KerasLayer, Shape
+from service.keras.base import Call, Shape
 from service.keras.layers import keras
-from service.keras.operations import Full, calls, full, shown, spread
+from service.keras.operations import Full, Operation, calls, full, shown, spread
 
 _EQUATION: Final = re.compile(r"([a-zA-Z]+(?:,[a-zA-Z]+)*)->([a-zA-Z]+)")
 
 
 @keras("ops.Matmul", "ops.Dot")
-class Matmul(KerasLayer):
+class Matmul(Operation):
     """The product of matrices along the last two axes; a constant one may stand on either side."""
 
     parameters: ClassVar[tuple[str, ...]] = ("x1", "x2")
@@ -54,7 +54,7 @@ class _Sized:
 
 
 @keras("ops.Einsum")
-class Einsum(KerasLayer):
+class Einsum(Operation):
     """Products summed in Einstein's notation; the first letter of each tensor is the batch's axis."""
 
     parameters: ClassVar[tuple[str, ...]] = ("operands",)
