@@ -114,14 +114,14 @@ class TimeDistributed(KerasLayer):
 
     def step(self, call: Call[Any]) -> Call[Any]:
         """Return what the layer inside is called with: a step, without a mask."""
-        first = call.of("inputs")[0]
+        first = call.one
         unmasked = {"mask": None} if hasattr(first, "mask") else {}
         inside = replace(first, shape=first.shape[1:], **unmasked)
         return Call({self.layer.layer.parameters[0]: inside}, call.kind)
 
     def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
         """Return the shapes that a step gives, with the time before them."""
-        shape = call.of("inputs")[0].shape
+        shape = call.one.shape
         if len(shape) < 2:  # noqa: PLR2004  the time, and what a step holds
             detail = (
                 f"The layer takes 3 axes or more, the batch's included; what reaches it has the shape {shown(shape)}."

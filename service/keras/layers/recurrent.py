@@ -140,7 +140,11 @@ def walk(call: Call[Any], at: str) -> Walk:
     if call.of("constants"):
         detail = "Constants of a recurrent layer are not examined; export the model to ONNX."
         raise UnsupportedModel(detail, pointer=at)
-    sequence, *states = call.of("sequences")
+    sequences = call.of("sequences")
+    if not sequences:
+        detail = "The layer is called without a sequence."
+        raise Invalid(detail, pointer=at)
+    sequence, *states = sequences
     return Walk(sequence, (*states, *call.of("initial_state")), next(iter(call.of("mask")), None))
 
 

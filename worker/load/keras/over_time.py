@@ -39,7 +39,7 @@ def _one_way(layer: Bidirectional, build: Builder, way: Way) -> tuple[Signal, ..
 @lowers("TimeDistributed")
 def time_distributed(layer: TimeDistributed, build: Builder, call: Call[Signal]) -> tuple[str, ...]:
     """The layer inside on all steps at once, as if they were samples."""
-    given, inner = call.of("inputs")[0], layer.layer
+    given, inner = call.one, layer.layer
     sizes = build.node("Shape", given.value, role="sizes", start=0, end=2)
     minus = build.constant("all", torch.tensor([-1]))
     one = build.node("Concat", minus, build.node("Shape", given.value, role="rest", start=2), role="step", axis=0)
