@@ -29,6 +29,10 @@ class Model(KerasLayer):
     def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
         """Return the shapes of the model's outputs."""
         forms = self.forms(call, at)
+        for _, ref in self.gives:
+            if ref not in forms:
+                detail = f"The model gives output {ref.output} of {ref.layer!r}, which has no such output."
+                raise Invalid(detail, pointer=f"{at}/config/output_layers")
         return tuple(forms[ref].shape for _, ref in self.gives)
 
     def forms(self, call: Call[Any], at: str) -> dict[Ref, Form]:

@@ -84,3 +84,11 @@ def test_what_would_join_samples_or_is_not_known_is_refused(function: Callable[[
         parse(model.to_json().encode())
     assert caught.value.pointer is not None
     assert caught.value.pointer.startswith("/config/layers/2")
+
+
+def test_a_model_that_gives_an_output_that_no_layer_has_is_refused() -> None:
+    given = keras.Input((4, 6))
+    document = keras.Model(given, ops.split(given, 2, axis=1)).to_json()
+    with pytest.raises(Trouble) as caught:
+        parse(document.replace('"indices_or_sections": 2', '"indices_or_sections": 1').encode())
+    assert caught.value.pointer == "/config/output_layers"
