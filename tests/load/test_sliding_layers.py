@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
+from service.contract.problem import Invalid
 from tests.load.described import IMAGE, SEQUENCE, build, channels_first, compute, draw, fill
 from worker.network.graph import Graph
 from worker.network.laws import Uniform
@@ -47,7 +50,7 @@ def value(graph: Graph, role: str) -> Tensor:
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize(
-    "given",
+    "options",
     [
         {"kernel": 3},
         {"kernel": 3, "stride": 2, "padding": 1},
@@ -56,9 +59,9 @@ def value(graph: Graph, role: str) -> Tensor:
         {"kernel": 1, "groups": 4},
     ],
 )
-def test_convolutions_are_torchs(axes: int, given: dict[str, Any]) -> None:
-    graph = build([{"kind": f"conv{axes}d", "filters": 8, "name": "c", **given}], SHAPES[axes])
-    arguments = {{"kernel": "kernel_size"}.get(name, name): each for name, each in given.items()}
+def test_convolutions_are_torchs(axes: int, options: dict[str, Any]) -> None:
+    graph = build([{"kind": f"conv{axes}d", "filters": 8, "name": "c", **options}], SHAPES[axes])
+    arguments = {{"kernel": "kernel_size"}.get(name, name): each for name, each in options.items()}
     alike(graph, loaded(CONVS[axes](channels(axes), 8, **arguments), graph), SHAPES[axes])
 
 
@@ -76,7 +79,7 @@ def test_causal_windows_do_not_see_the_future() -> None:
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize(
-    "given",
+    "options",
     [
         {"kernel": 3},
         {"kernel": 4, "stride": 2, "padding": 1},
@@ -85,9 +88,9 @@ def test_causal_windows_do_not_see_the_future() -> None:
         {"kernel": 3, "dilation": 2, "output_padding": 1, "groups": 4},
     ],
 )
-def test_transposed_convolutions_are_torchs(axes: int, given: dict[str, Any]) -> None:
-    graph = build([{"kind": f"conv{axes}d_transpose", "filters": 8, "name": "c", **given}], SHAPES[axes])
-    arguments = {{"kernel": "kernel_size"}.get(name, name): each for name, each in given.items()}
+def test_transposed_convolutions_are_torchs(axes: int, options: dict[str, Any]) -> None:
+    graph = build([{"kind": f"conv{axes}d_transpose", "filters": 8, "name": "c", **options}], SHAPES[axes])
+    arguments = {{"kernel": "kernel_size"}.get(name, name): each for name, each in options.items()}
     alike(graph, loaded(TRANSPOSES[axes](channels(axes), 8, **arguments), graph), SHAPES[axes])
 
 
@@ -96,9 +99,9 @@ def test_a_same_transposed_convolution_is_the_adjoint_of_a_same_convolution(
     kernel: int, stride: int, dilation: int
 ) -> None:
     """〈conv(x), y〉 = 〈x, transposed(y)〉 for the x that the transposed one makes, a kernel and no bias."""
-    given = {"filters": 1, "kernel": kernel, "stride": stride, "dilation": dilation, "padding": "same", "bias": False}
-    there = build([{"kind": "conv1d", "name": "c", **given}], (5 * stride, 1))
-    back = build([{"kind": "conv1d_transpose", "name": "c", **given}], (5, 1))
+    options = {"filters": 1, "kernel": kernel, "stride": stride, "dilation": dilation, "padding": "same", "bias": False}
+    there = build([{"kind": "conv1d", "name": "c", **options}], (5 * stride, 1))
+    back = build([{"kind": "conv1d_transpose", "name": "c", **options}], (5, 1))
     back = back.with_parameters({"c.kernel": value(there, "kernel")})
     x, y = draw((5 * stride, 1)), draw((5, 1), seed=1)
     torch.testing.assert_close((compute(there, x) * y).sum(), (x * compute(back, y)).sum(), rtol=1e-4, atol=1e-5)
@@ -159,12 +162,12 @@ def test_the_default_law_is_pytorchs(layer: dict[str, Any], module: nn.Module) -
 @pytest.mark.parametrize("option", [False, True])
 def test_pooling_is_torchs(axes: int, kernel: int, stride: int | None, padding: int, ceil: bool, option: bool) -> None:  # noqa: FBT001, PLR0917  parameters of pytest's
     """`option` is the dilation of a maximum, and whether padding counts in a mean."""
-    shape, given = SHAPES[axes], {"kernel": kernel, "stride": stride, "padding": padding, "ceil": ceil}
+    shape, options = SHAPES[axes], {"kernel": kernel, "stride": stride, "padding": padding, "ceil": ceil}
     arguments = {"kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": ceil}
     largest, mean = getattr(nn, f"MaxPool{axes}d"), getattr(nn, f"AvgPool{axes}d")
-    graph = build([{"kind": f"max_pool{axes}d", "dilation": 1 + option, **given}], shape)
+    graph = build([{"kind": f"max_pool{axes}d", "dilation": 1 + option, **options}], shape)
     alike(graph, largest(dilation=1 + option, **arguments), shape)
-    graph = build([{"kind": f"avg_pool{axes}d", "count_padding": option, **given}], shape)
+    graph = build([{"kind": f"avg_pool{axes}d", "count_padding": option, **options}], shape)
     alike(graph, mean(count_include_pad=option, **arguments), shape)
 
 
@@ -205,9 +208,9 @@ SAMPLINGS += [(2, "cubic", corners) for corners in (False, True)]
 def test_upsampling_is_torchs(axes: int, mode: str, corners: bool) -> None:  # noqa: FBT001  a parameter of pytest's
     shape = SHAPES[axes]
     theirs = {"linear": {1: "linear", 2: "bilinear", 3: "trilinear"}[axes], "cubic": "bicubic"}.get(mode, mode)
-    for given in ({"factor": 2}, {"factor": 3.0}, {"factor": 1.7}, {"factor": 0.5}, {"size": 13}, {"size": 1}):
-        graph = build([{"kind": "upsample", "mode": mode, "align_corners": corners, **given}], shape)
-        arguments = {"scale_factor": given.get("factor"), "size": given.get("size")}
+    for options in ({"factor": 2}, {"factor": 3.0}, {"factor": 1.7}, {"factor": 0.5}, {"size": 13}, {"size": 1}):
+        graph = build([{"kind": "upsample", "mode": mode, "align_corners": corners, **options}], shape)
+        arguments = {"scale_factor": options.get("factor"), "size": options.get("size")}
         alike(graph, nn.Upsample(mode=theirs, align_corners=None if mode == "nearest" else corners, **arguments), shape)
 
 
@@ -252,3 +255,34 @@ def test_cropping_takes_the_sides_off() -> None:
 )
 def test_shuffles_are_torchs(layer: dict[str, Any], module: nn.Module, shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(compute(build([layer], shape), draw(shape)), module(draw(shape)))
+
+
+NUMBERS = st.integers(1, 4) | st.tuples(st.integers(1, 4), st.integers(1, 4)).map(list)
+AMOUNTS = st.integers(0, 2) | st.tuples(st.integers(0, 2), st.integers(0, 2)).map(list)
+EDGES = st.sampled_from(["same", "valid"]) | AMOUNTS
+SLIDING = {"kernel": NUMBERS, "stride": NUMBERS, "padding": EDGES, "dilation": NUMBERS}
+OPTIONS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "conv2d": {**SLIDING, "filters": st.just(4), "groups": st.sampled_from([1, 2, 4])},
+    "conv2d_transpose": {**SLIDING, "filters": st.just(4), "groups": st.just(2), "output_padding": AMOUNTS},
+    "separable_conv2d": {**SLIDING, "filters": st.just(3), "multiplier": st.integers(1, 3)},
+    "max_pool2d": {**SLIDING, "ceil": st.booleans()},
+    "avg_pool2d": {"kernel": NUMBERS, "stride": NUMBERS, "padding": EDGES, "ceil": st.booleans()},
+    "adaptive_max_pool2d": {"size": NUMBERS},
+    "upsample": {"factor": st.floats(0.2, 3), "mode": st.sampled_from(["nearest", "linear", "cubic"])},
+    "pad": {"amounts": AMOUNTS, "mode": st.sampled_from(["constant", "reflect", "replicate", "circular"])},
+    "crop": {"amounts": AMOUNTS},
+}
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+@given(data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_what_comes_out_has_the_promised_shape_or_is_refused(kind: str, data: st.DataObject) -> None:
+    layer = {"kind": kind, **{name: data.draw(each, name) for name, each in OPTIONS[kind].items()}}
+    shape = (4, data.draw(st.integers(1, 9)), data.draw(st.integers(1, 9)))
+    try:
+        graph = build([layer], shape)
+    except Invalid as problem:
+        assert (problem.pointer or "").startswith("/layers/0")  # noqa: PT017  the claim is that nothing else is raised
+    else:
+        assert compute(graph, draw(shape)).isfinite().all()
