@@ -104,6 +104,8 @@ class KerasLayer(Contract):
     """What becomes of a mask behind the layer (`supports_masking`), unless its lowering says so itself."""
     unmasks: ClassVar[tuple[str, ...]] = ()
     """Names of arguments whose tensors lose their masks for every layer that reads them later."""
+    constants: ClassVar[frozenset[str] | None] = frozenset()
+    """Names of arguments that may be numbers of the file in place of a tensor; None for all."""
     ignored: ClassVar[frozenset[str]] = frozenset()
     """Fields that change nothing that is examined."""
 

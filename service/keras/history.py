@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from service.contract.problem import Invalid
+from service.contract.problem import Invalid, UnsupportedModel
 from service.keras.base import Call, KerasLayer, Ref
 
 
@@ -26,7 +26,21 @@ def bound(node: Any, layer: KerasLayer, at: str) -> Call[Ref]:  # noqa: ANN401  
     if not call.leaves:
         detail = f"The layer {layer.name!r} is called without a tensor."
         raise Invalid(detail, pointer=at)
+    for name, value in call.arguments.items():
+        if layer.constants is not None and name not in layer.constants and _numbers(value):
+            detail = (
+                f"The layer {layer.name!r} is called with numbers of the file as {name}; what computes them is lost.  "
+                "Give them as an input, compute them from one, or export the model to ONNX."
+            )
+            raise UnsupportedModel(detail, pointer=at)
     return call
+
+
+def _numbers(value: Any) -> bool:  # noqa: ANN401  what a call can be given
+    """Whether an argument holds a list of numbers, a constant of the file."""
+    if isinstance(value, list):
+        return any(isinstance(each, int | float) or _numbers(each) for each in value)
+    return isinstance(value, dict) and any(map(_numbers, value.values()))
 
 
 def _read(value: Any, at: str) -> Any:  # noqa: ANN401  what the file holds
@@ -35,7 +49,7 @@ def _read(value: Any, at: str) -> Any:  # noqa: ANN401  what the file holds
         if value.get("class_name") == "__keras_tensor__":
             config = value.get("config")
             return _ref(config.get("keras_history") if isinstance(config, dict) else None, at)
-        if value.get("class_name") in {"__tuple__", "__tensor__", "__numpy__"}:
+        if value.get("class_name") in ("__tuple__", "__tensor__", "__numpy__"):
             held = value.get("items", value.get("config"))
             return _read(held.get("value") if isinstance(held, dict) else held, at)
         return {name: _read(each, at) for name, each in value.items()}
@@ -48,7 +62,7 @@ def _older(node: Any, at: str) -> tuple[list[Any], dict[str, Any]]:  # noqa: ANN
     """Return the arguments of a tf.keras 2 node: `[["name", 0, 0, {kwargs}], …]`."""
     if _is_ref(node):
         node = [node]
-    if not isinstance(node, list) or not all(_is_ref(each) for each in node):
+    if not isinstance(node, list) or not node or not all(_is_ref(each) for each in node):
         detail = "A call is an object with `args`, or a list of [layer, call, output, kwargs]."
         raise Invalid(detail, pointer=at)
     tensors = [_ref(each[:3], at) for each in node]

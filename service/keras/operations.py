@@ -4,7 +4,7 @@ Their arguments are tensors, numbers, and nested lists of numbers.  A full shape
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from service.contract.problem import Invalid
 from service.keras.base import Call, KerasLayer, Shape
@@ -14,6 +14,8 @@ Full: TypeAlias = tuple[int | None, ...]
 
 class Operation(KerasLayer):
     """A function of keras.ops; masks end at it."""
+
+    constants: ClassVar[frozenset[str] | None] = None
 
     def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
         """Return the shapes of what the function gives; Invalid where it cannot."""

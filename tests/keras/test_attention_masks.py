@@ -1,5 +1,6 @@
 """Masks that layers make (Embedding's of padding, Masking's) on their way through attention, as in Keras."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from keras import layers
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from service.contract.problem import Invalid, UnsupportedModel
+from service.descriptions import parse
 from tests.keras.real import same
 from tests.keras.test_attention import numbers, shaken, tokens
 
@@ -111,3 +114,43 @@ def test_masks_of_steps_may_be_given(kind: str) -> None:
 def drawn_for(*given: Any) -> dict[str, Any]:  # noqa: ANN401  Keras's tensors
     """Return normal numbers for these inputs."""
     return {each.name: numbers(3, *each.shape[1:]) for each in given}
+
+
+@pytest.mark.parametrize("kind", ["multi-head", "grouped", "multi-head with dropout"])
+@pytest.mark.parametrize("shape", [(6, 6), (1, 6, 6), (1, 2, 6, 6), (1, 1, 6)])
+def test_a_mask_of_numbers_in_the_file_is_kerass(kind: str, shape: tuple[int, ...]) -> None:
+    if len(shape) > 3 and kind == "grouped":
+        shape = (1, 4, 6, 6)
+    given = keras.Input((6, 8))
+    seen = keras.ops.tril(keras.ops.ones(shape, dtype="bool"))
+    same(shaken(keras.Model(given, KINDS[kind]()(given, given, attention_mask=seen))))
+
+
+@pytest.mark.parametrize("name", ["query", "value", "key"])
+def test_other_arguments_of_numbers_are_refused(name: str) -> None:
+    given = keras.Input((6, 8))
+    how = {"query": given, "value": given, name: keras.ops.ones((1, 6, 8))}
+    text = keras.Model(given, layers.MultiHeadAttention(2, 4)(**how)).to_json()
+    with pytest.raises(UnsupportedModel, match=name) as caught:
+        parse(text.encode())
+    assert caught.value.pointer == "/config/layers/1/inbound_nodes/0"
+
+
+@pytest.mark.parametrize("name", ["query_mask", "value_mask", "attention_mask"])
+def test_a_mask_of_another_size_is_refused(name: str) -> None:
+    given, seen = keras.Input((6, 8)), keras.Input((6, 6) if name == "attention_mask" else (6,), name="seen")
+    whole = json.loads(
+        keras.Model([given, seen], layers.MultiHeadAttention(2, 4)(given, given, **{name: seen})).to_json()
+    )
+    (shown,) = (each["config"] for each in whole["config"]["layers"] if each["config"]["name"] == "seen")
+    shown["batch_shape"][-1] = 5
+    with pytest.raises(Invalid, match=f"{name}.*5") as caught:
+        parse(json.dumps(whole).encode())
+    assert caught.value.pointer == "/config/layers/2"
+
+
+def test_masks_over_other_axes_than_time_are_refused() -> None:
+    given, seen = keras.Input((3, 6, 8)), keras.Input((3, 3))
+    made = layers.MultiHeadAttention(2, 4, attention_axes=1)(given, given, attention_mask=seen)
+    with pytest.raises(UnsupportedModel, match="time"):
+        parse(keras.Model([given, seen], made).to_json().encode())

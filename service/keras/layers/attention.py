@@ -9,6 +9,7 @@ from service.contract.architecture.base import MOST_NUMBERS
 from service.contract.problem import Invalid, TooComplex, UnsupportedModel
 from service.keras.base import Call, KerasLayer, Shape, Spec, known, shown
 from service.keras.layers import keras
+from service.keras.operations import constant
 
 Count = Annotated[int, Field(ge=1, le=65_536)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -31,6 +32,7 @@ class Attending(KerasLayer):
         "query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask", "return_attention_scores",
         "training", "use_causal_mask",
     )  # fmt: skip
+    constants: ClassVar[frozenset[str] | None] = frozenset({"attention_mask"})
     ignored: ClassVar[frozenset[str]] = frozenset({"flash_attention", "query_shape", "key_shape", "value_shape"})
 
     dropout: Rate = 0.0
@@ -75,9 +77,11 @@ class Attending(KerasLayer):
         reach = self.reach(call, at)
         axes = self.axes(reach.query, at)
         _others(reach, axes, at)
-        plain = axes == (1,) and len(reach.query) == TIME
-        _masked(call, at, plain=plain, windowed=self.sliding_window is not None)
         heads, steps = self.heads[0], tuple(_steps(shape, axes) for shape in (reach.query, reach.key))
+        if axes == (1,) and len(reach.query) == TIME:
+            _masked(call, (heads, *steps), at)
+        else:
+            _unmasked(call, at, windowed=self.sliding_window is not None)
         self._limited(heads, steps, at)
         shape = (*reach.query[:-1], *self.made(reach.query[-1] or 0))
         return (shape, (heads, *steps)) if call.get("return_attention_scores") else (shape,)
@@ -207,16 +211,39 @@ def _others(reach: Reach, axes: tuple[int, ...], at: str) -> None:
         raise Invalid(detail, pointer=at)
 
 
-def _masked(call: Call[Any], at: str, *, plain: bool, windowed: bool) -> None:
-    """Pass masks that fit; UnsupportedModel for those over other axes than time, Invalid for those of other shapes."""
-    given = call.of("attention_mask")
-    if plain:
-        if given and len(given[0].shape) not in {2, 3}:
-            detail = f"An attention_mask is (query steps, key steps) per sample or head; it is {shown(given[0].shape)}."
-            raise Invalid(detail, pointer=at)
-    elif given or call.get("use_causal_mask") or call.get("return_attention_scores") or windowed:
-        detail = "Masks and returned weights are examined for (time, features) only; export the model to ONNX."
-        raise UnsupportedModel(detail, pointer=at)
+def _masked(call: Call[Any], wanted: Shape, at: str) -> None:
+    """Pass masks that stretch to (heads, query steps, key steps); Invalid otherwise."""
+    _, steps, seen = wanted
+    for name, size in (("query_mask", steps), ("value_mask", seen), ("key_mask", seen)):
+        for given in call.of(name):
+            stretching(given.shape, (size,), name, at)
+    mask = call.get("attention_mask")
+    if isinstance(mask, call.kind):
+        stretching(mask.shape, wanted[3 - max(2, len(mask.shape)) :], "attention_mask", at)
+    elif mask is not None:
+        sizes = constant(mask, at)
+        stretching(sizes, (1, *wanted)[4 - min(4, max(2, len(sizes))) :], "attention_mask", at)
+
+
+def stretching(shape: Shape, wanted: Shape, name: str, at: str) -> None:
+    """Pass a mask's sizes where each is the wanted one, or 1; Invalid otherwise."""
+    pairs = zip(shape, wanted, strict=False)
+    if len(shape) != len(wanted) or any(size not in {None, 1, whole} and whole is not None for size, whole in pairs):
+        detail = f"The {name} has the sizes {list(shape)}; {list(wanted)} are expected."
+        raise Invalid(detail, pointer=at)
+
+
+def _unmasked(call: Call[Any], at: str, *, windowed: bool) -> None:
+    """Pass a call without masks and returned weights, over other axes than time; UnsupportedModel otherwise."""
+    given = [name for name in call.arguments if name.endswith("_mask") and call.get(name) not in (None, False)]
+    if given or call.get("return_attention_scores") or windowed:
+        raise unmaskable(at)
+
+
+def unmaskable(at: str) -> UnsupportedModel:
+    """Return the refusal of masks over other axes than time."""
+    detail = "Masks and returned weights are examined for (time, features) only; export the model to ONNX."
+    return UnsupportedModel(detail, pointer=at)
 
 
 def _steps(shape: Shape, axes: tuple[int, ...]) -> int | None:

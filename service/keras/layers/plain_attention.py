@@ -7,7 +7,7 @@ from service.contract.architecture.base import MOST_NUMBERS
 from service.contract.problem import Invalid, TooComplex
 from service.keras.base import Call, KerasLayer, Shape, known, shown
 from service.keras.layers import keras
-from service.keras.layers.attention import TIME, Rate
+from service.keras.layers.attention import TIME, Rate, stretching
 
 
 class Plain(KerasLayer):
@@ -46,6 +46,10 @@ class Plain(KerasLayer):
         if total > MOST_NUMBERS:
             detail = f"The scores take {total} numbers per sample; the limit is {MOST_NUMBERS}."
             raise TooComplex(detail, pointer=at)
+        named = call.get("mask")
+        for mask, size in zip(named if isinstance(named, list) else [], (query[0], value[0]), strict=False):
+            if isinstance(mask, call.kind):
+                stretching(mask.shape, (size,), "mask", at)
         made = (query[0], known(value[1], at, "features of the value"))
         return (made, (query[0], key[0])) if call.get("return_attention_scores") else (made,)
 

@@ -1,12 +1,12 @@
 """What an attention's queries see: all masks of a call and its layer joined, and the softmax behind them."""
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 
 from service.keras.base import Call
-from service.keras.layers.attention import Attending
+from service.keras.layers.attention import TIME, Attending, unmaskable
 from worker.load.builder import Builder
 from worker.load.keras import Signal
 
@@ -28,14 +28,14 @@ def seen(layer: Attending, build: Builder, call: Call[Signal]) -> Seen | None:
     """Put down what all masks of a call let through; None where there are none."""
     query, value = call.of("query")[0], call.of("value")[0]
     found = list(_steps(layer, build, call))
-    causal = not found and not call.of("attention_mask") and layer.sliding_window is None
+    causal = not found and call.get("attention_mask") is None and layer.sliding_window is None
     if call.get("use_causal_mask"):
         found.append(earlier(build, query, value))
     if layer.sliding_window is not None:
         found.append(_near(build, query, value, layer.sliding_window))
-    for given in call.of("attention_mask"):
-        mask = boolean(build, given, "attention_mask")
-        found.append(mask if len(given.shape) == 3 else widened(build, mask, "attention_mask", 1))  # noqa: PLR2004  heads
+    found.extend(_given(build, call.get("attention_mask")))
+    if found and len(query.shape) != TIME:
+        raise unmaskable(build.pointer)
     if not found:
         return None
     whole = found[0]
@@ -86,6 +86,18 @@ def boolean(build: Builder, given: Signal, role: str) -> str:
 def widened(build: Builder, mask: str, role: str, *axes: int) -> str:
     """Put down a mask with more axes, at these places."""
     return build.node("Unsqueeze", mask, build.constant(f"{role}.axes", torch.tensor(axes)), role=f"{role}.wide")
+
+
+def _given(build: Builder, mask: Any) -> Iterator[str]:  # noqa: ANN401  a tensor, numbers of the file, or None
+    """Yield the mask that a call names as (batch, heads, query steps, key steps), any of them 1."""
+    if isinstance(mask, Signal):
+        value = boolean(build, mask, "attention_mask")
+        yield value if len(mask.shape) > TIME else widened(build, value, "attention_mask", 1)
+    elif mask is not None:
+        seen = torch.tensor(mask) != 0
+        while seen.dim() < TIME + 2:
+            seen = seen.unsqueeze(-3)
+        yield build.constant("attention_mask", seen)
 
 
 def _zero(build: Builder) -> str:
