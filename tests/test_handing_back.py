@@ -107,6 +107,9 @@ def test_what_does_not_fit_one_file_is_withheld_with_its_size_and_the_limit(
     assert "holds 2 GiB" in said
 
 
+ONE_DRAW = Options(seeds=1, time_limit_s=600)
+
+
 def described(folder: Path, layers: list[dict[str, Any]], **more: Any) -> Path:  # noqa: ANN401
     """Return a description as a file."""
     path = folder / "model.json"
@@ -117,7 +120,7 @@ def described(folder: Path, layers: list[dict[str, Any]], **more: Any) -> Path: 
 def test_a_description_comes_back_treated_by_the_patches_and_passes(tmp_path: Path) -> None:
     layers = chain(12, dense(32, "xavier_normal"), {"kind": "sigmoid"})
     path, treated = described(tmp_path, layers, loss="cross_entropy"), tmp_path / "treated.json"
-    report = examine(path, None, Options(), treated=treated)
+    report = examine(path, None, ONE_DRAW, treated=treated)
     assert report.verdict is Verdict.FAIL
     assert report.prescription is not None
     assert report.prescription.treated_model
@@ -134,13 +137,13 @@ def test_a_description_comes_back_treated_by_the_patches_and_passes(tmp_path: Pa
     (name,) = report.prescription.remedies
     (recommended,) = [remedy for remedy in report.remedies if remedy.id == name]
     assert given == jsonpatch.apply_patch(document, recommended.patch)
-    assert examine(treated, None, Options()).verdict is Verdict.PASS
+    assert examine(treated, None, ONE_DRAW).verdict is Verdict.PASS
 
 
 def test_a_description_carries_its_settings_too(tmp_path: Path) -> None:
     layers = chain(2, dense(32, "he_normal"), {"kind": "relu"})
     path = described(tmp_path, layers, optimizer="sgd", learning_rate=1e3, loss="cross_entropy")
-    report = examine(path, None, Options(), treated=tmp_path / "treated.json")
+    report = examine(path, None, ONE_DRAW, treated=tmp_path / "treated.json")
     assert report.prescription is not None
     assert report.prescription.treated_model
     given = json.loads((tmp_path / "treated.json").read_text("utf-8"))
