@@ -50,6 +50,7 @@ def test_what_takes_too_much_on_the_way_is_refused(layer: dict[str, Any]) -> Non
         ),
         ({"kind": "conv1d_transpose", "filters": 4, "kernel": 1, "padding": 4}, SEQUENCE, "/padding", "size of -1"),
         ({"kind": "max_pool2d", "kernel": 2, "padding": 2}, IMAGE, "/padding", "padding is 2 and the window 2"),
+        ({"kind": "max_pool1d", "dilation": 8, "padding": 1}, SEQUENCE, "/dilation", "the size 7"),
         ({"kind": "avg_pool2d", "dilation": 2}, IMAGE, "/dilation", "not known"),
         ({"kind": "max_pool2d", "count_padding": True}, IMAGE, "/count_padding", "not known"),
         ({"kind": "adaptive_avg_pool2d", "size": [1, 2, 3]}, IMAGE, "/size", ""),

@@ -11,7 +11,7 @@ import torch
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from tests.keras.one_layer import refused
+from tests.keras.one_layer import older, refused
 from tests.keras.real import described, drawn, same
 from worker.load.keras_model import lower
 from worker.network.run import Program
@@ -144,3 +144,18 @@ def test_what_keras_could_not_build_is_refused_at_its_place(
     place, detail = refused(layer, config)
     assert place == pointer
     assert told in detail
+
+
+@pytest.mark.parametrize(
+    ("layer", "config"),
+    [
+        (layers.MaxPooling2D(3, 2, "same"), {"pool_size": [3, 3], "padding": "same", "strides": [2, 2]}),
+        (layers.AveragePooling2D(2), {"pool_size": [2, 2], "padding": "valid", "strides": [2, 2]}),
+        (layers.GlobalAveragePooling2D(), {"keepdims": False}),
+        (layers.GlobalMaxPooling2D(), {}),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, keras.Layer) else "",
+)
+def test_files_of_tf_keras_2_are_read_alike(layer: keras.Layer, config: dict[str, Any]) -> None:
+    text = older(type(layer).__name__, {**config, "data_format": "channels_last", "dtype": "float32"})
+    same(keras.Sequential([layers.Input((9, 8, 4)), layer]), text=text)

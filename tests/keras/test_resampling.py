@@ -10,7 +10,7 @@ import torch
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from tests.keras.one_layer import refused
+from tests.keras.one_layer import older, refused
 from tests.keras.real import described, drawn, same
 from worker.load.keras_model import lower
 from worker.network.run import Program
@@ -175,3 +175,23 @@ def test_what_keras_could_not_build_is_refused_at_its_place(
     place, detail = refused(layer, config)
     assert place == pointer
     assert told in detail
+
+
+PLAIN = {"interpolation": "bilinear", "crop_to_aspect_ratio": False, "height": 4, "width": 5}
+
+
+@pytest.mark.parametrize(
+    ("layer", "config"),
+    [
+        (layers.UpSampling2D(), {"size": [2, 2], "data_format": "channels_last", "interpolation": "nearest"}),
+        (layers.UpSampling2D(interpolation="bilinear"), {"size": [2, 2], "interpolation": "bilinear"}),
+        (layers.ZeroPadding2D((1, 2)), {"padding": [[1, 1], [2, 2]], "data_format": "channels_last"}),
+        (layers.Cropping2D(1), {"cropping": [[1, 1], [1, 1]], "data_format": "channels_last"}),
+        (layers.Resizing(4, 5), PLAIN),
+        (layers.CenterCrop(4, 5), {"height": 4, "width": 5}),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, keras.Layer) else "",
+)
+def test_files_of_tf_keras_2_are_read_alike(layer: keras.Layer, config: dict[str, Any]) -> None:
+    text = older(type(layer).__name__, {**config, "dtype": "float32"})
+    same(keras.Sequential([layers.Input((9, 8, 4)), layer]), text=text)

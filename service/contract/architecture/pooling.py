@@ -61,6 +61,15 @@ class MaxPooling(Pooling):
         """The distance between numbers in one window, per axis."""
         return spread(self.dilation, self.axes)
 
+    def output(self, shape: Shape, at: str) -> Shape:
+        """Shrink the inner axes; Invalid where a dilated window could step over all that is not padding."""
+        after = super().output(shape, at)
+        for size, pads, dilation in zip(inner(shape), self.pads(shape), self.dilations, strict=True):
+            if any(pads) and dilation > size:
+                detail = f"The dilation is {dilation} and the size {size}; a window could lie in the padding alone."
+                raise Invalid(detail, pointer=f"{at}/dilation")
+        return after
+
 
 class AvgPooling(Pooling):
     """The mean of each window."""

@@ -178,7 +178,8 @@ class Conv3DTranspose(Transposed):
 class Depthwise(Filter):
     """A convolution of each channel by itself; Keras's kernel has the shape (window…, channels, multiplier)."""
 
-    ignored: ClassVar[frozenset[str]] = frozenset({"groups"})
+    ignored: ClassVar[frozenset[str]] = frozenset({"groups", "kernel_initializer", "kernel_regularizer"})
+    """What tf.keras 2 writes and does not use."""
 
     depth_multiplier: Size = 1
     depthwise_initializer: Spec = "glorot_uniform"
