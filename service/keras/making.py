@@ -37,6 +37,12 @@ PROGRAMS: Final = {
     "CategoryEncoding": "it encodes tokens before a model; feed what it gives, as numbers",
     "MelSpectrogram": "it turns sound into images before a model; feed what it gives",
     "STFTSpectrogram": "it turns sound into images before a model; feed what it gives",
+    "AutoContrast": "it changes images before a model; feed what it gives",
+    "ContrastLimitedAdaptiveHistogramEqualization": "it changes images before a model; feed what it gives",
+    "Equalization": "it changes images before a model; feed what it gives",
+    "MaxNumBoundingBoxes": "it changes boxes before a model; feed what it gives",
+    "Pipeline": "it prepares data before a model; put its layers into the model, or feed what it gives",
+    "Solarization": "it changes images before a model; feed what it gives",
     "RandomCrop": "it crops at random in training and resizes in evaluation; use CenterCrop or Resizing",
     "SpectralNormalization": "it rewrites its kernel at each step of training; examine the layer inside it, without it",
 }

@@ -35,6 +35,8 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "mean of what counts": lambda x: ops.sum(x * ops.cast(x > 0, "float32"), axis=1) / 3,
     "flip": lambda x: ops.flip(x, axis=1) + ops.cumsum(x, axis=1),
     "split": lambda x: ops.split(x, [2, 3], axis=-1),
+    "unstack": lambda x: ops.unstack(x, 6, axis=-1)[::2],
+    "round": lambda x: ops.round(x) + x,
     "take": lambda x: ops.take(x, [5, 0, -2], axis=-1),
     "tile": lambda x: ops.tile(x, (1, 2, 1)),
     "repeat": lambda x: ops.repeat(x, 2, axis=-1),

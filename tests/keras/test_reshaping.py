@@ -51,6 +51,16 @@ def test_tables_are_kerass() -> None:
     same(model, {model.inputs[0]._keras_history.operation.name: next(iter(batch.values()))})  # noqa: SLF001  its name
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_table_that_is_reversed_is_kerass(tied: bool) -> None:  # noqa: FBT001  a parameter of pytest's
+    given = keras.Input((5,), dtype="int64")
+    table = layers.ReversibleEmbedding(9, 4, tie_weights=tied, embeddings_initializer="random_normal", name="table")
+    capped = layers.ReversibleEmbedding(9, 4, logit_soft_cap=0.3, mask_zero=True, name="capped")
+    logits = table(layers.Dense(4)(table(given)), reverse=True)
+    graph = same(keras.Model(given, [logits, capped(capped(given) + 1.0, reverse=True)]))
+    assert len(graph.parameters) == (4 if tied else 5)
+
+
 def test_a_table_is_drawn_as_keras_draws_it() -> None:
     """Uniform within ±0.05."""
     model = keras.Sequential([layers.Input((5,), dtype="int64"), layers.Embedding(900, 40, name="e")])

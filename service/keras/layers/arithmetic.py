@@ -1,6 +1,6 @@
 """Functions of keras.ops that treat each number alone: arithmetic, comparison, choice, activations."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,13 @@ class Unary(Operation):
     """A function of one tensor, without numbers."""
 
     parameters: ClassVar[tuple[str, ...]] = ("x",)
+
+
+@keras("ops.Round")
+class Round(Unary):
+    """The next whole number, the even one of two that are as near."""
+
+    decimals: Literal[0] = 0
 
 
 @keras("ops.Elu", "ops.Celu")

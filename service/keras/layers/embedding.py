@@ -1,10 +1,11 @@
 """Tables that are looked up, and masks."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from service.keras.base import KerasLayer, Shape, Spec
+from service.contract.problem import Invalid
+from service.keras.base import Call, KerasLayer, Shape, Spec, shown
 from service.keras.layers import keras
 
 Size = Annotated[int, Field(ge=1, le=10_000_000)]
@@ -29,6 +30,31 @@ class Embedding(KerasLayer):
     def held(self, shape: Shape) -> int:  # noqa: ARG002  every layer is asked in the same way
         """Return the table's numbers."""
         return self.input_dim * self.output_dim
+
+
+@keras("ReversibleEmbedding")
+class ReversibleEmbedding(Embedding):
+    """A table that also gives logits: with `reverse`, a product with itself, transposed, or with a second one."""
+
+    parameters: ClassVar[tuple[str, ...]] = ("inputs", "reverse")
+    ignored: ClassVar[frozenset[str]] = frozenset({"reverse_dtype", "weights"})
+
+    tie_weights: bool = True
+    logit_soft_cap: Annotated[float, Field(gt=0, le=1e6)] | None = None
+
+    def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
+        """Append the axis of features, or exchange it for one of logits."""
+        shape = call.one.shape
+        if call.get("reverse") is not True:
+            return ((*shape, self.output_dim),)
+        if not shape or shape[-1] != self.output_dim:
+            detail = f"The table has rows of {self.output_dim} numbers; {shown(shape)} reaches it."
+            raise Invalid(detail, pointer=f"{at}/inbound_nodes")
+        return ((*shape[:-1], self.input_dim),)
+
+    def held(self, shape: Shape) -> int:
+        """Return the numbers of the table, or of both."""
+        return super().held(shape) * (1 if self.tie_weights else 2)
 
 
 @keras("Masking")

@@ -1,7 +1,7 @@
 """Functions of keras.ops that pick numbers, or give them several times: parts, places, repetitions."""
 
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
@@ -11,6 +11,9 @@ from service.keras.base import Call, Shape, known, shown
 from service.keras.layers import keras
 from service.keras.operations import Operation, constant
 
+MOST_PARTS: Final = 1024
+"""Most parts that a tensor is cut into."""
+
 
 @keras("ops.Split")
 class Split(Operation):
@@ -18,7 +21,9 @@ class Split(Operation):
 
     parameters: ClassVar[tuple[str, ...]] = ("x",)
 
-    indices_or_sections: Annotated[int, Field(ge=1, le=1024)] | Annotated[tuple[int, ...], Field(max_length=1024)]
+    indices_or_sections: (
+        Annotated[int, Field(ge=1, le=MOST_PARTS)] | Annotated[tuple[int, ...], Field(max_length=MOST_PARTS)]
+    )
     axis: int = 0
 
     def sizes(self, shape: Shape, at: str) -> tuple[int, ...]:
@@ -40,6 +45,26 @@ class Split(Operation):
         shape = call.one.shape
         sizes, place = self.sizes(shape, at), inner_axis(self.axis, shape, f"{at}/config/axis") - 1
         return tuple((*shape[:place], size, *shape[place + 1 :]) for size in sizes)
+
+
+@keras("ops.Unstack")
+class Unstack(Operation):
+    """A tensor's parts along an axis, which is gone then."""
+
+    parameters: ClassVar[tuple[str, ...]] = ("x",)
+
+    num: int | None = None
+    axis: int = 0
+
+    def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
+        """Return the parts' shapes."""
+        shape = call.one.shape
+        place = inner_axis(self.axis, shape, f"{at}/config/axis") - 1
+        size = known(shape[place], at, "size that is taken apart")
+        if size > MOST_PARTS or self.num not in {None, size}:
+            detail = f"A size of {size} is taken apart; the limit is {MOST_PARTS} parts, and the file says {self.num}."
+            raise Invalid(detail, pointer=f"{at}/config/num")
+        return ((*shape[:place], *shape[place + 1 :]),) * size
 
 
 class Along(Operation):

@@ -18,7 +18,7 @@ from worker.network.ops.noise import OWN
 _UNARY: Final = {
     "Abs": "Abs", "Absolute": "Abs", "Arccos": "Acos", "Arcsin": "Asin", "Arctan": "Atan", "Ceil": "Ceil", "Cos": "Cos",
     "Cosh": "Cosh", "Erf": "Erf", "Exp": "Exp", "Floor": "Floor", "Log": "Log", "Negative": "Neg",
-    "Reciprocal": "Reciprocal", "Sign": "Sign", "Sin": "Sin", "Sinh": "Sinh", "Sqrt": "Sqrt", "Tan": "Tan",
+    "Reciprocal": "Reciprocal", "Round": "Round", "Sign": "Sign", "Sin": "Sin", "Sinh": "Sinh", "Sqrt": "Sqrt", "Tan": "Tan",
     "Tanh": "Tanh",
 }  # fmt: skip
 _BINARY: Final = {

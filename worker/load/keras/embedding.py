@@ -5,7 +5,7 @@ from typing import Final
 import torch
 
 from service.keras.base import Call
-from service.keras.layers.embedding import Embedding, Identity, Masking
+from service.keras.layers.embedding import Embedding, Identity, Masking, ReversibleEmbedding
 from worker.load.builder import Builder
 from worker.load.keras import Signal, lowers
 from worker.load.keras.weights import weight
@@ -29,6 +29,25 @@ def embedding(layer: Embedding, build: Builder, call: Call[Signal]) -> Signal:
         numbers = build.node("Cast", tokens, role="numbers", to=FLOAT)
         mask = build.node("Cast", numbers, role="mask", to=BOOL)
     return Signal((*call.one.shape, layer.output_dim), value=rows, mask=mask)
+
+
+@lowers("ReversibleEmbedding")
+def reversible_embedding(layer: ReversibleEmbedding, build: Builder, call: Call[Signal]) -> Signal:
+    """Gather, or MatMul by the other table, perhaps with tanh around the logits."""
+    rows, classes = layer.output_dim, layer.input_dim
+    other = None
+    if not layer.tie_weights:
+        other = weight(layer, build, "embeddings", (rows, classes), as_role="reverse_embeddings")
+    if call.get("reverse") is not True:
+        return embedding(layer, build, call)
+    table = weight(layer, build, "embeddings", (classes, rows))
+    kernel = other or build.node("Transpose", table, role="turned", perm=(1, 0))
+    value = build.node("MatMul", call.one.value, kernel, role="logits" if layer.logit_soft_cap else "")
+    if layer.logit_soft_cap:
+        cap = build.constant("cap", torch.tensor(layer.logit_soft_cap))
+        bent = build.node("Tanh", build.node("Div", value, cap, role="share"), role="bent")
+        value = build.node("Mul", bent, cap)
+    return Signal((*call.one.shape[:-1], classes), value=value)
 
 
 @lowers("Masking")

@@ -6,7 +6,7 @@ import torch
 
 from service.keras.axes import inner_axis
 from service.keras.base import Call
-from service.keras.layers.picking import Flip, GetItem, Repeat, Split, Take, Tile
+from service.keras.layers.picking import Flip, GetItem, Repeat, Split, Take, Tile, Unstack
 from worker.load.builder import Builder
 from worker.load.keras import Signal, lowers
 from worker.load.keras.operands import like
@@ -45,6 +45,26 @@ def split(layer: Split, build: Builder, call: Call[Signal]) -> tuple[Signal, ...
     values = build.nodes("Split", call.one.value, cut, outputs=outputs, axis=axis)
     shapes = layer.outputs(call, build.pointer)
     return tuple(Signal(shape, value=value, dtype=call.one.dtype) for shape, value in zip(shapes, values, strict=True))
+
+
+@lowers("ops.Unstack")
+def unstack(layer: Unstack, build: Builder, call: Call[Signal]) -> tuple[Signal, ...]:
+    """Gather at each place."""
+    axis = inner_axis(layer.axis, call.one.shape, build.pointer)
+    return tuple(
+        Signal(
+            shape,
+            value=build.node(
+                "Gather",
+                call.one.value,
+                build.constant(f"place{index}", torch.tensor(index)),
+                role=f"part{index}",
+                axis=axis,
+            ),
+            dtype=call.one.dtype,
+        )
+        for index, shape in enumerate(layer.outputs(call, build.pointer))
+    )
 
 
 @lowers("ops.Take")
