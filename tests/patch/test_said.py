@@ -123,3 +123,40 @@ def test_operations_are_made_from_the_end_so_that_none_shifts_another() -> None:
     ]
     layers = ["first", {"a": 1, "new/~": 0}, {"b": 5}, "x", "y"]
     assert jsonpatch.apply_patch(document, ordered(document, edits)) == {"layers": layers, "rate": 2}
+
+
+BLOCK: Document = {
+    "gradgate": "1",
+    "input": {"shape": [8]},
+    "nodes": [
+        {"kind": "dense", "name": "wide", "units": 8},
+        {
+            "kind": "block",
+            "name": "inner",
+            "nodes": [
+                {"kind": "dense", "name": "a", "units": 8},
+                {"kind": "sigmoid", "name": "squash"},
+                {"kind": "dense", "name": "b", "units": 8},
+                {"kind": "add", "name": "sum", "inputs": ["input", "b"]},
+            ],
+        },
+        {"kind": "repeat", "name": "trunk", "times": 2, "layers": [dense(8), SIGMOID]},
+        {"kind": "dense", "name": "last", "units": 3},
+        {"kind": "softmax", "name": "shares"},
+    ],
+    "outputs": ["shares"],
+    "loss": "cross_entropy",
+}
+
+
+@pytest.mark.parametrize("treatment", ["relu", "layer-norm", "orthogonal-init", "fix-loss", "standardize-input"])
+def test_what_stands_in_blocks_and_repetitions_of_a_graph_is_patched_there(treatment: str) -> None:
+    made = patched(BLOCK, treatment)
+    assert isinstance(made, Patch), made
+
+
+def test_a_layer_left_out_of_a_graph_leaves_its_place_to_what_it_read() -> None:
+    made = patched(BLOCK, "fix-loss")
+    assert isinstance(made, Patch)
+    assert made.document["outputs"] == ["last"]
+    assert "shares" not in {node["name"] for node in made.document["nodes"]}
