@@ -18,8 +18,8 @@ from worker.network.ops.noise import OWN
 _UNARY: Final = {
     "Abs": "Abs", "Absolute": "Abs", "Arccos": "Acos", "Arcsin": "Asin", "Arctan": "Atan", "Ceil": "Ceil", "Cos": "Cos",
     "Cosh": "Cosh", "Erf": "Erf", "Exp": "Exp", "Floor": "Floor", "Log": "Log", "Negative": "Neg",
-    "Reciprocal": "Reciprocal", "Round": "Round", "Sign": "Sign", "Sin": "Sin", "Sinh": "Sinh", "Sqrt": "Sqrt", "Tan": "Tan",
-    "Tanh": "Tanh",
+    "Reciprocal": "Reciprocal", "Round": "Round", "Sign": "Sign", "Sin": "Sin", "Sinh": "Sinh", "Sqrt": "Sqrt",
+    "Tan": "Tan", "Tanh": "Tanh",
 }  # fmt: skip
 _BINARY: Final = {
     "Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div", "TrueDivide": "Div", "Power": "Pow",
