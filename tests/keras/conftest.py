@@ -4,15 +4,26 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import pytest
+import torch
 
 from tests.keras.real import ERRORS
 
 keras.utils.set_random_seed(0)
 TABLE = Path(__file__).with_name("errors.txt")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Run on one thread: on several, torch 2.13 corrupts memory in Keras's own strided 1x1 convolutions."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -33,7 +33,19 @@ def conv(
     begins, ends = slid.pads[:rank], slid.pads[rank:]
     if begins != ends or min(begins) < 0:
         x, begins = functional.pad(x, torch_order(slid.pads)), [0] * rank
+    if max(weight.shape[2:]) == 1 < max(slid.strides) and not any(begins):
+        return CONV[rank](_every(x, slid.strides), weight, bias, groups=group)
     return CONV[rank](x, weight, bias, slid.strides, begins, slid.dilations, group)
+
+
+def _every(x: Tensor, strides: Sequence[int]) -> Tensor:
+    """Return what a window of one number sees of x at these strides.
+
+    torch 2.13 on two cores or more corrupts memory in the backward pass of such a convolution where the channels lie
+    last, as they do in Keras's networks.
+    """
+    every: list[slice] = [slice(None, None, stride) for stride in strides]
+    return x[(slice(None), slice(None), *every)]
 
 
 @op("ConvTranspose")

@@ -1,0 +1,11 @@
+"""Whole models as people write them: each has Keras's outputs and gradients under Keras's weights."""
+
+import pytest
+
+from tests.keras.real import same
+from tests.keras.zoo import ZOO
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_models_outputs_and_gradients_are_kerass(name: str) -> None:
+    same(ZOO[name]())
