@@ -71,7 +71,7 @@ def changed(model: keras.Model, index: int, **config: Any) -> Trouble:  # noqa: 
     """Return what a file is refused with in which one layer's config says something else."""
     document = json.loads(model.to_json())
     document["config"]["layers"][index]["config"] |= config
-    with pytest.raises((Invalid, UnsupportedModel)) as caught:
+    with pytest.raises(Trouble) as caught:
         parse(json.dumps(document).encode())
     return caught.value
 
@@ -100,6 +100,19 @@ def test_what_does_not_fit_is_refused_at_its_field(
 ) -> None:
     pointer = changed(chain(layer()), 1, **config).pointer or ""
     assert pointer.startswith("/config/layers/1/config/layer/" if at is None else f"/config/layers/1/config{at}")
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer", "field"),
+    [((4000, 4), layers.LSTM(2), "units"), ((3, 64, 64, 1), layers.ConvLSTM2D(2, 3, padding="same"), "filters")],
+    ids=["LSTM", "ConvLSTM2D"],
+)
+def test_gates_of_all_steps_are_bounded_though_one_step_is_shown(
+    shape: tuple[int, ...], layer: keras.layers.Layer, field: str
+) -> None:
+    problem = changed(keras.Sequential([keras.Input(shape), layer]), 1, **{field: 6000})
+    assert problem.detail.startswith("One sample takes ")
+    assert problem.pointer == "/config/layers/1"
 
 
 def test_states_of_another_size_are_refused() -> None:

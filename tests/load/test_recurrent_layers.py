@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from service.contract.architecture import parse
-from service.contract.problem import Invalid
+from service.contract.problem import Invalid, TooComplex
 from tests.load.described import SEQUENCE, build, compute, draw, fill
 from worker.network.export import to_onnx
 from worker.network.graph import Graph
@@ -214,3 +214,10 @@ def test_each_gates_recurrent_kernel_is_orthogonal_on_its_own() -> None:
     form = {"kind": "gru", "units": 4, "bidirectional": True, "init": {"recurrent": "orthogonal"}, "name": "r"}
     gates = build([form], SEQUENCE).parameters["r.recurrent"].value.reshape(6, 4, 4)
     torch.testing.assert_close(gates @ gates.transpose(1, 2), torch.eye(4).expand(6, 4, 4), rtol=0, atol=1e-5)
+
+
+def test_gates_of_all_steps_are_bounded_though_one_step_is_shown() -> None:
+    document = {"gradgate": "1", "input": {"shape": [10_000, 8]}, "layers": [{"kind": "lstm", "units": 2000}]}
+    with pytest.raises(TooComplex) as caught:
+        parse(json.dumps(document).encode())
+    assert caught.value.pointer == "/layers/0"

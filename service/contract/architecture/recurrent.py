@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
-from service.contract.architecture.base import SEQUENCE, Finite, LayerBase, Shape, Share, Size, fits
+from service.contract.architecture.base import SEQUENCE, Finite, LayerBase, Shape, Share, Size, bounded, fits
 from service.contract.architecture.laws import Init, InitSpec
 from service.contract.problem import Invalid
 
@@ -46,11 +46,12 @@ class RecurrentBase(LayerBase):
         return self.units * (self.directions if self.merge == "concat" else 1)
 
     def output(self, shape: Shape, at: str) -> Shape:
-        """Return (time, width) or (width)."""
+        """Return (time, width) or (width); what the gates take at all steps is bounded, too."""
         fits(shape, at, SEQUENCE)
         if self.reverse and self.bidirectional:
             detail = "A bidirectional layer walks backwards already; `reverse` belongs to layers of one direction."
             raise Invalid(detail, pointer=f"{at}/reverse")
+        bounded((shape[0], self.directions * self.gates * self.units), at)
         return (shape[0], self.width) if self.return_sequences else (self.width,)
 
     def weights(self, shape: Shape) -> int:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from service.contract.problem import Invalid, UnsupportedModel
 from service.keras.activations import activation
-from service.keras.base import Shape, Spec, known, ranked
+from service.keras.base import Shape, Spec, bounded, known, ranked
 from service.keras.layers import keras
 from service.keras.layers.recurrent import Share, Walking
 from service.keras.sliding import Size, Sizes, Window
@@ -66,7 +66,7 @@ class ConvLstm(Walking, Window):
         ranked(shape, at, self.axes + 3)
         for size in shape[1:]:
             known(size, at, "sizes of images")
-        self.slid(shape[1:], at)
+        bounded((shape[0], *self.laid(self.slid(shape[1:], at), self.gates * self.filters)), at)
         if max(self.steps) > 1 and max(self.gaps) > 1:
             detail = f"Strides are {list(self.steps)} and dilation is {list(self.gaps)}; Keras takes one or the other."
             raise Invalid(detail, pointer=f"{at}/config/dilation_rate")

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from service.contract.problem import Invalid, UnsupportedModel
 from service.keras.activations import Activation, activation
-from service.keras.base import Call, Inner, Inners, KerasLayer, Shape, Spec, known, ranked, shown
+from service.keras.base import Call, Inner, Inners, KerasLayer, Shape, Spec, bounded, known, ranked, shown
 from service.keras.layers import keras
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -229,6 +229,7 @@ class RecurrentBase(Walking):
         known(shape[-1], at, "last axis of the input")
         for cell, place in self.cells:
             cell.possible(f"{at}{place}")
+            bounded((shape[0], cell.gates * cell.units), f"{at}{place}")
 
     def held(self, shape: Shape) -> int:
         """Return the cells' weights."""
