@@ -11,6 +11,7 @@ from keras import layers
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tests.keras.real import same
+from worker.network.graph import stream
 
 GENERATOR = np.random.default_rng(3)
 
@@ -162,3 +163,36 @@ def test_masks_that_attention_without_kernels_is_called_with_are_kerass(causal: 
     made = layers.Attention(use_scale=True)([query, value], mask=masks, use_causal_mask=causal)
     shown = {"qm": tokens(3, 6) > 0, "vm": tokens(3, 5) > 0}
     same(shaken(keras.Model([query, value, *masks], made)), {"q": numbers(3, 6, 8), "v": numbers(3, 5, 8), **shown})
+
+
+@pytest.mark.parametrize(
+    "layer", [layers.MultiHeadAttention(2, 4), layers.GroupQueryAttention(3, 4, 2)], ids=["multi-head", "grouped"]
+)
+def test_attention_that_is_called_twice_has_one_set_of_weights(layer: keras.Layer) -> None:
+    given, other = keras.Input((6, 8)), keras.Input((5, 8))
+    layer = type(layer).from_config({**layer.get_config(), "name": "a"})
+    graph = same(shaken(keras.Model([given, other], layer(layer(given, given), other, use_causal_mask=True))))
+    assert len(graph.parameters) == 8
+
+
+@pytest.mark.parametrize("kind", ["zeros", "orthogonal", "he_uniform", "lecun_normal", "random_normal"])
+def test_each_initializer_draws_kernels_as_keras_does(kind: str) -> None:
+    """The spread of every kernel, whose axes in and out Keras tells its initializers."""
+    given = keras.Input((6, 64))
+    layer = layers.MultiHeadAttention(4, 24, value_dim=40, kernel_initializer=kind, name="a")
+    model = keras.Model(given, layer(given, given))
+    theirs = {each.path.replace("a/", "a.", 1).replace("/", "."): each.value.detach().clone() for each in model.weights}
+    ours = {name: each.law for name, each in same(model).parameters.items() if name.endswith("kernel")}
+    assert len(ours) == 4
+    for name, law in ours.items():
+        assert law is not None
+        drawn = law(stream(0, name))
+        assert drawn.std().item() == pytest.approx(theirs[name].std().item(), rel=0.1)
+
+
+def test_every_kernel_is_regularized() -> None:
+    given = keras.Input((6, 8))
+    layer = layers.MultiHeadAttention(2, 4, kernel_regularizer="l2", use_gate=True, name="a")
+    graph = same(keras.Model(given, layer(given, given)))
+    punished = {name for name, each in graph.parameters.items() if each.penalty}
+    assert punished == {f"a.{part}.kernel" for part in ("query", "key", "value", "gate", "attention_output")}
