@@ -213,6 +213,13 @@ def test_logits_are_compared_by_a_loss_that_takes_logits() -> None:
     assert again.loss.from_logits
 
 
+@pytest.mark.parametrize("name", ["functional", "shared"])
+def test_a_norm_and_another_activation_are_wired_together(name: str) -> None:
+    model = loaded(name, "layer-norm", "selu")
+    assert {layer.activation.__name__ for layer in model.layers if isinstance(layer, layers.Activation)} == {"selu"}
+    assert "LayerNormalization" in kinds(model)
+
+
 def test_two_treatments_have_one_patch() -> None:
     model = loaded("sequential", "layer-norm", "relu", "clip-norm")
     assert kinds(model) == [*["Dense", "LayerNormalization", "Activation"] * 3, "Dense"]

@@ -18,7 +18,7 @@ SIGMOID = {"kind": "sigmoid"}
 
 def test_a_repetition_whose_times_become_alike_stays_one() -> None:
     document = file([dense(8), {"kind": "repeat", "times": 4, "layers": [dense(8), SIGMOID]}, dense(3)])
-    assert {"op": "replace", "path": "/layers/1/layers/1", "value": {"kind": "tanh"}} in operations(document, "tanh")
+    assert {"op": "replace", "path": "/layers/1/layers/1/kind", "value": "tanh"} in operations(document, "tanh")
     inserted = operations(document, "layer-norm")
     assert inserted == [{"op": "add", "path": "/layers/1/layers/1", "value": {"kind": "layer_norm"}}]
 
@@ -88,9 +88,10 @@ GRAPH: Document = {
 }
 
 
-@pytest.mark.parametrize("treatment", ["relu", "tanh", "critical-init", "standardize-input", "clip-norm", "layer-norm"])
-def test_a_graph_of_nodes_is_patched_with_its_readers(treatment: str) -> None:
-    made = patched(GRAPH, treatment)
+@pytest.mark.parametrize("norm", [[], ["layer-norm"]], ids=["alone", "behind a norm"])
+@pytest.mark.parametrize("treatment", ["relu", "tanh", "critical-init", "standardize-input", "clip-norm"])
+def test_a_graph_of_nodes_is_patched_with_its_readers(treatment: str, norm: list[str]) -> None:
+    made = patched(GRAPH, *norm, treatment)
     assert isinstance(made, Patch), made
 
 
@@ -149,9 +150,13 @@ BLOCK: Document = {
 }
 
 
-@pytest.mark.parametrize("treatment", ["relu", "layer-norm", "orthogonal-init", "fix-loss", "standardize-input"])
-def test_what_stands_in_blocks_and_repetitions_of_a_graph_is_patched_there(treatment: str) -> None:
-    made = patched(BLOCK, treatment)
+@pytest.mark.parametrize(
+    "chosen",
+    [["relu"], ["layer-norm"], ["orthogonal-init"], ["fix-loss"], ["layer-norm", "selu"], ["layer-norm", "tanh"]],
+    ids=" and ".join,
+)
+def test_what_stands_in_blocks_and_repetitions_of_a_graph_is_patched_there(chosen: list[str]) -> None:
+    made = patched(BLOCK, *chosen)
     assert isinstance(made, Patch), made
 
 

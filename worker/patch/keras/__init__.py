@@ -13,9 +13,9 @@ from worker.load.keras_model import lower
 from worker.network.graph import Law, Node
 from worker.network.laws import Fans, Orthogonal, Stacked, keras_fans
 from worker.patch.dialect import Read
-from worker.patch.edits import Edit, Put, at
+from worker.patch.edits import Drop, Edit, Put, at
 from worker.patch.keras.compiling import compiled
-from worker.patch.keras.stating import ACTIVATION_LAYERS, Json, activation, initializer, norm, plain, rescaling
+from worker.patch.keras.stating import ACTIVATION_LAYERS, Json, activation, initializer, norm, plain, rescaling, written
 from worker.patch.keras.wiring import Fresh, inserted_at_input, inserted_behind, is_older
 from worker.patch.places import Steps
 from worker.patch.recipe import Drawn, recipe
@@ -79,25 +79,26 @@ def _edited(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
     """Yield the edits that make a layer what it must become."""
     one = survey.alike_at(steps)
     if one.activation is not None or one.left_out:
-        yield _exchanged(document, at(document, steps), steps, one.activation)
+        yield from _exchanged(document, at(document, steps), steps, one.activation)
     if one.redrawn:
         yield from _redrawn(document, steps, survey)
 
 
-def _exchanged(document: Json, layer: Json, steps: Steps, node: Node | None) -> Edit:
+def _exchanged(document: Json, layer: Json, steps: Steps, node: Node | None) -> Iterator[Edit]:
     """Exchange a layer that is an activation, or the activation of a greater one; for a linear one without `node`."""
     kind = registered(layer)
     if kind in ACTIVATION_LAYERS or kind.startswith("ops."):
         name, fields = activation(node) if node else ("Activation", {"activation": "linear"})
         config = {key: layer["config"][key] for key in ("name", "trainable", "dtype") if key in layer["config"]}
-        news = {"class_name": name, "config": {**config, **fields}}
-        home = {} if is_older(document) else {"module": "keras.layers", "registered_name": None}
-        return Put(steps, {key: layer[key] for key in layer if key != "build_config"} | home | news)
+        news = written("layers", name, {**config, **fields}, is_older(document))
+        yield from (Put((*steps, key), value) for key, value in news.items() if layer.get(key) != value)
+        yield from (Drop((*steps, key)) for key in layer.keys() & {"build_config"})
+        return
     if "activation" not in layers[kind].model_fields or kind in _INSIDE:
         message = f"The layer {kind} has no activation that could be exchanged."
         raise Crowded(message, steps)
     try:
-        return Put((*steps, "config", "activation"), plain(node) if node else "linear")
+        yield Put((*steps, "config", "activation"), plain(node) if node else "linear")
     except NoWay as stuck:
         raise Crowded(str(stuck), steps) from None
 

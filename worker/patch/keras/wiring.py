@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from service.keras import parse
+from service.keras.base import Ref
 from worker.patch.edits import Edit, Insert, Put, at
 from worker.patch.keras.stating import Json, written
 from worker.patch.places import Steps
@@ -33,7 +35,7 @@ def inserted_behind(document: Json, steps: Steps, calls: Sequence[tuple[int, Fre
         made = _layer(document, fresh, name, holder["layers"][index])
         if "output_layers" in holder:
             ref = (_name(holder["layers"][index]), call, 0)
-            made |= _called(holder, ref, name, older=is_older(document))
+            made |= _called(document, holder, ref, name)
             yield from _repointed(holder, steps[:-2], ref, name)
         yield Insert((*steps[:-1], index + 1), made)
 
@@ -47,7 +49,7 @@ def inserted_at_input(document: Json, given: str, sizes: Sequence[int | None], f
         made = _layer(document, fresh, name, layers[index])
         ref = (given, 0, 0)
         yield from _repointed(holder, ("config",), ref, name)
-        yield Insert(("config", "layers", index + 1), made | _called(holder, ref, name, older=is_older(document)))
+        yield Insert(("config", "layers", index + 1), made | _called(document, holder, ref, name))
         return
     made = _layer(document, fresh, name, layers[0])
     if layers[0]["class_name"] == "InputLayer":
@@ -64,15 +66,23 @@ def _layer(document: Json, fresh: Fresh, name: str, beside: Json) -> Json:
     return written("layers", fresh.kind, config, is_older(document))
 
 
-def _called(holder: Json, ref: tuple[str, int, int], name: str, *, older: bool) -> Json:
+def _called(document: Json, holder: Json, ref: tuple[str, int, int], name: str) -> Json:
     """Return the fields of a layer that reads one tensor."""
-    if older:
+    if is_older(document):
         return {"name": name, "inbound_nodes": [[[*ref, {}]]]}
     tensor = next((each for each in _tensors(holder) if each["config"]["keras_history"] == [*ref]), None)
-    if tensor is None:
+    return {"name": name, "inbound_nodes": [{"args": [tensor or _tensor(document, holder, ref)], "kwargs": {}}]}
+
+
+def _tensor(document: Json, holder: Json, ref: tuple[str, int, int]) -> Json:
+    """Return a tensor that no layer reads yet, as the file would write it; NoWay where its shape is not known."""
+    if holder is not document["config"]:
         message = f"The file does not say the shape of what {ref[0]} gives."
         raise NoWay(message)
-    return {"name": name, "inbound_nodes": [{"args": [tensor], "kwargs": {}}]}
+    description = parse(document)
+    form = description.model.forms(description.call(), "")[Ref(*ref)]
+    config = {"shape": [None, *form.shape], "dtype": "float32", "keras_history": [*ref]}
+    return {"class_name": "__keras_tensor__", "config": config}
 
 
 def _tensors(value: Any) -> Iterator[Json]:  # noqa: ANN401  JSON

@@ -57,7 +57,7 @@ def _edited(document: Any, steps: Steps, one: Wanted, survey: Survey) -> Iterato
     """Yield the edits that make a layer what it must become."""
     layer = at(document, steps)
     if one.activation is not None:
-        yield _exchanged(layer, steps, one.activation)
+        yield from _exchanged(layer, steps, one.activation)
     elif one.left_out:
         yield from _left_out(document, layer, steps)
     if one.redrawn:
@@ -69,16 +69,17 @@ def _edited(document: Any, steps: Steps, one: Wanted, survey: Survey) -> Iterato
         yield from inserted_behind(document, steps, norm(survey.after, each))
 
 
-def _exchanged(layer: dict[str, Any], steps: Steps, node: Node) -> Edit:
+def _exchanged(layer: dict[str, Any], steps: Steps, node: Node) -> Iterator[Edit]:
     """Exchange a layer that is an activation, or the activation of a greater one."""
     stated = activation(node)
     if layer["kind"] in ACTIVATIONS:
-        kept = {key: layer[key] for key in ("name", "inputs") if key in layer}
-        return Put(steps, {"kind": stated["kind"], **kept, **stated})
-    if len(stated) == 1 and _valid({**layer, "activation": stated["kind"]}):
-        return Put((*steps, "activation"), stated["kind"])
-    message = f"The layer {layer['kind']} cannot say that its activation is {stated['kind']}."
-    raise Crowded(message, steps)
+        yield from (Drop((*steps, key)) for key in layer.keys() - stated.keys() - {"name", "inputs"})
+        yield from (Put((*steps, key), value) for key, value in stated.items() if layer.get(key) != value)
+    elif len(stated) == 1 and _valid({**layer, "activation": stated["kind"]}):
+        yield Put((*steps, "activation"), stated["kind"])
+    else:
+        message = f"The layer {layer['kind']} cannot say that its activation is {stated['kind']}."
+        raise Crowded(message, steps)
 
 
 def _left_out(document: Any, layer: dict[str, Any], steps: Steps) -> Iterator[Edit]:  # noqa: ANN401  JSON

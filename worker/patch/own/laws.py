@@ -76,7 +76,7 @@ class _Weights:
 
     def _inits(self) -> Iterator[Edit]:
         """Yield a field for each part whose laws are not those that it falls back to."""
-        parts = sorted(set(self.chains.values()), key=len)
+        parts = sorted(set(self.chains.values()), key=lambda chain: (len(chain), chain))
         wanted = {chain: self._wanted(chain) for chain in parts}
         now = {field: self.layer.get(field) for chain in parts for field in chain}
         if ("init",) not in wanted:
