@@ -14,9 +14,10 @@ from worker.load.keras.convolution import sliding
 from worker.load.keras.gates import bias
 from worker.load.keras.packing import Packing, flipped, pack
 from worker.load.keras.recurrent import dropped, shown_of
-from worker.load.keras.scanning import lstm_step, scan, zeros
+from worker.load.keras.scanning import function
 from worker.load.keras.weights import sizes as sizes_of
 from worker.load.keras.weights import weight
+from worker.load.scanning import lstm_step, scan, zeros
 
 
 @lowers("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
@@ -57,7 +58,7 @@ def _scanned(
     def product(inner: Builder, held: str) -> str:
         return inner.node("Conv", held, recurrence, role="recurrent", kernel_shape=layer.window, pads=pads)
 
-    step = lstm_step(layer.recurrent_activation, layer.activation, product, axis=1)
+    step = lstm_step(function(layer.recurrent_activation), function(layer.activation), product, axis=1)
     steps, lasts = scan(build, begun, fed, running, step)
     back = (0, 1) if layer.first else (*range(2, rank + 2), 1)
     behind = order if layer.first else (1, 0, *range(3, rank + 3), 2)
