@@ -5,9 +5,10 @@ from typing import Any, ClassVar, Literal
 
 from service.contract.architecture.base import MOST_NUMBERS
 from service.contract.problem import Invalid, TooComplex
+from service.keras.attending import TIME, Rate
 from service.keras.base import Call, KerasLayer, Shape, known, shown
 from service.keras.layers import keras
-from service.keras.layers.attention import TIME, Rate, stretching
+from service.keras.masks import stretching
 
 
 class Plain(KerasLayer):

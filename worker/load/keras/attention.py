@@ -6,8 +6,8 @@ from math import prod, sqrt
 
 import torch
 
+from service.keras.attending import TIME, Attending, Reach
 from service.keras.base import Call
-from service.keras.layers.attention import TIME, Attending, Reach
 from worker.load.builder import Builder
 from worker.load.keras import Signal, lowers
 from worker.load.keras.sight import masked, seen

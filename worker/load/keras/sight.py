@@ -5,8 +5,9 @@ from typing import Any, Final, NamedTuple
 
 import torch
 
+from service.keras.attending import TIME, Attending
 from service.keras.base import Call
-from service.keras.layers.attention import TIME, Attending, unmaskable
+from service.keras.masks import unmaskable
 from worker.load.builder import Builder
 from worker.load.keras import Signal
 
