@@ -5,13 +5,10 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 from pydantic import ConfigDict, Field
 
 from service.contract.architecture.base import SEQUENCE, Finite, LayerBase, Shape, Share, Size, bounded, fits
+from service.contract.architecture.conv_lstm import ConvLstm2d
 from service.contract.architecture.laws import Init, InitSpec
+from service.contract.architecture.squash import Squash
 from service.contract.problem import Invalid
-
-Squash: TypeAlias = Literal[
-    "tanh", "sigmoid", "hard_sigmoid", "relu", "leaky_relu", "elu", "softsign", "softplus", "linear"
-]
-"""Functions within a cell; `hard_sigmoid` is x / 6 + 1 / 2 between 0 and 1, `leaky_relu` has the slope 0.01."""
 
 
 class RecurrentBase(LayerBase):
@@ -51,6 +48,7 @@ class RecurrentBase(LayerBase):
         if self.reverse and self.bidirectional:
             detail = "A bidirectional layer walks backwards already; `reverse` belongs to layers of one direction."
             raise Invalid(detail, pointer=f"{at}/reverse")
+        self.init.suits((self.units, shape[-1]), at)
         bounded((shape[0], self.directions * self.gates * self.units), at)
         return (shape[0], self.width) if self.return_sequences else (self.width,)
 
@@ -106,4 +104,4 @@ class Rnn(RecurrentBase):
     activation: Squash = "tanh"
 
 
-Recurrents: TypeAlias = Rnn | Lstm | Gru
+Recurrents: TypeAlias = Rnn | Lstm | Gru | ConvLstm2d
