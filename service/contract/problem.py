@@ -67,7 +67,7 @@ class Trouble(Exception):
         detail = detail if len(detail) <= LONGEST else f"{detail[:LONGEST]} …"
         super().__init__(detail)
         self.detail = detail
-        self.pointer = pointer
+        self.pointer = pointer if pointer is None or len(pointer) <= LONGEST else pointer[:LONGEST].rpartition("/")[0]
 
     @classmethod
     def slug(cls) -> str:

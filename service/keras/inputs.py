@@ -30,10 +30,11 @@ def implied(spec: dict[str, Any], config: dict[str, Any], listed: list[tuple[Any
     """Return the input of a Sequential whose first layer, or whose build, says the shape."""
     first = named(*listed[0])[1] if listed else {}
     build = spec.get("build_config")
+    build = build if isinstance(build, dict) else {}
+    shapes = build.get("shapes_dict")
     for shape in (
         first.get("batch_input_shape"), first.get("batch_shape"), config.get("build_input_shape"),
-        build.get("input_shape") if isinstance(build, dict) else None,
-        (spec.get("build_config") or {}).get("shapes_dict", {}).get("input_shape") if isinstance(build, dict) else None,
+        build.get("input_shape"), shapes.get("input_shape") if isinstance(shapes, dict) else None,
     ):  # fmt: skip
         if isinstance(shape, list):
             stem = first.get("name") if isinstance(first.get("name"), str) else "input"

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from service.contract.complaint import place, said
 from service.contract.problem import Invalid, UnsupportedModel
+from service.contract.traps import step
 from service.keras.activations import activation
 from service.keras.base import Held, KerasLayer, Reading
 from service.keras.initializers import law
@@ -65,11 +67,8 @@ def made(spec: Any, at: str, read: Callable[[Any, str], Held]) -> KerasLayer:  #
         )
     except ValidationError as error:
         details = error.errors(include_url=False)[0]
-        steps = "".join(f"/{step}" for step in details["loc"] if step in _steps(config))
-        given = details.get("input")
-        shown_value = "" if isinstance(given, dict | list) else f"; it is {given!r:.80}"
-        detail = f"{name}: {details['msg']}{shown_value}."
-        raise Invalid(detail, pointer=f"{at}/config{steps}") from None
+        detail = f"{name}: {said(details)}"
+        raise Invalid(detail, pointer=f"{at}/config{place(details, config)}") from None
     _specs(layer, f"{at}/config")
     return layer
 
@@ -120,7 +119,7 @@ def _known(kind: type[KerasLayer], name: str, config: dict[str, Any], at: str) -
             continue
         if value not in (None, False, [], {}, ""):
             detail = f"The field {key!r:.80} of {name} is not known here; it is {value!r:.80}."
-            raise UnsupportedModel(detail, pointer=f"{at}/{key}")
+            raise UnsupportedModel(detail, pointer=f"{at}{step(key)}")
 
 
 def _specs(layer: KerasLayer, at: str) -> None:
@@ -133,12 +132,3 @@ def _specs(layer: KerasLayer, at: str) -> None:
             regularizer(value, where)
         elif key in {"activation", "recurrent_activation"}:
             activation(value, where)
-
-
-def _steps(value: Any) -> set[str | int]:  # noqa: ANN401  what the file holds
-    """Return every key and index within a value."""
-    if isinstance(value, dict):
-        return set(value) | {step for each in value.values() for step in _steps(each)}
-    if isinstance(value, list):
-        return set(range(len(value))) | {step for each in value for step in _steps(each)}
-    return set()

@@ -13,6 +13,8 @@ from service.keras.making import custom, made, named, registered, unsupported
 MODELS: Final = frozenset({"Sequential", "Functional", "Model"})
 DEEPEST: Final = 16
 MOST_CALLS: Final = 5000
+MOST_ENDS: Final = 64
+"""Most inputs, and most outputs, of a model."""
 
 
 class Model(KerasLayer):
@@ -158,9 +160,13 @@ def _functional(spec: dict[str, Any], config: dict[str, Any], at: str, depth: in
     given = tuple(_taken(ref, inputs, at) for _, ref in refs(config.get("input_layers"), f"{at}/config/input_layers"))
     gives = tuple(refs(config.get("output_layers"), f"{at}/config/output_layers"))
     _made(gives, {Ref(name, 0, 0) for name in inputs} | waiting.keys(), f"{at}/config/output_layers")
-    if not given or not gives:
-        detail = "A functional model names its input_layers and output_layers."
-        raise Invalid(detail, pointer=f"{at}/config")
+    for field, listed in (("input_layers", given), ("output_layers", gives)):
+        if not 1 <= len(listed) <= MOST_ENDS:
+            detail = f"A functional model names 1 to {MOST_ENDS} {field}; here are {len(listed)}."
+            raise Invalid(detail, pointer=f"{at}/config/{field}")
+    if len({each.name for each in given}) < len(given):
+        detail = "An input is named twice."
+        raise Invalid(detail, pointer=f"{at}/config/input_layers")
     return given, needed(steps, gives), gives
 
 
