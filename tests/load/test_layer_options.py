@@ -167,3 +167,24 @@ def test_batch_norm_over_a_sequence_is_torchs_with_the_channels_first() -> None:
     module = channels_first(nn.BatchNorm1d(8, affine=False).train())
     given = compute(build([{"kind": "batch_norm", "scale": False, "shift": False}], SEQUENCE), value, training=True)
     torch.testing.assert_close(given, module(value), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "module"),
+    [
+        ({"kind": "relu"}, nn.ReLU()),
+        ({"kind": "relu6"}, nn.ReLU6()),
+        ({"kind": "hard_tanh"}, nn.Hardtanh()),
+        ({"kind": "soft_shrink"}, nn.Softshrink()),
+        ({"kind": "hard_shrink"}, nn.Hardshrink()),
+        ({"kind": "leaky_relu"}, nn.LeakyReLU()),
+        ({"kind": "threshold", "threshold": 1}, nn.Threshold(1, 0)),
+    ],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else "",
+)
+def test_no_gradient_passes_a_bend_that_passes_none_in_torch(layer: dict[str, Any], module: nn.Module) -> None:
+    """Zeros are no rarity: a normalization gives them where a channel is dead."""
+    ours, theirs = (torch.tensor([[-1.0, -0.5, 0.0, 0.5, 1.0, 6.0]]).requires_grad_() for _ in range(2))
+    compute(build([layer], (6,)), ours).sum().backward()
+    module(theirs).sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from worker.network.dtypes import dtype
 from worker.network.ops import op, together
@@ -157,13 +158,24 @@ def power(a: Tensor, b: Tensor) -> Tensor:
 
 @op("Clip", since=11)
 def clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
-    """X between two bounds."""
+    """X between two bounds; on a bound no gradient passes, as in torch's hardtanh and relu6."""
+    if _settled(x, low, high):
+        return functional.hardtanh(x, float(low), float(high))  # type: ignore[arg-type]  both are there
     y = widened(x)
     if low is not None:
         y = torch.maximum(*together(y, widened(low)))
     if high is not None:
         y = torch.minimum(*together(y, widened(high)))
     return y.to(x.dtype)
+
+
+def _settled(x: Tensor, *bounds: Tensor | None) -> bool:
+    """Whether both bounds are numbers in order that can be read at once, and x holds floats."""
+    low, high = bounds
+    if low is None or high is None or not x.is_floating_point() or low.numel() != 1 or high.numel() != 1:
+        return False
+    here = low.device.type == high.device.type == "cpu" and not (low.requires_grad or high.requires_grad)
+    return here and bool(low <= high)
 
 
 @op("Clip", since=6)
