@@ -1,13 +1,17 @@
 """How numbers that are the middles of cells are interpolated."""
 
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
 from service.contract.problem import UnsupportedModel
-from service.keras.sliding import small
 
-Word: TypeAlias = Annotated[str, BeforeValidator(small), Field(max_length=100)]
+
+def _small(given: Any) -> Any:  # noqa: ANN401  what the file holds
+    return given.lower() if isinstance(given, str) else given
+
+
+Word: TypeAlias = Annotated[str, BeforeValidator(_small), Field(max_length=100)]
 """A way to interpolate."""
 SAMPLINGS: Final = ("nearest", "bilinear", "bicubic")
 

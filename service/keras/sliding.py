@@ -5,7 +5,7 @@ A sample is (sizes…, channels), or (channels, sizes…) where `data_format` is
 
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from service.contract.problem import Invalid
 from service.keras.base import KerasLayer, Shape, bounded, known, ranked
@@ -15,14 +15,6 @@ MOST = 65_536
 Size = Annotated[int, Field(ge=1, le=MOST)]
 Sizes: TypeAlias = int | tuple[int, ...]
 """One number for all axes, or one per axis; a `Spatial` layer checks them."""
-
-
-def small(given: Any) -> Any:  # noqa: ANN401  what the file holds
-    """Return a word in small letters, as Keras reads it."""
-    return given.lower() if isinstance(given, str) else given
-
-
-Edge: TypeAlias = Annotated[Literal["valid", "same", "causal"], BeforeValidator(small)]
 
 
 class Spatial(KerasLayer):
@@ -81,15 +73,16 @@ class Window(Spatial):
     causal: ClassVar[bool] = False
     """Whether windows may be kept from seeing what comes later."""
 
-    padding: Edge = "valid"
+    padding: str = "valid"
 
     @field_validator("padding")
     @classmethod
     def _edge(cls, given: str) -> str:
-        if given == "causal" and not cls.causal:
-            msg = "the padding is 'causal'; 'valid' or 'same' is expected"
+        words = ("valid", "same", "causal") if cls.causal else ("valid", "same")
+        if given.lower() not in words:
+            msg = f"{' or '.join(map(repr, words))} is expected"
             raise ValueError(msg)
-        return given
+        return given.lower()
 
     @property
     def window(self) -> tuple[int, ...]:

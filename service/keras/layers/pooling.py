@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from service.contract.problem import Invalid
 from service.keras.base import KerasLayer, Shape, known, ranked
 from service.keras.layers import keras
-from service.keras.sliding import Edge, Sizes, Spatial, Window
+from service.keras.sliding import Sizes, Spatial, Window
 
 
 class Pooling(Window):
@@ -61,7 +61,7 @@ class Pool(KerasLayer):
 
     pool_size: Sizes
     strides: Sizes | None = None
-    padding: Edge = "valid"
+    padding: str = "valid"
     data_format: str | None = None
 
     def pooling(self, shape: Shape, at: str) -> Pooling:
