@@ -88,12 +88,23 @@ def _computes_the_same(treated: Graph, again: Graph) -> None:
     """Check that the patched network computes what the treated one does, given its weights in forward order."""
     weights, others = _in_order(treated), _in_order(again)
     assert [each.numel() for each in weights.values()] == [each.numel() for each in others.values()]
+    for weight, other in zip(weights.values(), others.values(), strict=True):
+        _spread_alike(weight, other)
     given = {name: value.reshape(others[name].shape) for name, value in zip(others, weights.values(), strict=True)}
     (source,) = treated.inputs
     inputs = {source.name: 3 + 10 * torch.randn(4, *[int(size) for size in source.shape[1:]])}
     here = Program(treated).run(inputs)[treated.outputs[0]]
     there = Program(again.with_parameters(given)).run(inputs)[again.outputs[0]]
     torch.testing.assert_close(there, here, rtol=1e-3, atol=1e-5)
+
+
+def _spread_alike(weight: torch.Tensor, other: torch.Tensor) -> None:
+    """Check that two draws have one spread, within four standard errors of normal draws."""
+    if weight.numel() < 30 or not weight.any():
+        torch.testing.assert_close(other.any(), weight.any())
+        return
+    ratio = float(other.square().mean() / weight.square().mean())
+    assert abs(ratio - 1) < 4 * 2 / weight.numel() ** 0.5
 
 
 def _in_order(graph: Graph) -> dict[str, torch.Tensor]:
