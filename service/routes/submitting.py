@@ -7,7 +7,16 @@ from fastapi.concurrency import run_in_threadpool
 
 from service.backing import Backing
 from service.contract.job import Job
-from service.contract.problem import Invalid, KeyReused, Malformed, TooLarge, UnreadableModel, Unsupported
+from service.contract.problem import (
+    Invalid,
+    KeyReused,
+    Malformed,
+    TooComplex,
+    TooLarge,
+    UnreadableModel,
+    Unsupported,
+    UnsupportedModel,
+)
 from service.intake import Intake, Upload
 from service.problems import refusals
 from service.waiting import finished, wished
@@ -29,7 +38,7 @@ IdempotencyKey = Annotated[
     ),
 ]
 
-REFUSALS = refusals(Malformed, TooLarge, Unsupported, Invalid, KeyReused, UnreadableModel)
+REFUSALS = refusals(Malformed, TooLarge, Unsupported, Invalid, KeyReused, UnreadableModel, UnsupportedModel, TooComplex)
 
 _FILE = {"type": "string", "format": "binary"}
 BODY: dict[str, Any] = {

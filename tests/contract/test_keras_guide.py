@@ -16,6 +16,8 @@ from service.keras.making import PROGRAMS
 from service.keras.models import DEEPEST, MOST_CALLS
 
 GUIDE = Path(__file__).parents[2] / "docs" / "keras.md"
+ERRORS = Path(__file__).parents[1] / "keras" / "errors.txt"
+"""What `pytest --update tests/keras` wrote down: a test, and its largest relative errors of outputs and gradients."""
 Kinds = Mapping[str, type[KerasLayer]]
 
 
@@ -40,6 +42,7 @@ def test_the_guide_lists_what_the_registry_holds(golden: Callable[[str, str], No
     text = between(text, "layers", table(classes))
     text = between(text, "functions", " ".join(f"`{name}`" for name in functions))
     text = between(text, "refused", "\n".join(f"- `{name}`: {reason}" for name, reason in sorted(PROGRAMS.items())))
+    text = between(text, "errors", errors(ERRORS.read_text(encoding="utf-8") if ERRORS.exists() else ""))
     golden("docs/keras.md", text)
 
 
@@ -48,6 +51,20 @@ def between(text: str, name: str, written: str) -> str:
     start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     before, _, rest = text.partition(start)
     return f"{before}{start}\n{written}\n{end}{rest.partition(end)[2]}"
+
+
+def errors(measured: str) -> str:
+    """Return a row per test: how many models it compares, and the largest errors among them."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for line in sorted(measured.splitlines()):
+        test, outputs, gradients = line.rsplit(maxsplit=2)
+        title = test.partition("[")[0].removeprefix("test_").replace("_", " ")
+        found.setdefault(title, []).append((float(outputs), float(gradients)))
+    rows = "\n".join(
+        f"| {title} | {len(both)} | {max(one for one, _ in both):.0e} | {max(one for _, one in both):.0e} |"
+        for title, both in found.items()
+    )
+    return f"| test | models | outputs | gradients |\n| --- | --- | --- | --- |\n{rows}".rstrip()
 
 
 def table(kinds: Kinds) -> str:

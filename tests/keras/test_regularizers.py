@@ -23,7 +23,9 @@ def penalized(kernel: object, bias: object = None) -> keras.Model:
 
 
 @pytest.mark.parametrize(
-    "kernel", ["l1", "l2", regularizers.L1(0.3), regularizers.L2(0.2), regularizers.L1L2(0.1, 0.4)], ids=str
+    "kernel",
+    ["l1", "l2", regularizers.L1(0.3), regularizers.L2(0.2), regularizers.L1L2(0.1, 0.4)],
+    ids=["l1", "l2", "L1", "L2", "L1L2"],
 )
 def test_penalties_are_kerass_losses(kernel: object) -> None:
     model = penalized(kernel, regularizers.L2(0.5))
