@@ -13,13 +13,16 @@ import torch
 
 from tests.keras.real import ERRORS
 
-keras.utils.set_random_seed(0)
 TABLE = Path(__file__).with_name("errors.txt")
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Run on one thread: on several, torch 2.13 corrupts memory in Keras's own strided 1x1 convolutions."""
+def alike() -> Iterator[None]:
+    """Draw the same weights in each test, and run on one thread.
+
+    On several, torch 2.13 corrupts memory in Keras's own strided 1x1 convolutions.
+    """
+    keras.utils.set_random_seed(0)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

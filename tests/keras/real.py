@@ -25,6 +25,8 @@ from worker.network.run import Program
 ERRORS: dict[str, tuple[float, float]] = {}
 """The largest relative errors of outputs and of gradients, by test."""
 TOLERANCE = 1e-5
+SLIGHT = 0.01
+"""Share of the largest gradient under which one may be nothing but rounding, as a bias's before a normalization is."""
 Batch = Mapping[str, NDArray[Any]]
 
 
@@ -48,9 +50,12 @@ def same(
 ) -> Graph:
     """Compare outputs and the gradients of all weights on a batch; return our graph with Keras's weights.
 
+    Weights that start all alike are moved first.
+
     `names` gives, for weights that are named otherwise here, the end of the variable's path in Keras.  `text` is read
     in place of the model's own JSON.
     """
+    _stir(model)
     graph = lower(described(model, text), seed=0)
     fed = {name: torch.as_tensor(value) for name, value in (batch or drawn(graph)).items()}
     variables = {name: variable(model, name, names or {}) for name in graph.parameters}
@@ -66,6 +71,15 @@ def same(
     assert error <= tolerance, f"outputs differ by {error:.2g}"
     assert slope <= 10 * tolerance, f"gradients differ by {slope:.2g}"
     return graph
+
+
+def _stir(model: keras.Model) -> None:
+    """Move the weights that start all alike, biases above all: zeros would hide which is which."""
+    generator = np.random.default_rng(2)
+    for each in model.weights:
+        value = np.asarray(each.value.detach())
+        if value.dtype.kind == "f" and value.size and np.ptp(value) == 0:
+            each.assign(value + generator.uniform(0.05, 0.2, value.shape).astype(value.dtype))
 
 
 def drawn(graph: Graph, samples: int = 3) -> Batch:
@@ -170,7 +184,7 @@ def _slopes(
         if mine is not None and its is not None:
             wanted = laid(graph.parameters[key].law, its)
             # a key's bias shifts a row of logits as a whole, which softmax does not see: its gradient is rounding
-            floor = 1.0 if key.endswith("key.bias") else 1e-3
+            floor = 1.0 if key.endswith("key.bias") else SLIGHT
             scale = max(float(wanted.abs().max()), floor * largest)
             worst = max(worst, float((mine - wanted).abs().max()) / scale)
     return worst
