@@ -1,5 +1,6 @@
 """The example files: each reads, fits its batch, and can be learned."""
 
+import codecs
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from service.descriptions import parse
 from worker.examine import examine
 from worker.load import architecture, keras_model, onnx
 from worker.load.batch import read
+from worker.load.subject import load
 from worker.network.graph import Graph
 from worker.network.run import Program
 
@@ -58,6 +60,13 @@ def test_each_example_fits_its_batch(written: Path, name: str) -> None:
     assert len(output) == len(batch.target)
     assert output.isfinite().all()
     assert path.stat().st_size < 2**20
+
+
+def test_a_description_is_known_behind_a_byte_order_mark_and_spaces(tmp_path: Path) -> None:
+    path = tmp_path / "model.json"
+    path.write_bytes(codecs.BOM_UTF8 + b" " * 400 + (EXAMPLES / "mlp.json").read_bytes())
+    subject = load(path, None, Options(), {}, torch.device("cpu"))
+    assert [node.op for node in subject.graph.nodes].count("Relu") == 3
 
 
 @pytest.mark.parametrize("name", EXPORTED)

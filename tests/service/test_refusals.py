@@ -95,6 +95,12 @@ def test_a_json_body_over_its_limit_is_refused(settings: Settings) -> None:
     service.backing.jobs.close()
 
 
+def test_a_file_of_nothing_but_a_byte_order_mark_is_empty(service: Service) -> None:
+    for content in (b"\xef\xbb\xbf", b"\xef\xbb\xbf \n"):
+        answer = service.post("/v1/diagnoses", files={"model": content})
+        assert "empty" in refused(answer, 422, "invalid")["detail"]
+
+
 JSON = {"Content-Type": "application/json"}
 ARCHITECTURE = (
     '{"gradgate": "1", "input": {"shape": [2]}, "layers": [{"kind": "dense", "units": 2}], "learning_rate": %s}'
