@@ -16,8 +16,12 @@ DRAWN = {"gamma_initializer": "random_normal", "beta_initializer": "random_norma
 
 
 def over(layer: keras.Layer, shape: tuple[int, ...]) -> keras.Model:
-    """Return a model of a dense layer, whose weights show gradients, and this layer."""
-    return keras.Sequential([layers.Input(shape), layers.Dense(6, kernel_initializer="random_normal"), layer])
+    """Return a model of a dense layer, whose weights show gradients, and this layer.
+
+    There is no bias, as most normalizations take it out again.
+    """
+    dense = layers.Dense(6, kernel_initializer="random_normal", use_bias=False)
+    return keras.Sequential([layers.Input(shape), dense, layer])
 
 
 def cases() -> list[tuple[keras.Layer, tuple[int, ...]]]:

@@ -1,5 +1,6 @@
 """Keras's noise: nothing in evaluation, and Keras's moments in training."""
 
+import json
 from typing import Any
 
 import keras
@@ -81,3 +82,23 @@ def test_a_file_of_tf_keras_with_noise_is_read() -> None:
     value = torch.randn(3, 8, 4, generator=torch.Generator().manual_seed(0))
     found = Program(graph).run({"in": value})[graph.outputs[0]]
     torch.testing.assert_close(found, torch.where(value > 0.5, value, torch.zeros(())))
+
+
+def test_a_model_that_is_called_without_training_stays_in_evaluation() -> None:
+    """As a trained base does in tf.keras 2's guide to transfer learning; Keras 3 leaves that to the outer model."""
+    first = {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 4], "name": "inside"}}
+    norm = {"class_name": "BatchNormalization", "config": {"name": "norm", "axis": [1]}}
+    drop = {"class_name": "Dropout", "config": {"name": "drop", "rate": 0.5}}
+    base = {"class_name": "Sequential", "name": "base", "config": {"name": "base", "layers": [first, norm, drop]}}
+    given = {"class_name": "InputLayer", "name": "in", "config": {"batch_input_shape": [None, 4], "name": "in"}}
+    layers = [
+        {**given, "inbound_nodes": []},
+        {**base, "inbound_nodes": [[["in", 0, 0, {"training": False}]]]},
+    ]
+    config = {"name": "m", "layers": layers, "input_layers": [["in", 0, 0]], "output_layers": [["base", 0, 0]]}
+    value = torch.randn(5, 4, generator=torch.Generator().manual_seed(0)) + 3
+    for version, stays in (("2.12.0", True), ("3.0.0", False)):
+        document = {"class_name": "Functional", "config": config, "keras_version": version}
+        graph = lower(parse(json.dumps(document).encode()), seed=0)  # type: ignore[arg-type]  one of Keras's
+        found = Program(graph).run({"in": value}, training=True)[graph.outputs[0]]
+        assert torch.allclose(found, value / (1 + 1e-3) ** 0.5, rtol=1e-5) is stays

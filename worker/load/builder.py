@@ -73,6 +73,8 @@ class Builder:
     """Whose weights and their names are used, where they are shared; the layer's own otherwise."""
     frozen: bool = False
     """Whether training leaves the weights alone."""
+    settled: bool = False
+    """Whether the layer is in evaluation while the network trains."""
 
     @property
     def pointer(self) -> str:

@@ -13,6 +13,7 @@ from typing import TypeAlias, TypeVar
 from service.keras.base import Call, Form, KerasLayer, Ref
 from service.keras.calls import Step
 from service.keras.models import Model
+from service.keras.older import SETTLED
 from service.registry import Registry
 from worker.load.builder import Builder
 
@@ -84,4 +85,5 @@ def _inside(build: Builder, step: Step) -> Builder:
     place = step.at[1:]
     origin = f'{place} "{name}" ({step.kind}){called}{build.repetition}'
     inner = build.inner(f"{name}[{step.index}]" if again else name, place, origin, owner=name if again else None)
-    return replace(inner, frozen=build.frozen or not step.layer.trainable)
+    frozen, settled = build.frozen or not step.layer.trainable, build.settled or step.call.get(SETTLED) is True
+    return replace(inner, frozen=frozen, settled=settled)

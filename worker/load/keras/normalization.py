@@ -40,7 +40,7 @@ def batch_normalization(layer: BatchNormalization, build: Builder, call: Call[Si
 
     def inside(value: str) -> str:
         inputs = (value, gamma, beta, mean, variance)
-        if build.frozen:
+        if build.frozen or build.settled:
             return _settled(layer, build, inputs, rank)
         wide = [
             build.node("Unsqueeze", each, build.constant("channel", torch.tensor([1])), role="counted")

@@ -159,8 +159,8 @@ def power(a: Tensor, b: Tensor) -> Tensor:
 @op("Clip", since=11)
 def clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
     """X between two bounds; on a bound no gradient passes, as in torch's hardtanh and relu6."""
-    if _settled(x, low, high):
-        return functional.hardtanh(x, float(low), float(high))  # type: ignore[arg-type]  both are there
+    if low is not None and high is not None and _settled(x, low, high):
+        return functional.hardtanh(x, float(low), float(high))
     y = widened(x)
     if low is not None:
         y = torch.maximum(*together(y, widened(low)))
@@ -169,10 +169,9 @@ def clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Te
     return y.to(x.dtype)
 
 
-def _settled(x: Tensor, *bounds: Tensor | None) -> bool:
+def _settled(x: Tensor, low: Tensor, high: Tensor) -> bool:
     """Whether both bounds are numbers in order that can be read at once, and x holds floats."""
-    low, high = bounds
-    if low is None or high is None or not x.is_floating_point() or low.numel() != 1 or high.numel() != 1:
+    if not x.is_floating_point() or low.numel() != 1 or high.numel() != 1:
         return False
     here = low.device.type == high.device.type == "cpu" and not (low.requires_grad or high.requires_grad)
     return here and bool(low <= high)
