@@ -30,9 +30,10 @@ def alike() -> Iterator[None]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the largest errors of the comparisons that ran, where files are to be written."""
-    if not session.config.getoption("--update") or not ERRORS:
-        return
-    kept = dict(line.split(None, 1) for line in TABLE.read_text("utf-8").splitlines()) if TABLE.exists() else {}
-    kept |= {name: f"{outputs:.0e} {gradients:.0e}" for name, (outputs, gradients) in ERRORS.items()}
-    TABLE.write_text("".join(f"{name} {figures}\n" for name, figures in sorted(kept.items())), "utf-8")
+    """Write the largest errors of the comparisons, where files are to be written and all of them ran."""
+    if session.config.getoption("--update") and ERRORS:
+        lines = (
+            f"{name.replace('_', ' ')}\t{count}\t{outputs:.0e}\t{gradients:.0e}\n"
+            for name, (count, outputs, gradients) in sorted(ERRORS.items())
+        )
+        TABLE.write_text("".join(lines), "utf-8")

@@ -22,8 +22,10 @@ from worker.load.keras_model import lower
 from worker.network.graph import Graph, Law
 from worker.network.run import Program
 
-ERRORS: dict[str, tuple[float, float]] = {}
-"""The largest relative errors of outputs and of gradients, by test."""
+ERRORS: dict[str, tuple[int, float, float]] = {}
+"""How many models each test compared, and the largest relative errors of outputs and of gradients."""
+WHOLE = "test_a_models_outputs_and_gradients_are_kerass"
+"""The test whose models are told one by one."""
 TOLERANCE = 1e-5
 SLIGHT = 0.01
 """Share of the largest gradient under which one may be nothing but rounding, as a bias's before a normalization is."""
@@ -191,6 +193,8 @@ def _slopes(
 
 
 def _remember(error: float, slope: float) -> None:
-    test = os.environ["PYTEST_CURRENT_TEST"].rpartition("::")[2].rpartition(" ")[0]
-    before = ERRORS.get(test, (0.0, 0.0))
-    ERRORS[test] = (max(before[0], error), max(before[1], slope))
+    """Keep the largest errors of each test, and of each model of the zoo."""
+    test, _, case = os.environ["PYTEST_CURRENT_TEST"].rpartition("::")[2].rpartition(" ")[0].partition("[")
+    name = f"the model {case.rstrip(']')}" if test == WHOLE else test.removeprefix("test_")
+    before = ERRORS.get(name, (0, 0.0, 0.0))
+    ERRORS[name] = (before[0] + 1, max(before[1], error), max(before[2], slope))
