@@ -72,7 +72,7 @@ def _patched(loaded: Loaded, before: Examined, remedy: Remedy, deadline: Deadlin
     made = Unsaid("There was no time left to write a patch.") if late else _tried(loaded, before, remedy)
     if isinstance(made, Unsaid):
         return remedy.model_copy(update={"patch_note": made.reason})
-    return remedy.model_copy(update={"patch": made.operations})
+    return remedy.model_copy(update={"patch": made.operations, "patch_note": made.note})
 
 
 def _heavy(graph: Graph) -> bool:
@@ -95,7 +95,8 @@ def _document(loaded: Loaded, change: Change) -> Treated:
     made = _patch(loaded, change)
     if isinstance(made, Unsaid):
         return Treated(None, (f"A treated model is not handed back.  {made.reason}",))
-    return Treated((json.dumps(made.document, indent=2, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(made.document, indent=2, ensure_ascii=False)
+    return Treated(f"{text}\n".encode(), (made.note,) if made.note else ())
 
 
 def _too_large(graph: Graph) -> tuple[str, ...]:

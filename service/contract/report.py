@@ -156,7 +156,7 @@ class Remedy(Contract):
     patch: tuple[dict[str, Any], ...] | None = None
     """An RFC 6902 patch of the uploaded JSON, where the model came as JSON."""
     patch_note: str = ""
-    """Why there is no patch of the uploaded JSON, where the treatment was tried."""
+    """Why there is no patch of the uploaded JSON, where the treatment was tried; or what the patch adds beside it."""
     status: RemedyStatus
     cures: tuple[str, ...] = ()
     leaves: tuple[str, ...] = ()

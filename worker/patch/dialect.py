@@ -28,5 +28,8 @@ class Dialect(Protocol):
     def settings(self, document: Any, changed: Mapping[str, Any]) -> Iterable[Edit]:  # noqa: ANN401  JSON
         """Return the edits of how the network is to be trained."""
 
+    def remark(self, document: Any, changed: Mapping[str, Any]) -> str:  # noqa: ANN401  JSON
+        """Say what these edits add beside what was changed, in a sentence; "" where that is nothing."""
+
     def opened(self, document: Any, survey: Survey, stuck: NoWay) -> Sequence[Edit]:  # noqa: ANN401
         """Return edits that write a place out without changing the network; raise `stuck` where there are none."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import jsonpatch
@@ -27,6 +27,8 @@ class Patch:
     operations: tuple[Operation, ...]
     document: Any
     """The treated document."""
+    note: str = ""
+    """What the operations add beside what was changed."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def patch(
     same = alike(after, again.graph) is not None
     if not same or any(again.settings.get(name) != value for name, value in changed.items()):
         return Unsaid("The file's format has no way to say this change exactly.")
-    return made
+    return replace(made, note=dialect.remark(document, changed))
 
 
 def _made(document: Any, dialect: Dialect, difference: Difference, changed: dict[str, Any]) -> Patch:  # noqa: ANN401

@@ -14,7 +14,7 @@ from worker.network.graph import Law, Node
 from worker.network.laws import Fans, Orthogonal, Stacked, keras_fans
 from worker.patch.dialect import Read
 from worker.patch.edits import Drop, Edit, Put, at
-from worker.patch.keras.compiling import compiled
+from worker.patch.keras.compiling import compiled, remark
 from worker.patch.keras.stating import ACTIVATION_LAYERS, Json, activation, initializer, norm, plain, rescaling, written
 from worker.patch.keras.wiring import Fresh, inserted_at_input, inserted_behind, is_older
 from worker.patch.places import Steps
@@ -54,6 +54,10 @@ class Keras:
     def settings(self, document: Any, changed: Mapping[str, Any]) -> Iterator[Edit]:  # noqa: ANN401  JSON
         """Yield the edits of how the network is to be trained."""
         return compiled(document, changed)
+
+    def remark(self, document: Any, changed: Mapping[str, Any]) -> str:  # noqa: ANN401  JSON
+        """Say where an optimizer is added to hold other settings."""
+        return remark(document, changed)
 
     def opened(self, document: Any, survey: Survey, stuck: NoWay) -> Sequence[Edit]:  # noqa: ANN401
         """Return edits that give a layer's activation a layer of its own; raise `stuck` where it has none."""

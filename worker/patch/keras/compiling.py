@@ -43,10 +43,7 @@ def compiled(document: Json, changed: Mapping[str, Any]) -> Iterator[Edit]:
 
 def _optimizer(document: Json, given: Any, changed: Mapping[str, Any]) -> Json:  # noqa: ANN401  JSON
     known, _ = training(document.get("compile_config"))
-    wanted = changed.get("optimizer") or known.optimizer
-    if wanted is None:
-        message = "The file names no optimizer, which is where Keras keeps the clipping and the rate."
-        raise NoWay(message)
+    wanted = changed.get("optimizer") or known.optimizer or _unnamed(given)
     kind, fields = _CLASSES[OptimizerName(wanted)]
     config = dict(given["config"]) if isinstance(given, dict) and isinstance(given.get("config"), dict) else {}
     same = wanted == known.optimizer and isinstance(given, dict)
@@ -55,6 +52,22 @@ def _optimizer(document: Json, given: Any, changed: Mapping[str, Any]) -> Json: 
     if "clipping" in changed:
         config |= _clipping(changed["clipping"])
     return {**given, "config": config} if same else written("optimizers", kind, config, is_older(document))
+
+
+def _unnamed(given: Any) -> OptimizerName:  # noqa: ANN401  JSON
+    """Return the optimizer that is put down where there is none; NoWay where there is one that is not known."""
+    if given is not None:
+        message = "The file's optimizer is not known here."
+        raise NoWay(message)
+    return OptimizerName.ADAM
+
+
+def remark(document: Json, changed: Mapping[str, Any]) -> str:
+    """Say what the edits of a model's training add beside what was changed."""
+    needed = changed.keys() - {"loss", "optimizer"} and "optimizer" not in changed
+    if not needed or (document.get("compile_config") or {}).get("optimizer") is not None:
+        return ""
+    return "The file names no optimizer, in which Keras keeps clipping and rate: the patch adds Adam as Keras makes it."
 
 
 def _clipping(clipping: Any) -> Json:  # noqa: ANN401  JSON

@@ -41,6 +41,10 @@ class Own:
         """Yield the edits of how the network is to be trained."""
         return (Put((name,), value) for name, value in changed.items())
 
+    def remark(self, document: Any, changed: Mapping[str, Any]) -> str:  # noqa: ANN401, ARG002  JSON
+        """Return nothing: each setting has a field of its own."""
+        return ""
+
     def opened(self, document: Any, survey: Survey, stuck: NoWay) -> Sequence[Edit]:  # noqa: ANN401
         """Return edits that write a place out; raise `stuck` where there are none."""
         found: list[Edit] = []
