@@ -5,7 +5,8 @@ class here, in its family's list at the end of the module, and a function of the
 """
 
 from service.contract.architecture.base import LayerBase, Shape, Signal
-from service.contract.architecture.container import Layer, Repeat, Residual
+from service.contract.architecture.branching import Residual
+from service.contract.architecture.container import Layer, Repeat
 from service.contract.architecture.document import Architecture, Given, InputSpec
 from service.contract.architecture.laws import AnyLaw, Init
 from service.contract.architecture.reading import parse

@@ -6,7 +6,8 @@ import torch
 
 from service.contract.architecture import Repeat, Residual, Shape, Signal
 from service.contract.architecture.base import IMAGE
-from service.contract.architecture.container import Block, Gated, Parallel
+from service.contract.architecture.branching import Gated, Parallel
+from service.contract.architecture.container import Block
 from service.contract.architecture.wiring import chained
 from worker.load.builder import Builder
 from worker.load.drawing import law_of
