@@ -83,3 +83,29 @@ def test_a_masked_network_runs_as_onnxruntime_runs_it() -> None:
     (expected,) = session.run(None, batch)
     found = Program(graph).run({name: torch.from_numpy(value) for name, value in batch.items()}, training=False)
     torch.testing.assert_close(found[graph.outputs[0]], torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_masks_pass_from_layer_to_layer(functional: bool) -> None:  # noqa: FBT001  a parameter of pytest's
+    """A chain hands masks on by itself; a functional model of Keras 3 names them in every call."""
+    stack = [
+        layers.Embedding(4, 6, mask_zero=True),
+        layers.Bidirectional(layers.LSTM(5, return_sequences=True)),
+        layers.Dropout(0.2),
+        layers.TimeDistributed(layers.Dense(4, activation="tanh")),
+        layers.GRU(3, return_sequences=True, go_backwards=True),
+        layers.SimpleRNN(3),
+    ]
+    value = given = keras.Input((8,), dtype="int32", name="tokens")
+    for layer in stack:
+        value = layer(value) if functional else value
+    model = keras.Model(given, value) if functional else keras.Sequential([given, *stack])
+    same(shaken(model), {"tokens": np.random.default_rng(2).integers(0, 4, (6, 8))})
+
+
+def test_a_step_of_one_value_throughout_is_masked() -> None:
+    given = np.random.default_rng(3).standard_normal((4, 6, 4)).astype(np.float32)
+    given[[0, 1, 1, 2], [5, 0, 3, 2]] = -1.0
+    stack = layers.Masking(mask_value=-1.0), layers.GRU(5, return_sequences=True), layers.LSTM(3)
+    model = keras.Sequential([keras.Input((6, 4), name="given"), *stack])
+    same(shaken(model), {"given": given})
