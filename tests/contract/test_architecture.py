@@ -4,7 +4,7 @@ import json
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.contract import architecture as package
@@ -222,6 +222,7 @@ WORDS = st.sampled_from(["dense", "conv2d", "residual", "repeat", "lstm", "max_p
 FIELDS = st.sampled_from(["units", "filters", "kernel", "layers", "times", "init", "padding", "shape", "groups"])
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.builds(lambda kind, rest: {**rest, "kind": kind}, WORDS, st.dictionaries(FIELDS, JSON)), max_size=3),
     st.lists(st.integers(1, 9), min_size=1, max_size=3),

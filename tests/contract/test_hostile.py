@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.contract.architecture import parse
@@ -70,6 +70,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 12), PIECES), min_size=1, max_size=3))
 def test_a_file_with_other_bytes_in_places_is_read_or_refused(changes: list[tuple[int, int, bytes]]) -> None:
     text = WHOLE
@@ -97,6 +98,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(PLACES), VALUES)
 def test_a_file_with_any_other_value_in_a_place_is_read_or_refused(place: tuple[Any, ...], value: Any) -> None:  # noqa: ANN401  any JSON
     document = json.loads(WHOLE)

@@ -13,7 +13,7 @@ from service.contract.traps import MOST_BYTES
 from service.keras.base import KerasLayer
 from service.keras.layers import layers
 from service.keras.making import PROGRAMS
-from service.keras.models import DEEPEST, MOST_CALLS
+from service.keras.models import DEEPEST, MOST_CALLS, MOST_ENDS
 
 GUIDE = Path(__file__).parents[2] / "docs" / "keras.md"
 ERRORS = Path(__file__).parents[1] / "keras" / "errors.txt"
@@ -29,7 +29,13 @@ def test_the_guides_model_can_be_built() -> None:
 
 @pytest.mark.parametrize(
     "limit",
-    [f"{MOST_BYTES // 2**20} MiB", f"{MOST_WEIGHTS // 10**6} million", f"{DEEPEST} models", f"{MOST_CALLS:,} calls"],
+    [
+        f"{MOST_BYTES // 2**20} MiB",
+        f"{MOST_WEIGHTS // 10**6} million",
+        f"{DEEPEST} models",
+        f"{MOST_CALLS:,} calls",
+        f"{MOST_ENDS} inputs",
+    ],
 )
 def test_the_guide_names_the_limits(limit: str) -> None:
     assert limit in GUIDE.read_text(encoding="utf-8")

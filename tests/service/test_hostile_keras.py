@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.contract.problem import Invalid, TooComplex, Trouble, UnsupportedModel
@@ -189,6 +189,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(PLACES), VALUES)
 def test_a_file_with_any_other_value_in_a_place_is_read_or_refused(at: tuple[int, tuple[Any, ...]], value: Any) -> None:  # noqa: ANN401  any JSON
     index, place = at
