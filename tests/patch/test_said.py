@@ -165,3 +165,12 @@ def test_a_layer_left_out_of_a_graph_leaves_its_place_to_what_it_read() -> None:
     assert isinstance(made, Patch)
     assert made.document["outputs"] == ["last"]
     assert "shares" not in {node["name"] for node in made.document["nodes"]}
+
+
+def test_a_report_is_not_lost_over_a_fault_in_a_patch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("worker.patch.own.activation", fail)
+    made = patched(BLOCK, "relu")
+    assert made == Unsaid("A fault of ours keeps this patch from being written (KeyError).")

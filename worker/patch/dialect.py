@@ -5,7 +5,8 @@ from typing import Any, NamedTuple, Protocol
 
 from worker.network.graph import Graph
 from worker.patch.edits import Edit
-from worker.patch.survey import NoWay, Survey
+from worker.patch.places import NoWay
+from worker.patch.survey import Survey
 
 
 class Read(NamedTuple):

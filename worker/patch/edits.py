@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from worker.patch.places import Steps
+from worker.patch.places import NoWay, Steps
 
 Operation: TypeAlias = dict[str, Any]
 
@@ -61,8 +61,12 @@ def _held(document: Any, steps: Steps) -> bool:  # noqa: ANN401  a JSON document
 
 
 def at(document: Any, steps: Steps) -> Any:  # noqa: ANN401  a JSON document can be anything
-    """Return what stands at these steps."""
+    """Return what stands at these steps; NoWay where the document only implies it."""
     for step in steps:
+        known = document if isinstance(document, dict) else range(len(document) if isinstance(document, list) else 0)
+        if step not in known:
+            message = f"The uploaded file does not hold {pointer(steps)}; it only implies it."
+            raise NoWay(message)
         document = document[step]
     return document
 

@@ -13,8 +13,8 @@ from worker.patch.alike import alike
 from worker.patch.dialect import Dialect
 from worker.patch.difference import Difference
 from worker.patch.edits import Edit, Operation, operations
-from worker.patch.places import Atlas
-from worker.patch.survey import NoWay, Survey
+from worker.patch.places import Atlas, NoWay
+from worker.patch.survey import Survey
 from worker.subject import Subject
 
 _MOST_OPENINGS: Final = 200
@@ -49,13 +49,26 @@ def patch(
 
     `graph` is the model with all its outputs; the subjects have the one that the loss reads.
     """
-    after = treated.graph.replace(outputs=_outputs(graph, untreated, treated))
-    changed = dict(_settings(untreated, treated))
     try:
-        made = _made(document, dialect, Difference.between(graph, after), changed)
-        again = dialect.read(made.document)
+        return _proven(document, dialect, graph, untreated, treated)
     except (NoWay, Trouble) as error:
         return Unsaid(str(error))
+    except Exception as error:  # noqa: BLE001  a report is not lost over a patch
+        return Unsaid(f"A fault of ours keeps this patch from being written ({type(error).__name__}).")
+
+
+def _proven(
+    document: Any,  # noqa: ANN401  JSON
+    dialect: Dialect,
+    graph: Graph,
+    untreated: Subject,
+    treated: Subject,
+) -> Patch | Unsaid:
+    """Return the patch if the document that it makes, read again, is the treated copy."""
+    after = treated.graph.replace(outputs=_outputs(graph, untreated, treated))
+    changed = dict(_settings(untreated, treated))
+    made = _made(document, dialect, Difference.between(graph, after), changed)
+    again = dialect.read(made.document)
     same = alike(after, again.graph) is not None
     if not same or any(again.settings.get(name) != value for name, value in changed.items()):
         return Unsaid("The file's format has no way to say this change exactly.")

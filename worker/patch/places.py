@@ -14,6 +14,15 @@ Steps: TypeAlias = tuple[str | int, ...]
 _ORIGIN: Final = re.compile(r'(?P<pointer>\S+)(?: ".*")? \([^()]*\)(?P<times>(?:, (?:call )?\d+ of \d+)*)')
 
 
+class NoWay(Exception):
+    """The format cannot say a change at this place; the message is a sentence."""
+
+    def __init__(self, sentence: str, steps: Steps = ()) -> None:
+        """Say why, and at which layer."""
+        super().__init__(sentence)
+        self.steps = steps
+
+
 class Place(NamedTuple):
     """A layer of the document, and which time it is within each repetition around it, the outermost first.
 

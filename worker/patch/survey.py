@@ -9,19 +9,10 @@ from worker.network.graph import Graph, Node
 from worker.network.laws import Fans
 from worker.network.layers import PLAIN
 from worker.patch.difference import Difference, Inserted, live
-from worker.patch.places import Atlas, Place, Steps
+from worker.patch.places import Atlas, NoWay, Place, Steps
 from worker.patch.recipe import Drawn
 
 Times: TypeAlias = tuple[int, ...]
-
-
-class NoWay(Exception):
-    """The format cannot say a change at this place; the message is a sentence."""
-
-    def __init__(self, sentence: str, steps: Steps = ()) -> None:
-        """Say why, and at which layer."""
-        super().__init__(sentence)
-        self.steps = steps
 
 
 class Uneven(NoWay):

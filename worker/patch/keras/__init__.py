@@ -17,9 +17,9 @@ from worker.patch.edits import Drop, Edit, Put, at
 from worker.patch.keras.compiling import compiled, remark
 from worker.patch.keras.stating import ACTIVATION_LAYERS, Json, activation, initializer, norm, plain, rescaling, written
 from worker.patch.keras.wiring import Fresh, inserted_at_input, inserted_behind, is_older
-from worker.patch.places import Steps
+from worker.patch.places import NoWay, Steps
 from worker.patch.recipe import Drawn, recipe
-from worker.patch.survey import Crowded, NoWay, Survey, Times
+from worker.patch.survey import Crowded, Survey, Times
 
 _INSIDE: Final = frozenset({"LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
 """Layers whose activation is not that of their output."""

@@ -8,7 +8,7 @@ from service.keras.compiling import training
 from worker.patch.edits import Edit, Put
 from worker.patch.keras.stating import Json, written
 from worker.patch.keras.wiring import is_older
-from worker.patch.survey import NoWay
+from worker.patch.places import NoWay
 
 _CLASSES: Final = {
     OptimizerName.SGD: ("SGD", {}),

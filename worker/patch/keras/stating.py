@@ -6,8 +6,8 @@ from typing import Any, Final
 from worker.network.graph import Graph, Node
 from worker.patch.difference import Inserted
 from worker.patch.normal import AFFINE, normal
+from worker.patch.places import NoWay
 from worker.patch.recipe import Absolute, Fixed, Gained, Recipe, Scaling
-from worker.patch.survey import NoWay
 
 Json = dict[str, Any]
 

@@ -7,8 +7,7 @@ from service.keras import parse
 from service.keras.base import Ref
 from worker.patch.edits import Edit, Insert, Put, at
 from worker.patch.keras.stating import Json, written
-from worker.patch.places import Steps
-from worker.patch.survey import NoWay
+from worker.patch.places import NoWay, Steps
 
 
 class Fresh(NamedTuple):

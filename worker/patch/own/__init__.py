@@ -15,8 +15,8 @@ from worker.patch.own.laws import redrawn
 from worker.patch.own.opening import split, written_out
 from worker.patch.own.stating import ACTIVATIONS, KINDS, activation, norm, rescale
 from worker.patch.own.wiring import inserted_at_input, inserted_behind, left_out
-from worker.patch.places import Steps
-from worker.patch.survey import Crowded, NoWay, Survey, Uneven, Wanted
+from worker.patch.places import NoWay, Steps
+from worker.patch.survey import Crowded, Survey, Uneven, Wanted
 
 _SETTINGS: Final = {"optimizer", "learning_rate", "momentum", "weight_decay", "clipping", "loss"}
 _LAYER: Final = TypeAdapter[Any](Layer)

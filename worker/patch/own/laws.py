@@ -13,10 +13,10 @@ from worker.network.laws import Constant, Shifted, Stacked
 from worker.patch.edits import Edit, Put
 from worker.patch.own.fans import fans_of
 from worker.patch.own.stating import KINDS
-from worker.patch.places import Steps
+from worker.patch.places import NoWay, Steps
 from worker.patch.recipe import Absolute, Drawn, Fixed, Gained, Recipe, Scaling, recipe
 from worker.patch.same_law import simple
-from worker.patch.survey import Crowded, NoWay, Survey, Times, Uneven
+from worker.patch.survey import Crowded, Survey, Times, Uneven
 
 _FIELDS: Final = {
     "query": ("query_init", "init"),

@@ -8,7 +8,7 @@ from service.contract.architecture.base import LayerBase
 from worker.network.graph import Graph, Node
 from worker.patch.difference import Inserted
 from worker.patch.normal import AFFINE, normal
-from worker.patch.survey import NoWay
+from worker.patch.places import NoWay
 
 KINDS: Final[dict[str, type[LayerBase]]] = {
     kind: each for each in get_args(get_args(Layer)[0]) for kind in get_args(each.model_fields["kind"].annotation)

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from worker.patch.edits import Drop, Edit, Insert, Put, at
-from worker.patch.places import Steps
-from worker.patch.survey import NoWay
+from worker.patch.places import NoWay, Steps
 
 
 def inserted_behind(document: Any, steps: Steps, layer: dict[str, Any]) -> Iterator[Edit]:  # noqa: ANN401  JSON
