@@ -10,7 +10,8 @@ from service.contract.problem import Invalid, UnsupportedModel
 from service.keras.activations import activation
 from service.keras.base import Shape, Spec, bounded, known, ranked
 from service.keras.layers import keras
-from service.keras.layers.recurrent import Share, Walking
+from service.keras.layers.cells import Share
+from service.keras.layers.recurrent import Walking
 from service.keras.sliding import Size, Sizes, Window
 
 

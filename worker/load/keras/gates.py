@@ -6,8 +6,8 @@ from typing import Final
 import torch
 
 from service.keras.initializers import law
+from service.keras.layers.cells import CellBase, GruCell, LstmCell
 from service.keras.layers.conv_lstm import ConvLstm
-from service.keras.layers.recurrent import CellBase, GruCell, LstmCell
 from service.keras.regularizers import regularizer
 from worker.load.builder import Builder
 from worker.load.drawing import keras_law

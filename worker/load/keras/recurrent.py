@@ -7,7 +7,8 @@ import torch
 
 from service.keras.activations import activation
 from service.keras.base import Call
-from service.keras.layers.recurrent import CellBase, GruCell, RecurrentBase, StackedCells, Walk, Walking, walk
+from service.keras.layers.cells import CellBase, GruCell, StackedCells
+from service.keras.layers.recurrent import RecurrentBase, Walk, Walking, walk
 from worker.load.builder import Builder
 from worker.load.keras import Signal, lowers
 from worker.load.keras.gates import cell_weights, inside, operator

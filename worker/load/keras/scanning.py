@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from service.keras.base import Spec
-from service.keras.layers.recurrent import CellBase, GatedCell, GruCell, LstmCell
+from service.keras.layers.cells import CellBase, GatedCell, GruCell, LstmCell
 from worker.load.builder import Builder
 from worker.load.keras.activations import activated
 from worker.load.keras.gates import kerass_weights
