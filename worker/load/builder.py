@@ -21,12 +21,22 @@ class Parts:
     nodes: list[Node] = field(default_factory=list)
     parameters: dict[str, Parameter] = field(default_factory=dict)
     constants: dict[str, Tensor] = field(default_factory=dict)
+    values: set[str] = field(default_factory=set)
+
+    def take(self, values: Sequence[str], at: str) -> None:
+        """Note the names of values; Invalid, pointing at `at`, where one is another's."""
+        for value in values:
+            if value and value in self.values:
+                detail = f"Two parts of the network would be named {value!r:.200}; give the layer another name."
+                raise Invalid(detail, pointer=at)
+            self.values.add(value)
 
     def graph(self, inputs: Sequence[Input], outputs: Mapping[str, str], notes: Sequence[str] = ()) -> Graph:
         """Return all of it as a graph, which gives these values under the names before them."""
         nodes = list(self.nodes)
         names: dict[str, str] = {}
         taken = {each.name for each in inputs}
+        self.take(tuple(taken), "")
         for name, value in outputs.items():
             if value in names or value in taken:  # given twice, or passed through
                 nodes.append(Node("Identity", (value,), (name,), f"{name}.given"))
@@ -97,6 +107,7 @@ class Builder:
         """Put down an operator with several outputs ("" where one is absent); return the values' names."""
         name = self._named(role, self.path)
         values = tuple(output and f"{name}.{output}" for output in outputs)
+        self.parts.take(values, self.pointer)
         self.parts.nodes.append(Node(op, inputs, values, name, attributes, domain, self.origin))
         return values
 
