@@ -1,17 +1,13 @@
 """Layers that hold layers, and the closed list of all kinds."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue
 
 from service.contract.architecture.activation import Activations
 from service.contract.architecture.attention import Attentions
-from service.contract.architecture.base import (
-    LayerBase,
-    Name,
-    Signal,
-)
+from service.contract.architecture.base import LayerBase, Name, Signal
 from service.contract.architecture.branching import Branchings, Gated, Parallel, Residual
 from service.contract.architecture.containing import Chain, Container, held_by
 from service.contract.architecture.convolution import Convolutions
@@ -25,6 +21,9 @@ from service.contract.architecture.reshaping import Reshapings
 from service.contract.architecture.transposed import Transposes
 from service.contract.architecture.wiring import Step, chained, walked, wired
 from service.contract.problem import Invalid
+
+NAMED: Final[dict[str, JsonValue]] = {"allOf": [{"items": {"required": ["name"]}}]}
+"""What the JSON Schema says of nodes beside that they are layers."""
 
 
 class Repeat(Container):
@@ -95,7 +94,7 @@ class Block(LayerBase):
     kind: Literal["block"]
     takes: Annotated[tuple[Name, ...], Field(min_length=1, max_length=64)] = ("input",)
     """What the nodes call the values that reach the block, in the order of its `inputs`."""
-    nodes: Chain
+    nodes: Chain = Field(json_schema_extra=NAMED)
     gives: Name | None = None
     """The node that the block passes on; the last by default."""
 

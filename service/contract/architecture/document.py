@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from service.contract.architecture.base import VECTOR, DType, Name, Shape, Signal, Size, bounded
-from service.contract.architecture.container import Block, Layer, Shared
+from service.contract.architecture.container import NAMED, Block, Layer, Shared
 from service.contract.architecture.dense import Embedding
 from service.contract.architecture.wiring import Step, named, walked, wired
 from service.contract.base import Contract
@@ -20,6 +20,27 @@ MOST_NESTING = 16
 MOST_WEIGHTS = 200_000_000
 
 Layers: TypeAlias = Annotated[tuple[Layer, ...], Field(fail_fast=True, min_length=1, max_length=MOST_LAYERS)]
+
+_NOTHING: Final = {"type": "null"}
+_FORMS: Final[list[JsonValue]] = [
+    {
+        "title": "A chain",
+        "required": ["input", "layers"],
+        "properties": {"input": {"type": "object"}, "layers": {"type": "array"}}
+        | dict.fromkeys(("inputs", "nodes", "outputs"), _NOTHING),
+    },
+    {
+        "title": "A graph with one input",
+        "required": ["input", "nodes"],
+        "properties": {"input": {"type": "object"}, "nodes": {"type": "array"}, "inputs": _NOTHING, "layers": _NOTHING},
+    },
+    {
+        "title": "A graph with inputs by name",
+        "required": ["inputs", "nodes"],
+        "properties": {"inputs": {"type": "object"}, "nodes": {"type": "array"}, "input": _NOTHING, "layers": _NOTHING},
+    },
+]
+"""Which fields go together, for the JSON Schema; `Architecture` itself says it in a validator."""
 
 
 class Given(Contract):
@@ -76,7 +97,8 @@ class Architecture(Contract):
                     ],
                     "outputs": ["score"],
                 },
-            ]
+            ],
+            "anyOf": _FORMS,
         }
     )
 
@@ -88,7 +110,7 @@ class Architecture(Contract):
     """The inputs of a graph, by name."""
     layers: Layers | None = None
     """A chain: each layer reads the one before it."""
-    nodes: Layers | None = None
+    nodes: Layers | None = Field(default=None, json_schema_extra=NAMED)
     """A graph: each node has a `name` and reads `inputs`, in the order of computation."""
     outputs: Annotated[tuple[Name, ...], Field(min_length=1, max_length=64)] | None = None
     """The nodes that the network gives; the last by default."""

@@ -1,9 +1,9 @@
 """The laws that draw weights, as a file names them: a name, or an object with the law's own numbers."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from service.contract.architecture.base import Finite, Share
 from service.contract.base import Contract
@@ -12,9 +12,25 @@ from service.contract.problem import Invalid
 Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Mode: TypeAlias = Literal["fan_in", "fan_out", "fan_avg"]
 
+_ALIASES: Final = {"glorot": "xavier", "kaiming": "he"}
+
+
+def _by_other_names(laws: Iterable[str]) -> list[str]:
+    """Return the aliases of those laws that have one."""
+    known = {author: alias for alias, author in _ALIASES.items()}
+    parts = (law.partition("_") for law in laws)
+    return [f"{known[author]}_{form}" for author, _, form in parts if author in known]
+
+
+def _with_aliases(schema: dict[str, Any]) -> None:
+    named = schema["properties"]["law"]
+    named["enum"] = [*named["enum"], *_by_other_names(named["enum"])]
+
 
 class Scaled(Contract):
     """A law whose variance follows the fan: He's, Glorot's (Xavier's) or LeCun's, normal, truncated or uniform."""
+
+    model_config = ConfigDict(json_schema_extra=_with_aliases)
 
     law: Literal[
         "he_normal",
@@ -133,9 +149,6 @@ class Plain(Contract):
     law: Literal["torch_default", "keras_default", "zeros", "ones"]
 
 
-_ALIASES = {"glorot": "xavier", "kaiming": "he"}
-
-
 def _spelled(given: Any) -> Any:  # noqa: ANN401  pydantic hands over whatever the caller sent
     law = {"law": given} if isinstance(given, str) else given
     if not isinstance(law, dict) or not isinstance(law.get("law"), str):
@@ -148,10 +161,20 @@ AnyLaw: TypeAlias = Annotated[
     Scaled | VarianceScaling | Normal | Uniform | Constant | Orthogonal | Identity | Sparse | Plain,
     Field(discriminator="law"),
 ]
-LawSpec: TypeAlias = Annotated[
-    AnyLaw,
-    BeforeValidator(_spelled, json_schema_input_type=str | AnyLaw),
-]
+
+
+def _bare() -> list[str]:
+    """Return the names of the laws that need no numbers, aliases included."""
+    kinds = get_args(get_args(AnyLaw)[0])
+    ready = [
+        kind for kind in kinds if [key for key, each in kind.model_fields.items() if each.is_required()] == ["law"]
+    ]
+    names = [law for kind in ready for law in get_args(kind.model_fields["law"].annotation)]
+    return [*names, *_by_other_names(names)]
+
+
+_BareLaw = Annotated[str, WithJsonSchema({"type": "string", "enum": _bare()})]
+LawSpec: TypeAlias = Annotated[AnyLaw, BeforeValidator(_spelled, json_schema_input_type=_BareLaw | AnyLaw)]
 """A law, or its bare name; `glorot_…` is `xavier_…`, `kaiming_…` is `he_…`."""
 
 TORCH_DEFAULT: Final = Plain(law="torch_default")
@@ -226,5 +249,5 @@ def _whole(given: Any) -> Any:  # noqa: ANN401  pydantic hands over whatever the
     return {"kernel": given} if isinstance(given, str) or (isinstance(given, dict) and "law" in given) else given
 
 
-InitSpec: TypeAlias = Annotated[Init, BeforeValidator(_whole, json_schema_input_type=str | AnyLaw | Init)]
+InitSpec: TypeAlias = Annotated[Init, BeforeValidator(_whole, json_schema_input_type=_BareLaw | AnyLaw | Init)]
 """The laws of a layer's weights; a bare law is the kernel's."""
