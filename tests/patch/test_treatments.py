@@ -11,7 +11,7 @@ import torch
 
 from tests.patch.cures import Document, changed, described, measured_once, patched
 from tests.probe.subjects import chain, dense
-from worker.network.graph import Graph
+from worker.network.graph import Graph, reads
 from worker.network.run import Program
 from worker.patch import Patch
 from worker.treatments import treatments
@@ -65,6 +65,16 @@ DOCUMENTS: Mapping[str, Document] = {
         (2, 8, 8),
     ),
     "series": file([{"kind": "conv1d", "filters": 6, "kernel": 3}, RELU, {"kind": "flatten"}, dense(3)], (7, 5)),
+    "film": file(
+        [
+            {"kind": "conv_lstm2d", "filters": 3, "kernel": 3, "padding": "same"},
+            {"kind": "conv2d", "filters": 4, "kernel": 3},
+            RELU,
+            {"kind": "flatten"},
+            dense(3),
+        ],
+        (3, 2, 5, 5),
+    ),
     "softmax": file([dense(8), RELU, dense(3), SOFTMAX], loss="cross_entropy"),
 }
 
@@ -116,9 +126,9 @@ def _in_order(graph: Graph) -> dict[str, torch.Tensor]:
         if node is None or node.name in seen:
             return
         seen.add(node.name)
-        for name in node.inputs:
+        for name in reads(node):
             walk(name, seen)
-        read.update({name: graph.parameters[name].value for name in node.inputs if name in graph.parameters})
+        read.update({name: graph.parameters[name].value for name in reads(node) if name in graph.parameters})
 
     walk(graph.outputs[0], set())
     return read

@@ -44,6 +44,8 @@ class _Comparison:
     forth: dict[str, str] = field(default_factory=dict)
     back: dict[str, str] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)
+    captured: list[tuple[str, str]] | None = None
+    """Of a body: the values that it reads from the graph around it."""
 
     def made(self) -> Likeness | None:
         """Return the correspondence; None at the first difference."""
@@ -70,8 +72,11 @@ class _Comparison:
             return [] if same else None
         if not _same_operator(left, right) or left.outputs.index(one) != right.outputs.index(two):
             return None
+        inside = _inside(left, right)
+        if inside is None:
+            return None
         self.nodes[left.name] = right.name
-        return list(zip(left.inputs, right.inputs, strict=True))
+        return [*zip(left.inputs, right.inputs, strict=True), *inside]
 
     def _same_start(self, one: str, two: str) -> bool:
         """Whether two values that no node writes are the same."""
@@ -81,7 +86,26 @@ class _Comparison:
         fixed, other = self.first.constants.get(one), self.second.constants.get(two)
         if fixed is not None or other is not None:
             return fixed is not None and other is not None and _same_tensor(fixed, other)
-        return one == two
+        if self.captured is None:
+            return one == two
+        self.captured.append((one, two))
+        return True
+
+
+def _inside(left: Node, right: Node) -> list[tuple[str, str]] | None:
+    """Return what the bodies of two nodes read from around them; None where the bodies differ."""
+    captured: list[tuple[str, str]] = []
+    for name, one in left.attributes.items():
+        two = right.attributes[name]
+        if not isinstance(one, Graph) or not isinstance(two, Graph):
+            continue
+        if (len(one.inputs), len(one.outputs)) != (len(two.inputs), len(two.outputs)):
+            return None
+        forth = {here.name: there.name for here, there in zip(one.inputs, two.inputs, strict=True)}
+        back = {there: here for here, there in forth.items()}
+        if _Comparison(normal(one), normal(two), forth, back, captured=captured).made() is None:
+            return None
+    return captured
 
 
 def _same_operator(left: Node, right: Node) -> bool:
@@ -96,6 +120,8 @@ def _same_operator(left: Node, right: Node) -> bool:
 def _same_attribute(left: Attribute, right: Attribute) -> bool:
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         return _same_tensor(left, right)
+    if isinstance(left, Graph) or isinstance(right, Graph):
+        return isinstance(left, Graph) and isinstance(right, Graph)  # the bodies are compared node by node
     if isinstance(left, float) or isinstance(right, float):
         return isinstance(left, int | float) and isinstance(right, int | float) and _close(left, right)
     return bool(left == right)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from worker.network.graph import Graph
 from worker.patch.edits import Edit
-from worker.patch.places import NoWay
+from worker.patch.places import NoWay, Steps
 from worker.patch.survey import Survey
 
 
@@ -23,8 +23,11 @@ class Dialect(Protocol):
     def read(self, document: Any) -> Read:  # noqa: ANN401  JSON
         """Return what a document says; Trouble where it is none of this format."""
 
-    def edits(self, document: Any, survey: Survey) -> Iterable[Edit]:  # noqa: ANN401  JSON
-        """Return the edits that make the difference; NoWay where the format cannot say it at some place."""
+    def edits(self, document: Any, steps: Steps, survey: Survey) -> Iterable[Edit]:  # noqa: ANN401  JSON
+        """Return the edits that make a layer what it must become; NoWay where the format cannot say it there."""
+
+    def at_inputs(self, document: Any, survey: Survey) -> Iterable[Edit]:  # noqa: ANN401  JSON
+        """Return the edits that put layers behind the network's inputs."""
 
     def settings(self, document: Any, changed: Mapping[str, Any]) -> Iterable[Edit]:  # noqa: ANN401  JSON
         """Return the edits of how the network is to be trained."""
@@ -32,5 +35,5 @@ class Dialect(Protocol):
     def remark(self, document: Any, changed: Mapping[str, Any]) -> str:  # noqa: ANN401  JSON
         """Say what these edits add beside what was changed, in a sentence; "" where that is nothing."""
 
-    def opened(self, document: Any, survey: Survey, stuck: NoWay) -> Sequence[Edit]:  # noqa: ANN401
-        """Return edits that write a place out without changing the network; raise `stuck` where there are none."""
+    def opened(self, document: Any, survey: Survey, stuck: Sequence[NoWay]) -> Sequence[Edit]:  # noqa: ANN401
+        """Return edits that write places out without changing the network; raise one of `stuck` where none do."""

@@ -14,7 +14,7 @@ from worker.patch.dialect import Dialect
 from worker.patch.difference import Difference
 from worker.patch.edits import Edit, Operation, operations
 from worker.patch.places import Atlas, NoWay
-from worker.patch.survey import Survey
+from worker.patch.survey import Crowded, Survey, Uneven
 from worker.subject import Subject
 
 _MOST_OPENINGS: Final = 200
@@ -84,18 +84,28 @@ def _made(document: Any, dialect: Dialect, difference: Difference, changed: dict
             message = "The file's format cannot be written out here."
             raise NoWay(message)
         survey = Survey(difference, Atlas.of(read, likeness))
-        try:
-            edits: Sequence[Edit] = [*dialect.edits(document, survey), *dialect.settings(document, changed)]
-        except NoWay as stuck:
-            edits = dialect.opened(document, survey, stuck)
-            more = operations(document, edits)
-            document = applied(document, more)
-            done += more
-            continue
-        last = operations(document, edits)
-        return Patch((*done, *last), applied(document, last))
+        edits, stuck = _edits(document, dialect, survey)
+        if not stuck:
+            edits += [*dialect.at_inputs(document, survey), *dialect.settings(document, changed)]
+        more = operations(document, edits if not stuck else dialect.opened(document, survey, stuck))
+        document = applied(document, more)
+        done += more
+        if not stuck:
+            return Patch(tuple(done), document)
     message = "The change differs at too many places of one layer of the file."
     raise NoWay(message)
+
+
+def _edits(document: Any, dialect: Dialect, survey: Survey) -> tuple[list[Edit], list[NoWay]]:  # noqa: ANN401  JSON
+    """Return the edits of all layers, and where one place stands for several that must become different."""
+    edits: list[Edit] = []
+    stuck: list[NoWay] = []
+    for steps in survey.wanted:
+        try:
+            edits.extend(dialect.edits(document, steps, survey))
+        except (Crowded, Uneven) as problem:
+            stuck.append(problem)
+    return edits, stuck
 
 
 def applied(document: Any, made: Sequence[Operation]) -> Any:  # noqa: ANN401  JSON

@@ -41,11 +41,21 @@ def simple(law: Law) -> Law:
             inner = simple(law.law)
             return replace(inner, value=inner.value + law.by) if isinstance(inner, Constant) else Shifted(inner, law.by)
         case Stacked():
-            return Stacked(tuple(simple(each) for each in law.laws), law.shape)
+            return _stacked(tuple(simple(each) for each in law.laws), law.shape)
         case Permuted() | Reshaped() | Reordered():
             return _laid_out(law, simple(law.law))
         case _:
             return law
+
+
+def _stacked(laws: tuple[Law, ...], shape: Shape) -> Law:
+    """Return what laws draw behind each other; one law where they all draw numbers one by one, and alike."""
+    first = laws[0]
+    if isinstance(first, Normal | Uniform | Constant):
+        whole = replace(first, shape=shape)
+        if all(isinstance(each, type(first)) and replace(each, shape=shape) == whole for each in laws):
+            return whole
+    return Stacked(laws, shape)
 
 
 def _laid_out(law: Permuted | Reshaped | Reordered, inner: Law) -> Law:

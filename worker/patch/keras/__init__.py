@@ -40,11 +40,13 @@ class Keras:
         clipping = description.training.clipping
         return Read(lower(description, seed=None), said | {"clipping": clipping and clipping.model_dump(mode="json")})
 
-    def edits(self, document: Any, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
-        """Yield the edits that make the difference."""
-        for steps in survey.wanted:
-            yield from _edited(document, steps, survey)
-            yield from _followed(document, steps, survey)
+    def edits(self, document: Any, steps: Steps, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
+        """Yield the edits that make a layer what it must become."""
+        yield from _edited(document, steps, survey)
+        yield from _followed(document, steps, survey)
+
+    def at_inputs(self, document: Any, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
+        """Yield the edits that put layers behind the model's inputs."""
         for each in survey.at_inputs():
             fresh = Fresh(*rescaling(survey.after, each))
             (source,) = [given for given in survey.before.inputs if given.name == each.behind]
@@ -59,19 +61,22 @@ class Keras:
         """Say where an optimizer is added to hold other settings."""
         return remark(document, changed)
 
-    def opened(self, document: Any, survey: Survey, stuck: NoWay) -> Sequence[Edit]:  # noqa: ANN401
-        """Return edits that give a layer's activation a layer of its own; raise `stuck` where it has none."""
-        layer = at(document, stuck.steps)
-        name = layer.get("config", {}).get("activation") or "linear"
-        whole = layer["class_name"] in _INSIDE | ACTIVATION_LAYERS
-        if not isinstance(stuck, Crowded) or whole or name == "linear":
-            raise stuck
-        calls = {_call(times) for times in survey.times[stuck.steps]}
-        fresh = Fresh("Activation", {"activation": name})
-        return [
-            Put((*stuck.steps, "config", "activation"), "linear"),
-            *inserted_behind(document, stuck.steps, [(call, fresh) for call in sorted(calls)]),
-        ]
+    def opened(self, document: Any, survey: Survey, stuck: Sequence[NoWay]) -> Sequence[Edit]:  # noqa: ANN401
+        """Return edits that give the layers' activations layers of their own."""
+        return [edit for each in stuck for edit in _opened(document, survey, each)]
+
+
+def _opened(document: Json, survey: Survey, stuck: NoWay) -> Iterator[Edit]:
+    """Yield edits that give a layer's activation a layer of its own; raise `stuck` where it has none."""
+    layer = at(document, stuck.steps)
+    name = layer.get("config", {}).get("activation") or "linear"
+    whole = layer["class_name"] in _INSIDE | ACTIVATION_LAYERS
+    if not isinstance(stuck, Crowded) or whole or name == "linear":
+        raise stuck
+    calls = sorted({_call(times) for times in survey.times[stuck.steps]})
+    fresh = Fresh("Activation", {"activation": name})
+    yield Put((*stuck.steps, "config", "activation"), "linear")
+    yield from inserted_behind(document, stuck.steps, [(call, fresh) for call in calls])
 
 
 def _call(times: Times) -> int:

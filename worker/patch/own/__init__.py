@@ -16,7 +16,7 @@ from worker.patch.own.opening import split, written_out
 from worker.patch.own.stating import ACTIVATIONS, KINDS, activation, norm, rescale
 from worker.patch.own.wiring import inserted_at_input, inserted_behind, left_out
 from worker.patch.places import NoWay, Steps
-from worker.patch.survey import Crowded, Survey, Uneven, Wanted
+from worker.patch.survey import Crowded, Survey, Wanted
 
 _SETTINGS: Final = {"optimizer", "learning_rate", "momentum", "weight_decay", "clipping", "loss"}
 _LAYER: Final = TypeAdapter[Any](Layer)
@@ -30,10 +30,12 @@ class Own:
         architecture = parse(json.dumps(document).encode())
         return Read(lower(architecture, seed=None), architecture.model_dump(mode="json", include=_SETTINGS))
 
-    def edits(self, document: Any, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
-        """Yield the edits that make the difference."""
-        for steps in survey.wanted:
-            yield from _edited(document, steps, survey.alike_at(steps), survey)
+    def edits(self, document: Any, steps: Steps, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
+        """Yield the edits that make a layer what it must become."""
+        return _edited(document, steps, survey.alike_at(steps), survey)
+
+    def at_inputs(self, document: Any, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
+        """Yield the edits that put layers behind the network's inputs."""
         for each in survey.at_inputs():
             yield from inserted_at_input(document, each.behind, rescale(survey.after, each))
 
@@ -45,15 +47,15 @@ class Own:
         """Return nothing: each setting has a field of its own."""
         return ""
 
-    def opened(self, document: Any, survey: Survey, stuck: NoWay) -> Sequence[Edit]:  # noqa: ANN401
-        """Return edits that write a place out; raise `stuck` where there are none."""
-        found: list[Edit] = []
-        if isinstance(stuck, Uneven):
-            found = split(document, stuck.steps, survey)
-        elif isinstance(stuck, Crowded):
-            found = written_out(document, stuck.steps, survey)
+    def opened(self, document: Any, survey: Survey, stuck: Sequence[NoWay]) -> Sequence[Edit]:  # noqa: ANN401
+        """Return edits that write blocks out, all at once, and then part repetitions, one by one."""
+        crowded = [each for each in stuck if isinstance(each, Crowded)]
+        written = [written_out(document, each.steps, survey) for each in crowded]
+        if not all(written):
+            raise crowded[written.index([])]
+        found = [edit for edits in written for edit in edits] or split(document, stuck[0].steps, survey)
         if not found:
-            raise stuck
+            raise stuck[0]
         return found
 
 
