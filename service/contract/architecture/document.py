@@ -21,23 +21,24 @@ MOST_WEIGHTS = 200_000_000
 
 Layers: TypeAlias = Annotated[tuple[Layer, ...], Field(fail_fast=True, min_length=1, max_length=MOST_LAYERS)]
 
-_NOTHING: Final = {"type": "null"}
+_NOTHING: Final[JsonValue] = {"type": "null"}
+_ONE: Final[JsonValue] = {"type": "object"}
+_LIST: Final[JsonValue] = {"type": "array"}
 _FORMS: Final[list[JsonValue]] = [
     {
         "title": "A chain",
         "required": ["input", "layers"],
-        "properties": {"input": {"type": "object"}, "layers": {"type": "array"}}
-        | dict.fromkeys(("inputs", "nodes", "outputs"), _NOTHING),
+        "properties": {"input": _ONE, "layers": _LIST, "inputs": _NOTHING, "nodes": _NOTHING, "outputs": _NOTHING},
     },
     {
         "title": "A graph with one input",
         "required": ["input", "nodes"],
-        "properties": {"input": {"type": "object"}, "nodes": {"type": "array"}, "inputs": _NOTHING, "layers": _NOTHING},
+        "properties": {"input": _ONE, "nodes": _LIST, "inputs": _NOTHING, "layers": _NOTHING},
     },
     {
         "title": "A graph with inputs by name",
         "required": ["inputs", "nodes"],
-        "properties": {"inputs": {"type": "object"}, "nodes": {"type": "array"}, "input": _NOTHING, "layers": _NOTHING},
+        "properties": {"inputs": _ONE, "nodes": _LIST, "input": _NOTHING, "layers": _NOTHING},
     },
 ]
 """Which fields go together, for the JSON Schema; `Architecture` itself says it in a validator."""
