@@ -4,7 +4,7 @@ import re
 from typing import Any, ClassVar, Final
 
 from service.contract.problem import Invalid, UnsupportedModel
-from service.keras.base import Call, Shape
+from service.keras.base import Call, Form, Shape
 from service.keras.layers import keras
 from service.keras.operations import Full, Operation, calls, full, shown, spread
 
@@ -32,7 +32,7 @@ class Matmul(Operation):
             detail = f"The product of {shown((one, other))} does not fit."
             raise Invalid(detail, pointer=calls(at))
         if tensors == (True, True):
-            return ((*spread((_Sized(one[1:-2]), _Sized(other[1:-2])), _Sized, calls(at)), one[-2], other[-1]),)
+            return ((*spread((Form(one[1:-2]), Form(other[1:-2])), Form, calls(at)), one[-2], other[-1]),)
         return ((*one[1:-1], other[-1]) if tensors[0] else (*other[1:-2], one[-2], other[-1]),)
 
     def _apart(self, one: Full, other: Full, tensors: tuple[bool, bool]) -> bool:
@@ -43,14 +43,6 @@ class Matmul(Operation):
         if tensors == (True, False):
             return len(one) >= matrix == len(other)
         return self.kind == "ops.Matmul" and len(one) == matrix < len(other)
-
-
-class _Sized:
-    """Something with a shape."""
-
-    def __init__(self, shape: Shape) -> None:
-        """Keep it."""
-        self.shape = shape
 
 
 @keras("ops.Einsum")
