@@ -21,6 +21,9 @@ _RECIPES: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\xfd7zXZ\x00", "an xz archive", "Send the model itself, unpacked."),
     (0, b"GGUF", "a GGUF file", "It holds weights for inference alone; send the ONNX file of the original."),
     (4, b"TFL3", "a TensorFlow Lite file", "python -m tf2onnx.convert --tflite FILE --output model.onnx."),
+    (0, b'"{\\', "JSON within a JSON string", "Write the text itself, without json.dump: file.write(model.to_json())."),
+    (0, b"[", "a JSON list", "A description is one object; a batch is sent as `batch`."),
+    (0, b"\xff\xfe", "text in UTF-16", "Save it as UTF-8; PowerShell's > does not."),
     (0, b"\x93NUMPY", "a NumPy array", "This looks like a batch: send it as `batch`."),
 )
 _ONNX_TAGS = frozenset({0x08, 0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72, 0xA2, 0xCA})

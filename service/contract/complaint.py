@@ -2,11 +2,18 @@
 
 import json
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
 from service.contract.traps import step
+
+OTHERWISE: Final = {
+    "attention": "self_attention", "fc": "dense", "linear": "dense", "maxpool": "max_pool2d",
+    "multi_head_attention": "self_attention", "multihead_attention": "self_attention", "sequential": "block",
+    "swish": "silu",
+}  # fmt: skip
+"""What kinds are called elsewhere, where the nearest spelling would mislead."""
 
 
 def said(details: ErrorDetails) -> str:
@@ -18,19 +25,28 @@ def said(details: ErrorDetails) -> str:
         case "union_tag_not_found":
             return f"The object does not say its {context['discriminator']}."
         case "missing":
-            return f"The field {last!r} is missing."
+            return f"The field {last!r} is missing{_instead(last, details.get('input'))}."
         case "extra_forbidden":
             return f"The field {last!r:.80} is not known here."
-        case "too_long":
-            return f"There are {context['actual_length']} entries; the limit is {context['max_length']}."
+        case "too_short" | "too_long":
+            most, least = (context.get(key) for key in ("max_length", "min_length"))
+            limit = f"at least {least} are needed" if most is None else f"the limit is {most}"
+            return f"There are {context['actual_length']} entries; {limit}."
     return f"{details['msg'].removeprefix('Value error, ')}; it is {shown(details.get('input'))}."
 
 
 def _unknown(key: str, tag: str, listed: str) -> str:
     """Say that no layer or law has this name, which is nearest, and which there are."""
-    near = get_close_matches(tag[:40], [word.strip(" '") for word in listed.split(",")], 1)
+    words = [word.strip(" '") for word in listed.split(",")]
+    near = [OTHERWISE[tag]] if OTHERWISE.get(tag) in words else get_close_matches(tag[:40].lower(), words, 1)
     meant = f"; did you mean {near[0]!r}? There" if near else "; there"
     return f"There is no {key} {tag!r:.80}{meant} are {listed}."
+
+
+def _instead(field: str, given: Any) -> str:  # noqa: ANN401  a JSON value can be anything
+    """Say which field may have been meant for one that is missing."""
+    near = get_close_matches(field, [key[:40] for key in given], 1) if isinstance(given, dict) else []
+    return f"; was it meant by {near[0]!r}?" if near else ""
 
 
 def shown(value: Any) -> str:  # noqa: ANN401  a JSON value can be anything

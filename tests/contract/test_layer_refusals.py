@@ -42,6 +42,10 @@ def refused(layers: list[Any], shape: Sequence[int]) -> tuple[str, str]:
         ([{"kind": "repeat_vector", "times": 65536}], [65536], "/layers/0", "4294967296"),
         ([{"kind": "spatial_dropout", "rate": 0.5}], [7], "/layers/0", "[7]"),
         ([{"kind": "rescale", "scale": 1e31}], [7], "/layers/0/scale", "1e+31"),
+        ([{"kind": "dense", "unit": 3}], [7], "/layers/0/units", "meant by 'unit'"),
+        ([{"kind": "linear", "out_features": 3}], [7], "/layers/0/kind", "did you mean 'dense'"),
+        ([{"kind": "BatchNorm2d"}], [7], "/layers/0/kind", "did you mean 'batch_norm'"),
+        ([], [7], "/layers", "0 entries; at least 1"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_where_it_stands(

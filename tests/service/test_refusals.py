@@ -52,6 +52,10 @@ def archive() -> bytes:
         ("model.gguf", b"GGUF\x03", "weights"),
         ("model.npy", b"\x93NUMPY\x01\x00", "`batch`"),
         ("model.onnx", b"Not a model at all", "unknown kind"),
+        ("model.json", json.dumps('{"class_name": "Sequential"}').encode(), "file.write(model.to_json())"),
+        ("model.json", json.dumps(json.dumps({"gradgate": "1"}, indent=2)).encode(), "JSON string"),
+        ("model.json", b"[]", "one object"),
+        ("model.json", '{"gradgate": "1"}'.encode("utf-16"), "UTF-8"),
     ],
 )
 def test_other_formats_come_back_with_a_recipe(service: Service, name: str, content: bytes, says: str) -> None:

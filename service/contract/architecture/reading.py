@@ -44,7 +44,10 @@ def _ours(document: Any) -> None:  # noqa: ANN401  a JSON document can be anythi
         detail = f"The description is {shown(document)}; it must be an object."
         raise Invalid(detail, pointer="")
     if "gradgate" not in document:
-        detail = 'The description has no "gradgate": "1", the version of the format.'
+        detail = (
+            'The file has neither "gradgate": "1", as our descriptions, nor a "class_name" with its "config", as what '
+            "Keras's model.to_json() prints."
+        )
         raise Invalid(detail, pointer="/gradgate")
 
 
