@@ -12,6 +12,7 @@ from service.contract.architecture.base import MOST_NUMBERS
 from service.contract.architecture.container import Layer
 from service.contract.architecture.document import MOST_LAYERS, MOST_NESTING
 from service.contract.architecture.laws import AnyLaw
+from service.contract.options import Options
 from service.contract.traps import DEEPEST, MOST_DIGITS, MOST_ENTRIES, MOST_SIGNS
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
@@ -47,6 +48,13 @@ def test_the_guides_networks_can_be_built(network: dict[str, Any], classes: int)
 def test_the_guides_layers_can_stand_in_a_chain(layer: dict[str, Any], shape: tuple[int, ...]) -> None:
     chain = {"gradgate": "1", "input": {"shape": [5, 8]}, "layers": [layer]}
     assert parse(json.dumps(chain).encode()).output_shape() == shape
+
+
+def test_the_guides_request_holds_a_network_and_a_batch_of_its_shape() -> None:
+    (body,) = (json.loads(found) for found in re.findall(r" -d '(.*?)'", GUIDE, re.DOTALL))
+    assert parse(json.dumps(body["model"]).encode()).given["input"].shape == (len(body["batch"]["input"][0]),)
+    assert len(body["batch"]["input"]) == len(body["batch"]["target"])
+    assert Options.model_validate(body["options"]).loss == "cross_entropy"
 
 
 def test_the_guides_patch_fits_its_first_network() -> None:
