@@ -1,7 +1,8 @@
 """A layer's config in the file to a `KerasLayer`; what is unknown or a program of its own is refused by name."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -108,8 +109,15 @@ def unsupported(spec: dict[str, Any], at: str) -> UnsupportedModel:
     elif custom(spec):
         detail = f"The class {spec.get('registered_name') or name!s:.80} is not Keras's own; export the model to ONNX."
     else:
-        detail = f"The class {name} of {spec.get('module') or 'Keras'!s:.80} is not examined; export the model to ONNX."
+        detail = f"The class {name} of {spec.get('module') or 'Keras'!s:.80} is not examined"
+        detail += _meant(name, layers, "; export the model to ONNX")
     return UnsupportedModel(detail, pointer=f"{at}/class_name")
+
+
+def _meant(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return the end of a sentence about an unknown word: what may have been meant, or what to do otherwise."""
+    near = get_close_matches(word[:40], known, 1, cutoff=0.75)
+    return f"; did you mean {near[0]!r}?" if near else f"{otherwise}."
 
 
 def _known(kind: type[KerasLayer], name: str, config: dict[str, Any], at: str) -> None:
@@ -118,7 +126,8 @@ def _known(kind: type[KerasLayer], name: str, config: dict[str, Any], at: str) -
         if key in kind.model_fields or key in HARMLESS or key in kind.ignored or key.endswith("_constraint"):
             continue
         if value not in (None, False, [], {}, ""):
-            detail = f"The field {key!r:.80} of {name} is not known here; it is {value!r:.80}."
+            detail = f"The field {key!r:.80} of {name}, {value!r:.80}, is not known here"
+            detail += _meant(key, kind.model_fields)
             raise UnsupportedModel(detail, pointer=f"{at}{step(key)}")
 
 

@@ -95,6 +95,14 @@ ATTACKS: dict[str, tuple[Json, type[Trouble], str | None, str]] = {
         sequential(layer("Dense", name="d", units=8, **{LONG: 1})),
         UnsupportedModel, "/config/layers/1/config", "known",
     ),
+    "a field that is misspelt": (
+        sequential(layer("Dense", name="d", unitz=8)),
+        UnsupportedModel, "/config/layers/1/config/unitz", "did you mean 'units'",
+    ),
+    "a class that is misspelt": (
+        sequential(layer("Desne", name="d", units=8)),
+        UnsupportedModel, "/config/layers/1/class_name", "did you mean 'Dense'",
+    ),
     "a field without its value": (
         sequential(layer("Dense", name="d")), Invalid, "/config/layers/1/config/units", "'units' is missing",
     ),
