@@ -1,13 +1,17 @@
 """Layers put into Keras models, Sequential and Functional, of Keras 3 and of tf.keras 2."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias
 
 from service.keras import parse
 from service.keras.base import Ref
 from worker.patch.edits import Edit, Insert, Put, at
 from worker.patch.keras.stating import Json, written
 from worker.patch.places import NoWay, Steps
+
+Reference: TypeAlias = tuple[str, int, int]
+"""A tensor as Keras names it: which output of which call of which layer."""
 
 
 class Fresh(NamedTuple):
@@ -65,15 +69,15 @@ def _layer(document: Json, fresh: Fresh, name: str, beside: Json) -> Json:
     return written("layers", fresh.kind, config, is_older(document))
 
 
-def _called(document: Json, holder: Json, ref: tuple[str, int, int], name: str) -> Json:
+def _called(document: Json, holder: Json, ref: Reference, name: str) -> Json:
     """Return the fields of a layer that reads one tensor."""
     if is_older(document):
         return {"name": name, "inbound_nodes": [[[*ref, {}]]]}
-    tensor = next((each for each in _tensors(holder) if each["config"]["keras_history"] == [*ref]), None)
+    tensor = _wires(_Held(holder)).tensors.get(ref)
     return {"name": name, "inbound_nodes": [{"args": [tensor or _tensor(document, holder, ref)], "kwargs": {}}]}
 
 
-def _tensor(document: Json, holder: Json, ref: tuple[str, int, int]) -> Json:
+def _tensor(document: Json, holder: Json, ref: Reference) -> Json:
     """Return a tensor that no layer reads yet, as the file would write it; NoWay where its shape is not known."""
     if holder is not document["config"]:
         message = f"The file does not say the shape of what {ref[0]} gives."
@@ -84,34 +88,62 @@ def _tensor(document: Json, holder: Json, ref: tuple[str, int, int]) -> Json:
     return {"class_name": "__keras_tensor__", "config": config}
 
 
-def _tensors(value: Any) -> Iterator[Json]:  # noqa: ANN401  JSON
+class _Held:
+    """A model's config, the same only as itself."""
+
+    def __init__(self, holder: Json) -> None:
+        self.holder = holder
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and self.holder is other.holder
+
+    def __hash__(self) -> int:
+        return id(self.holder)
+
+
+class _Wires(NamedTuple):
+    """The tensors that a model's layers read, and where each is read."""
+
+    tensors: dict[Reference, Json]
+    """As Keras 3 writes them."""
+    places: dict[Reference, list[Steps]]
+
+
+@lru_cache(maxsize=4)
+def _wires(held: _Held) -> _Wires:
+    """Return the wires of a model, found once."""
+    wires, holder = _Wires({}, {}), held.holder
+    for index, layer in enumerate(holder["layers"]):
+        _read(layer.get("inbound_nodes"), ("layers", index, "inbound_nodes"), wires)
+    _read(holder["output_layers"], ("output_layers",), wires)
+    return wires
+
+
+def _read(value: Any, steps: Steps, wires: _Wires) -> None:  # noqa: ANN401  JSON
+    """Take in the tensors that a part of a model's config reads."""
     if isinstance(value, dict):
         if value.get("class_name") == "__keras_tensor__":
-            yield value
-        else:
-            for each in value.values():
-                yield from _tensors(each)
+            wires.tensors.setdefault(tuple(value["config"]["keras_history"]), value)
+        for step, each in value.items():
+            _read(each, (*steps, step), wires)
     elif isinstance(value, list):
-        for each in value:
-            yield from _tensors(each)
+        if _is_reference(value):
+            wires.places.setdefault((value[0], value[1], value[2]), []).append(steps)
+            return
+        for index, each in enumerate(value):
+            _read(each, (*steps, index), wires)
 
 
-def _repointed(holder: Json, steps: Steps, ref: tuple[str, int, int], name: str) -> Iterator[Edit]:
+def _is_reference(value: list[Any]) -> bool:
+    return len(value) in {3, 4} and isinstance(value[0], str) and all(isinstance(each, int) for each in value[1:3])
+
+
+def _repointed(holder: Json, steps: Steps, ref: Reference, name: str) -> Iterator[Edit]:
     """Yield the edits by which whoever reads a tensor reads that of a new layer."""
-    for index, layer in enumerate(holder["layers"]):
-        yield from _read(layer.get("inbound_nodes"), (*steps, "layers", index, "inbound_nodes"), ref, name)
-    yield from _read(holder["output_layers"], (*steps, "output_layers"), ref, name)
-
-
-def _read(value: Any, steps: Steps, ref: tuple[str, int, int], name: str) -> Iterator[Edit]:  # noqa: ANN401  JSON
-    if isinstance(value, list) and value[:3] == [*ref]:
-        yield Put((*steps, 0), name)
+    for place in _wires(_Held(holder)).places.get(ref, ()):
+        yield Put((*steps, *place, 0), name)
         if ref[1]:
-            yield Put((*steps, 1), 0)
-        return
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for step, each in pairs:
-        yield from _read(each, (*steps, step), ref, name)
+            yield Put((*steps, *place, 1), 0)
 
 
 def _name(layer: Json) -> str:
