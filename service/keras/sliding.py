@@ -135,3 +135,26 @@ class Window(Spatial):
                 return None
             totals.append(max(reach - 1 if size is None else (-(-size // step) - 1) * step + reach - size, 0))
         return tuple((total // 2, total - total // 2) for total in totals)
+
+
+class Filtering(Window):
+    """A layer whose window is a kernel."""
+
+    kernel_size: Sizes
+    strides: Sizes = 1
+    dilation_rate: Sizes = 1
+
+    @property
+    def window(self) -> tuple[int, ...]:
+        """The kernel's size, per axis."""
+        return self.each(self.kernel_size)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The strides."""
+        return self.each(self.strides)
+
+    @property
+    def gaps(self) -> tuple[int, ...]:
+        """The dilation."""
+        return self.each(self.dilation_rate)

@@ -17,15 +17,11 @@ FUNCTIONS: Final = frozenset({
 """Activations that ONNX's recurrent operators know."""
 
 
-class CellBase(KerasLayer):
-    """What a cell does at one step; as a layer by itself, it does that step."""
+class Gates(KerasLayer):
+    """What every recurrent layer's config says of its gates and their weights."""
 
-    parameters: ClassVar[tuple[str, ...]] = ("inputs", "states", "training")
     gates: ClassVar[int] = 1
-    states: ClassVar[int] = 1
-    """How many states it hands on."""
 
-    units: Annotated[int, Field(ge=1, le=65_536)]
     activation: Spec = "tanh"
     use_bias: bool = True
     kernel_initializer: Spec = "glorot_uniform"
@@ -39,14 +35,29 @@ class CellBase(KerasLayer):
     implementation: int = 2
 
     @property
-    def functions(self) -> dict[str, Spec]:
-        """The cell's activations, by field, in the order in which ONNX names them."""
-        return {"activation": self.activation}
-
-    @property
     def biases(self) -> int:
         """How many biases each gate has."""
         return int(self.use_bias)
+
+    def notes(self) -> Iterator[str]:
+        """Yield that recurrent dropout is left out."""
+        if self.recurrent_dropout:
+            yield "recurrent_dropout is not applied while training is tried; dropout is."
+
+
+class CellBase(Gates):
+    """What a cell does at one step; as a layer by itself, it does that step."""
+
+    parameters: ClassVar[tuple[str, ...]] = ("inputs", "states", "training")
+    states: ClassVar[int] = 1
+    """How many states it hands on."""
+
+    units: Annotated[int, Field(ge=1, le=65_536)]
+
+    @property
+    def functions(self) -> dict[str, Spec]:
+        """The cell's activations, by field, in the order in which ONNX names them."""
+        return {"activation": self.activation}
 
     def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
         """Return the shapes of the output and of the states; Invalid where the cell's states do not reach it."""
@@ -72,11 +83,6 @@ class CellBase(KerasLayer):
             if found.name == "glu" or found.numbers.get("axis", -1) not in {1, -1}:
                 detail = f"The activation {found.name!r} is not examined within a recurrent cell."
                 raise UnsupportedModel(detail, pointer=f"{at}/config/{key}")
-
-    def notes(self) -> Iterator[str]:
-        """Yield that recurrent dropout is left out."""
-        if self.recurrent_dropout:
-            yield "recurrent_dropout is not applied while training is tried; dropout is."
 
 
 def _known(found: Activation) -> bool:

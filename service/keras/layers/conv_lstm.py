@@ -2,61 +2,28 @@
 
 from collections.abc import Iterator
 from math import prod
-from typing import Annotated, ClassVar
-
-from pydantic import Field
+from typing import ClassVar
 
 from service.contract.problem import Invalid, UnsupportedModel
 from service.keras.activations import activation
 from service.keras.base import Shape, Spec, bounded, known, ranked
 from service.keras.layers import keras
-from service.keras.layers.cells import Share
+from service.keras.layers.cells import Gates
 from service.keras.layers.recurrent import Walking
-from service.keras.sliding import Size, Sizes, Window
+from service.keras.sliding import Filtering, Size
 
 
-class ConvLstm(Walking, Window):
-    """An LSTM whose products are convolutions; its gates are input, forget, cell, output."""
+class ConvLstm(Walking, Gates, Filtering):
+    """An LSTM whose products are convolutions; its gates are input, forget, cell, output.
+
+    Strides, padding and dilation are those of the input's convolution; the state's has none.
+    """
 
     gates: ClassVar[int] = 4
 
     filters: Size
-    kernel_size: Sizes
-    strides: Sizes = 1
-    dilation_rate: Sizes = 1
-    activation: Spec = "tanh"
     recurrent_activation: Spec = "sigmoid"
-    use_bias: bool = True
     unit_forget_bias: bool = True
-    kernel_initializer: Spec = "glorot_uniform"
-    recurrent_initializer: Spec = "orthogonal"
-    bias_initializer: Spec = "zeros"
-    kernel_regularizer: Spec = None
-    recurrent_regularizer: Spec = None
-    bias_regularizer: Spec = None
-    dropout: Share = 0.0
-    recurrent_dropout: Share = 0.0
-    implementation: Annotated[int, Field(ge=0, le=2)] = 2
-
-    @property
-    def window(self) -> tuple[int, ...]:
-        """The kernel's size, per axis."""
-        return self.each(self.kernel_size)
-
-    @property
-    def steps(self) -> tuple[int, ...]:
-        """The strides of the convolution of the input; that of the state has none."""
-        return self.each(self.strides)
-
-    @property
-    def gaps(self) -> tuple[int, ...]:
-        """The dilation of the convolution of the input; that of the state has none."""
-        return self.each(self.dilation_rate)
-
-    @property
-    def biases(self) -> int:
-        """How many biases each gate has."""
-        return int(self.use_bias)
 
     def sizes(self, shape: Shape) -> tuple[Shape, ...]:
         """Return the shapes of both states."""
@@ -85,8 +52,7 @@ class ConvLstm(Walking, Window):
     def notes(self) -> Iterator[str]:
         """Yield what is left out."""
         yield from Walking.notes(self)
-        if self.recurrent_dropout:
-            yield "recurrent_dropout is not applied while training is tried; dropout is."
+        yield from Gates.notes(self)
 
 
 @keras("ConvLSTM1D")

@@ -6,37 +6,19 @@ from typing import ClassVar
 from service.contract.problem import Invalid
 from service.keras.base import Shape, Spec, bounded, ranked
 from service.keras.layers import keras
-from service.keras.sliding import Size, Sizes, Window
+from service.keras.sliding import Filtering, Size, Sizes
 
 
-class Filter(Window):
+class Filter(Filtering):
     """What all convolutions share."""
 
     leaps: ClassVar[bool] = True
     """Whether windows may have both strides and dilation."""
 
-    kernel_size: Sizes
-    strides: Sizes = 1
-    dilation_rate: Sizes = 1
     activation: Spec = None
     use_bias: bool = True
     bias_initializer: Spec = "zeros"
     bias_regularizer: Spec = None
-
-    @property
-    def window(self) -> tuple[int, ...]:
-        """The kernel's size, per axis."""
-        return self.each(self.kernel_size)
-
-    @property
-    def steps(self) -> tuple[int, ...]:
-        """The strides."""
-        return self.each(self.strides)
-
-    @property
-    def gaps(self) -> tuple[int, ...]:
-        """The dilation."""
-        return self.each(self.dilation_rate)
 
     def made(self, shape: Shape) -> int:
         """Return how many channels come out."""

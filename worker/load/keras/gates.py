@@ -6,8 +6,7 @@ from typing import Final
 import torch
 
 from service.keras.initializers import law
-from service.keras.layers.cells import CellBase, GruCell, LstmCell
-from service.keras.layers.conv_lstm import ConvLstm
+from service.keras.layers.cells import CellBase, Gates, GruCell, LstmCell
 from service.keras.regularizers import regularizer
 from worker.load.builder import Builder
 from worker.load.drawing import keras_law
@@ -38,7 +37,7 @@ def cell_weights(cell: CellBase, build: Builder, features: int) -> tuple[str, ..
     return kernel, steps, build.node("Concat", shift, zeros, role="biases", axis=1)
 
 
-def kerass_weights(cell: CellBase, build: Builder, features: int) -> tuple[str, str, tuple[str, ...]]:
+def keras_weights(cell: CellBase, build: Builder, features: int) -> tuple[str, str, tuple[str, ...]]:
     """Draw a cell's weights and leave them in Keras's layout.
 
     Return the kernel (features, gates · units), the recurrent kernel (units, gates · units) and the biases of each.
@@ -69,12 +68,12 @@ def _drawn(cell: CellBase, build: Builder, role: str, size: Shape, name: str) ->
     return build.parameter(name, _laid(cell, drawn, (1, size[1], size[0])), _penalty(cell, build, role))
 
 
-def bias(cell: CellBase | ConvLstm, build: Builder, units: int) -> str:
+def bias(cell: Gates, build: Builder, units: int) -> str:
     """Draw the biases in Keras's layout."""
     return build.parameter("bias", bias_law(cell, build, units), _penalty(cell, build, "bias"))
 
 
-def bias_law(cell: CellBase | ConvLstm, build: Builder, units: int) -> Law:
+def bias_law(cell: Gates, build: Builder, units: int) -> Law:
     """Return the law of biases as Keras has them; an LSTM's forget gate starts at one unless its config says not."""
     at = f"{build.pointer}/config/bias_initializer"
     spec = law(cell.bias_initializer, at)
@@ -90,7 +89,7 @@ def _laid(cell: CellBase, drawn: Law, into: Shape) -> Law:
     return Reshaped(Reordered(drawn, _LSTM) if isinstance(cell, LstmCell) else drawn, into)
 
 
-def _penalty(cell: CellBase | ConvLstm, build: Builder, role: str) -> Penalty | None:
+def _penalty(cell: Gates, build: Builder, role: str) -> Penalty | None:
     found = regularizer(getattr(cell, f"{role}_regularizer"), f"{build.pointer}/config/{role}_regularizer")
     return Penalty(found.l1, found.l2) if found else None
 

@@ -8,7 +8,7 @@ from service.keras.base import Spec
 from service.keras.layers.cells import CellBase, GatedCell, GruCell, LstmCell
 from worker.load.builder import Builder
 from worker.load.keras.activations import activated
-from worker.load.keras.gates import kerass_weights
+from worker.load.keras.gates import keras_weights
 from worker.load.keras.packing import Packing
 from worker.load.scanning import Function, Product, Step, lstm_step, scan, split, zeros
 
@@ -18,7 +18,7 @@ def scanned(
 ) -> tuple[str, tuple[str, ...]]:
     """Put down a cell behind (batch, time, features); return its outputs (batch, time, units) and last states."""
     value, features = fed
-    kernel, recurrence, biases = kerass_weights(cell, build, features)
+    kernel, recurrence, biases = keras_weights(cell, build, features)
     weighted = build.node("MatMul", value, kernel, role="weighted")
     if biases:
         weighted = build.node("Add", weighted, biases[0], role="shifted")
