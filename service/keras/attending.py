@@ -1,7 +1,7 @@
 """What Keras's attentions with kernels share: the config, the shapes of what they read, and their kernels."""
 
 from math import prod
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
 
 from pydantic import Field
 
@@ -12,8 +12,8 @@ from service.keras.masks import masked, unmasked
 
 Count = Annotated[int, Field(ge=1, le=65_536)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
-TIME: int = 2
-"""Axes of (time, features)."""
+SEQUENCE: Final = 2
+"""How many axes (time, features) has."""
 
 
 class Reach(NamedTuple):
@@ -77,7 +77,7 @@ class Attending(KerasLayer):
         axes = self.axes(reach.query, at)
         _others(reach, axes, at)
         heads, steps = self.heads[0], tuple(_steps(shape, axes) for shape in (reach.query, reach.key))
-        if axes == (1,) and len(reach.query) == TIME:
+        if axes == (1,) and len(reach.query) == SEQUENCE:
             masked(call, (heads, *steps), at)
         else:
             unmasked(call, at, windowed=self.sliding_window is not None)
@@ -115,7 +115,7 @@ class Attending(KerasLayer):
 def _fitting(reach: Reach, at: str) -> Reach:
     """Pass shapes of as many axes, with known features; Invalid otherwise."""
     for part, shape in zip(reach._fields, reach, strict=True):
-        if len(shape) < TIME or len(shape) != len(reach.query):
+        if len(shape) < SEQUENCE or len(shape) != len(reach.query):
             detail = f"Query, key and value have (time, features), or as many axes more; the {part} is {shown(shape)}."
             raise Invalid(detail, pointer=at)
         known(shape[-1], at, f"features of the {part}")

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from service.contract.problem import Invalid
-from service.keras.attending import TIME, Attending, Count, Reach
+from service.keras.attending import SEQUENCE, Attending, Count, Reach
 from service.keras.base import Call, Shape, shown
 from service.keras.layers import keras
 
@@ -73,7 +73,7 @@ class GroupQueryAttention(Attending):
             detail = f"The {self.num_query_heads} heads do not divide into {self.num_key_value_heads} groups."
             raise Invalid(detail, pointer=f"{at}/config/num_key_value_heads")
         reach = super().reach(call, at)
-        if len(reach.query) != TIME:
+        if len(reach.query) != SEQUENCE:
             detail = f"The layer takes (time, features); what reaches it has the shape {shown(reach.query)}."
             raise Invalid(detail, pointer=at)
         if reach.query[-1] != reach.value[-1]:

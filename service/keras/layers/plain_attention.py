@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from service.contract.architecture.base import MOST_NUMBERS
 from service.contract.problem import Invalid, TooComplex
-from service.keras.attending import TIME, Rate
+from service.keras.attending import SEQUENCE, Rate
 from service.keras.base import Call, KerasLayer, Shape, known, shown
 from service.keras.layers import keras
 from service.keras.masks import stretching
@@ -36,7 +36,7 @@ class Plain(KerasLayer):
             raise Invalid(detail, pointer=at)
         query, value, key = shapes[0], shapes[1], shapes[-1]
         for shape in shapes:
-            if len(shape) != TIME:
+            if len(shape) != SEQUENCE:
                 detail = f"The layer takes (time, features); what reaches it has the shape {shown(shape)}."
                 raise Invalid(detail, pointer=at)
         features = known(query[1], at, "features of the query")

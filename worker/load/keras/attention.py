@@ -6,7 +6,7 @@ from math import prod, sqrt
 
 import torch
 
-from service.keras.attending import TIME, Attending, Reach
+from service.keras.attending import SEQUENCE, Attending, Reach
 from service.keras.base import Call
 from worker.load.builder import Builder
 from worker.load.keras import Signal, lowers
@@ -25,7 +25,7 @@ def attention(layer: Attending, build: Builder, call: Call[Signal]) -> tuple[Sig
     factor = build.constant("factor", torch.tensor(1 / sqrt(layer.widths[0])))
     logits = build.node("Mul", product, factor, role="logits")
     # without dropout and returned weights, Keras runs its backend's own kernel, which treats masked rows otherwise
-    explicit = layer.dropout > 0 or len(shapes) > 1 or len(reach.query) != TIME
+    explicit = layer.dropout > 0 or len(shapes) > 1 or len(reach.query) != SEQUENCE
     weights = masked(build, logits, seen(layer, build, call), explicit=explicit)
     mixed = build.node("MatMul", _dropped(layer, build, weights), heads.cut(value, "value"), role="mixed")
     answer = Signal(shapes[0], value=heads.answer(mixed, query), mask=query.mask)

@@ -23,7 +23,7 @@ LEAST: Final = 1e-7
 def elementwise(layer: Elementwise, build: Builder, call: Call[Signal]) -> Signal:
     """Put down the operator of the same name; Mul takes two values at a time."""
     values, dtype = operands(build, call.leaves, "float32")
-    ((shape),) = layer.outputs(call, build.pointer)
+    (shape,) = layer.outputs(call, build.pointer)
     given = [
         _widened(build, value, len(shape) - len(each.shape), index)
         for index, (value, each) in enumerate(zip(values, call.leaves, strict=True))

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import torch
 
-from service.keras.attending import TIME, Attending
+from service.keras.attending import SEQUENCE, Attending
 from service.keras.base import Call
 from service.keras.masks import unmaskable
 from worker.load.builder import Builder
@@ -35,7 +35,7 @@ def seen(layer: Attending, build: Builder, call: Call[Signal]) -> Seen | None:
     if layer.sliding_window is not None:
         found.append(_near(build, query, value, layer.sliding_window))
     found.extend(_given(build, call.get("attention_mask")))
-    if found and len(query.shape) != TIME:
+    if found and len(query.shape) != SEQUENCE:
         raise unmaskable(build.pointer)
     if not found:
         return None
@@ -93,10 +93,10 @@ def _given(build: Builder, mask: Any) -> Iterator[str]:  # noqa: ANN401  a tenso
     """Yield the mask that a call names as (batch, heads, query steps, key steps), any of them 1."""
     if isinstance(mask, Signal):
         value = boolean(build, mask, "attention_mask")
-        yield value if len(mask.shape) > TIME else widened(build, value, "attention_mask", 1)
+        yield value if len(mask.shape) > SEQUENCE else widened(build, value, "attention_mask", 1)
     elif mask is not None:
         seen = torch.tensor(mask) != 0
-        while seen.dim() < TIME + 2:
+        while seen.dim() < SEQUENCE + 2:
             seen = seen.unsqueeze(-3)
         yield build.constant("attention_mask", seen)
 
