@@ -26,10 +26,6 @@ _BUILDERS: Final[dict[OptimizerName, Callable[..., torch.optim.Optimizer]]] = {
     OptimizerName.RMSPROP: torch.optim.RMSprop,
     OptimizerName.ADAGRAD: torch.optim.Adagrad,
 }
-ADAPTIVE: Final = frozenset(
-    {OptimizerName.ADAM, OptimizerName.NADAM, OptimizerName.ADAMW, OptimizerName.RMSPROP, OptimizerName.ADAGRAD}
-)
-"""Optimizers whose step does not grow with the gradient."""
 
 
 @dataclass(frozen=True)
