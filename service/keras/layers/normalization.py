@@ -98,12 +98,10 @@ class GroupNormalization(PerChannel):
         return shape
 
 
-@keras("LayerNormalization")
-class LayerNormalization(Affine):
-    """Normalizes each sample over some axes; with rms_scaling, it divides by the deviation and leaves the mean."""
+class Sample(KerasLayer):
+    """A normalization of each sample over some axes."""
 
     axis: Axes = -1
-    rms_scaling: bool = False
 
     def over(self, shape: Shape, at: str = "") -> tuple[int, ...]:
         """Return the axes, the batch's being 0, in order."""
@@ -112,6 +110,13 @@ class LayerNormalization(Affine):
     def learns(self, shape: Shape, at: str = "") -> tuple[int, ...]:
         """Return the sizes of the axes."""
         return tuple(known(shape[axis - 1], at, "sizes that are normalized") for axis in self.over(shape, at))
+
+
+@keras("LayerNormalization")
+class LayerNormalization(Sample, Affine):
+    """Normalizes each sample over some axes; with rms_scaling, it divides by the deviation and leaves the mean."""
+
+    rms_scaling: bool = False
 
     def held(self, shape: Shape) -> int:
         """Return the numbers of gamma and beta; with rms_scaling there is gamma alone."""
@@ -121,19 +126,10 @@ class LayerNormalization(Affine):
 
 
 @keras("RMSNormalization")
-class RMSNormalization(KerasLayer):
+class RMSNormalization(Sample):
     """Divides each sample by its root mean square over some axes."""
 
-    axis: Axes = -1
     epsilon: Epsilon | None = 1e-6
-
-    def over(self, shape: Shape, at: str = "") -> tuple[int, ...]:
-        """Return the axes, the batch's being 0, in order."""
-        return inner_axes(self.axis, shape, f"{at}/config/axis")
-
-    def learns(self, shape: Shape, at: str = "") -> tuple[int, ...]:
-        """Return the sizes of the axes."""
-        return tuple(known(shape[axis - 1], at, "sizes that are normalized") for axis in self.over(shape, at))
 
     def output(self, shape: Shape, at: str) -> Shape:
         """Leave the shape, which must have the axes."""
@@ -146,16 +142,10 @@ class RMSNormalization(KerasLayer):
 
 
 @keras("UnitNormalization")
-class UnitNormalization(KerasLayer):
+class UnitNormalization(Sample):
     """Divides each sample by its length along some axes."""
 
     masking: ClassVar[Literal["passes", "stops"]] = "passes"
-
-    axis: Axes = -1
-
-    def over(self, shape: Shape, at: str = "") -> tuple[int, ...]:
-        """Return the axes, the batch's being 0, in order."""
-        return inner_axes(self.axis, shape, f"{at}/config/axis")
 
     def output(self, shape: Shape, at: str) -> Shape:
         """Leave the shape, which must have the axes."""
