@@ -68,6 +68,10 @@ class Sample(LayerBase):
             return tuple(range(len(shape))) if len(shape) >= IMAGE else (len(shape) - 1,)
         return all_placed(self.axes, shape, f"{at}/axes")
 
+    def learns(self, shape: Shape) -> Shape:
+        """Return the sizes of the axes."""
+        return tuple(shape[axis] for axis in self.over(shape))
+
     def output(self, shape: Shape, at: str) -> Shape:
         """Leave the shape, which must have the axes."""
         self.over(shape, at)
@@ -83,10 +87,6 @@ class LayerNorm(Sample, Affine):
 
     kind: Literal["layer_norm"]
 
-    def learns(self, shape: Shape) -> Shape:
-        """Return the sizes of the axes."""
-        return tuple(shape[axis] for axis in self.over(shape))
-
 
 class RmsNorm(Sample):
     """Divides each sample by its root mean square over its features: the last axis, all of an image, or named axes."""
@@ -98,10 +98,6 @@ class RmsNorm(Sample):
     """Added to the mean square."""
     scale: Start = 1
     """Where the learned scale starts; false for none."""
-
-    def learns(self, shape: Shape) -> Shape:
-        """Return the sizes of the axes."""
-        return tuple(shape[axis] for axis in self.over(shape))
 
     def weights(self, shape: Shape) -> int:
         """Return a scale per normalized number, if it is learned."""
