@@ -93,7 +93,7 @@ class Attending(KerasLayer):
                 detail = f"{heads} heads take {numbers} numbers per sample here; the limit is {MOST_NUMBERS}."
                 raise TooComplex(detail, pointer=at)
 
-    def weights(self, call: Call[Any]) -> int:
+    def held(self, call: Call[Any]) -> int:
         """Return the numbers of all kernels and biases."""
         kernels = self.kernels(self.reach(call, ""))
         return sum(prod(size) + self.use_bias * prod(size[along:]) for size, along in kernels.values())

@@ -122,11 +122,11 @@ class KerasLayer(Contract):
         """Return the shape after a layer of one input."""
         return shape
 
-    def weights(self, call: Call[Any]) -> int:
+    def held(self, call: Call[Any]) -> int:
         """Return how many numbers the layer's trained weights hold (`count_params` without what is never trained)."""
-        return self.held(call.one.shape)
+        return self.weights(call.one.shape)
 
-    def held(self, shape: Shape) -> int:  # noqa: ARG002  for layers that look at it
+    def weights(self, shape: Shape) -> int:  # noqa: ARG002  for layers that look at it
         """Return how many trained numbers a layer of one input holds."""
         return 0
 

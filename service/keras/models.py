@@ -72,12 +72,10 @@ class Model(KerasLayer):
 
         return step.call.mapped(read, kind)
 
-    def weights(self, call: Call[Any]) -> int:
+    def held(self, call: Call[Any]) -> int:
         """Return the weights of every layer, each counted once."""
         forms = self.forms(call, "")
-        return sum(
-            step.layer.weights(step.call.mapped(forms.__getitem__, Form)) for step in self.steps if not step.index
-        )
+        return sum(step.layer.held(step.call.mapped(forms.__getitem__, Form)) for step in self.steps if not step.index)
 
     def inner(self) -> Iterator[tuple[str, KerasLayer]]:
         """Yield the layers."""

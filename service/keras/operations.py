@@ -25,7 +25,7 @@ class Operation(KerasLayer):
             raise Invalid(detail, pointer=calls(at))
         return (self.output(call.one.shape, at),)
 
-    def weights(self, call: Call[Any]) -> int:  # noqa: ARG002  every layer is asked in the same way
+    def held(self, call: Call[Any]) -> int:  # noqa: ARG002  every layer is asked in the same way
         """Return none."""
         return 0
 

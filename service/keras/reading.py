@@ -32,7 +32,7 @@ class Description:
 
     def weights(self) -> int:
         """Return how many trained numbers the network holds."""
-        return self.model.weights(self.call())
+        return self.model.held(self.call())
 
 
 def parse(document: dict[str, Any]) -> Description:

@@ -70,7 +70,7 @@ class PReLU(ActivationLayer):
         shared = self.shared_axes or ()
         return tuple(1 if axis in shared else size for axis, size in enumerate(shape, 1))
 
-    def held(self, shape: Shape) -> int:
+    def weights(self, shape: Shape) -> int:
         """Return how many alphas there are."""
         return prod(size or 1 for size in self.sizes(shape))
 

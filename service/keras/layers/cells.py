@@ -67,7 +67,7 @@ class CellBase(Gates):
         starting(call.of("states"), ((self.units,),) * self.states, at, needed=True)
         return ((self.units,),) * (1 + self.states)
 
-    def held(self, shape: Shape) -> int:
+    def weights(self, shape: Shape) -> int:
         """Return the kernel's, the recurrent kernel's and the biases' numbers."""
         return self.gates * self.units * ((shape[-1] or 0) + self.units + self.biases)
 

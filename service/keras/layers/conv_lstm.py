@@ -44,7 +44,7 @@ class ConvLstm(Walking, Gates, Filtering):
                 detail = f"The activation {found.name!r} is not examined within a convolutional LSTM."
                 raise UnsupportedModel(detail, pointer=f"{at}/config/{key}")
 
-    def held(self, shape: Shape) -> int:
+    def weights(self, shape: Shape) -> int:
         """Return the numbers of both kernels and of the biases."""
         fed = prod(self.window) * (self.channels(shape[1:]) + self.filters)
         return self.gates * self.filters * (fed + self.biases)

@@ -57,7 +57,7 @@ class Convolution(Filter):
                 raise Invalid(detail, pointer=f"{at}/config/groups")
         return after
 
-    def held(self, shape: Shape) -> int:
+    def weights(self, shape: Shape) -> int:
         """Return window · channels / groups · filters, and filters for the bias."""
         return (prod(self.window) * self.channels(shape) // self.groups + self.use_bias) * self.filters
 
@@ -131,7 +131,7 @@ class Transposed(Filter):
             raise Invalid(detail, pointer=f"{at}/config")
         return after
 
-    def held(self, shape: Shape) -> int:
+    def weights(self, shape: Shape) -> int:
         """Return window · filters · channels, and filters for the bias."""
         return (prod(self.window) * self.channels(shape) + self.use_bias) * self.filters
 
@@ -171,7 +171,7 @@ class Depthwise(Filter):
         """Return channels · multiplier: all that is made of the first channel, then of the second …"""
         return self.channels(shape) * self.depth_multiplier
 
-    def held(self, shape: Shape) -> int:
+    def weights(self, shape: Shape) -> int:
         """Return a window and a bias per channel that comes out."""
         return (prod(self.window) + self.use_bias) * self.made(shape)
 
@@ -207,7 +207,7 @@ class Separable(Filter):
         """Return the number of filters."""
         return self.filters
 
-    def held(self, shape: Shape) -> int:
+    def weights(self, shape: Shape) -> int:
         """Return what both kernels and the bias hold."""
         between = self.channels(shape) * self.depth_multiplier
         return prod(self.window) * between + (between + self.use_bias) * self.filters

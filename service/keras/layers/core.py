@@ -29,7 +29,7 @@ class Dense(KerasLayer):
         known(shape[-1] if shape else None, at, "last axis of the input")
         return (*shape[:-1], self.units)
 
-    def held(self, shape: Shape) -> int:
+    def weights(self, shape: Shape) -> int:
         """Return features · units, and units for the bias."""
         return ((shape[-1] or 0) + self.use_bias) * self.units
 

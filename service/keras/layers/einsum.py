@@ -81,7 +81,7 @@ class EinsumDense(KerasLayer):
         self.bias(product, at)
         return product.output[1:]
 
-    def held(self, shape: Shape) -> int:
+    def weights(self, shape: Shape) -> int:
         """Return the kernel's numbers and the bias's."""
         product = self.product(shape, "")
         return prod(self.kernel(product, "")) + (prod(self.bias(product, "")) if self.bias_axes else 0)

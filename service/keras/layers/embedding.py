@@ -27,7 +27,7 @@ class Embedding(KerasLayer):
         """Append the axis of features."""
         return (*shape, self.output_dim)
 
-    def held(self, shape: Shape) -> int:  # noqa: ARG002  every layer is asked in the same way
+    def weights(self, shape: Shape) -> int:  # noqa: ARG002  every layer is asked in the same way
         """Return the table's numbers."""
         return self.input_dim * self.output_dim
 
@@ -52,9 +52,9 @@ class ReversibleEmbedding(Embedding):
             raise Invalid(detail, pointer=f"{at}/inbound_nodes")
         return ((*shape[:-1], self.input_dim),)
 
-    def held(self, shape: Shape) -> int:
+    def weights(self, shape: Shape) -> int:
         """Return the numbers of the table, or of both."""
-        return super().held(shape) * (1 if self.tie_weights else 2)
+        return super().weights(shape) * (1 if self.tie_weights else 2)
 
 
 @keras("Masking")

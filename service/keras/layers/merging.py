@@ -12,7 +12,7 @@ from service.keras.layers import keras
 class Merge(KerasLayer):
     """A layer of several tensors."""
 
-    def weights(self, call: Call[Any]) -> int:  # noqa: ARG002  every layer is asked in the same way
+    def held(self, call: Call[Any]) -> int:  # noqa: ARG002  every layer is asked in the same way
         """Return none."""
         return 0
 

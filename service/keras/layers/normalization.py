@@ -36,7 +36,7 @@ class Affine(KerasLayer):
         self.learns(shape, at)
         return shape
 
-    def held(self, shape: Shape) -> int:
+    def weights(self, shape: Shape) -> int:
         """Return the numbers of gamma and beta, as far as there are such."""
         return prod(self.learns(shape)) * (self.center + self.scale)
 
@@ -118,11 +118,11 @@ class LayerNormalization(Sample, Affine):
 
     rms_scaling: bool = False
 
-    def held(self, shape: Shape) -> int:
+    def weights(self, shape: Shape) -> int:
         """Return the numbers of gamma and beta; with rms_scaling there is gamma alone."""
         if self.rms_scaling:
             return prod(self.learns(shape))
-        return super().held(shape)
+        return super().weights(shape)
 
 
 @keras("RMSNormalization")
@@ -136,7 +136,7 @@ class RMSNormalization(Sample):
         self.learns(shape, at)
         return shape
 
-    def held(self, shape: Shape) -> int:
+    def weights(self, shape: Shape) -> int:
         """Return the numbers of the scale."""
         return prod(self.learns(shape))
 

@@ -74,9 +74,9 @@ class Bidirectional(KerasLayer):
             raise Invalid(detail, pointer=f"{at}/config/backward_layer")
         return ((*one[:-1], (one[-1] or 0) + (two[-1] or 0)) if concat else one, *states, *others)
 
-    def weights(self, call: Call[Any]) -> int:
+    def held(self, call: Call[Any]) -> int:
         """Return both layers' weights."""
-        return sum(way.layer.weights(way.call) for way in self.ways(call, ""))
+        return sum(way.layer.held(way.call) for way in self.ways(call, ""))
 
     def inner(self) -> Iterator[tuple[str, KerasLayer]]:
         """Yield the layers."""
@@ -129,9 +129,9 @@ class TimeDistributed(KerasLayer):
             raise Invalid(detail, pointer=at)
         return tuple((shape[0], *each) for each in self.layer.layer.outputs(self.step(call), f"{at}/config/layer"))
 
-    def weights(self, call: Call[Any]) -> int:
+    def held(self, call: Call[Any]) -> int:
         """Return the weights of the layer inside."""
-        return self.layer.layer.weights(self.step(call))
+        return self.layer.layer.held(self.step(call))
 
     def inner(self) -> Iterator[tuple[str, KerasLayer]]:
         """Yield the layer inside."""

@@ -66,7 +66,7 @@ class Attention(Plain):
         """Whether scores are sums of tanh(query + key)."""
         return self.score_mode == "concat"
 
-    def weights(self, call: Call[Any]) -> int:  # noqa: ARG002  every layer is asked in the same way
+    def held(self, call: Call[Any]) -> int:  # noqa: ARG002  every layer is asked in the same way
         """Return a factor of the scores, and one of the sums."""
         return self.use_scale + self.additive
 
@@ -82,6 +82,6 @@ class AdditiveAttention(Plain):
         """Scores are sums."""
         return True
 
-    def weights(self, call: Call[Any]) -> int:
+    def held(self, call: Call[Any]) -> int:
         """Return one per feature."""
         return (call.of("inputs")[0].shape[-1] or 0) if self.use_scale else 0

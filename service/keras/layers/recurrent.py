@@ -72,9 +72,9 @@ class Walking(KerasLayer):
     def fitting(self, shape: Shape, at: str) -> None:
         """Pass sequences that the layer can read; Invalid otherwise."""
 
-    def weights(self, call: Call[Any]) -> int:
+    def held(self, call: Call[Any]) -> int:
         """Return the cells' weights."""
-        return self.held(walk(call, "").sequence.shape)
+        return self.weights(walk(call, "").sequence.shape)
 
     def notes(self) -> Iterator[str]:
         """Yield that states start from zeros."""
@@ -106,11 +106,11 @@ class RecurrentBase(Walking):
             cell.possible(f"{at}{place}")
             bounded((shape[0], cell.gates * cell.units), f"{at}{place}")
 
-    def held(self, shape: Shape) -> int:
+    def weights(self, shape: Shape) -> int:
         """Return the cells' weights."""
         total, features = 0, shape[-1]
         for cell, _ in self.cells:
-            total += CellBase.held(cell, (features,))
+            total += CellBase.weights(cell, (features,))
             features = cell.units
         return total
 
