@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+import torch
 
 from tests.probe.subjects import by_hand, chain, dense, described, node, normal
 from worker.network.graph import Graph, Node
@@ -80,6 +81,33 @@ def test_the_batch_read_again_late_bypasses_nothing_that_was_learnt() -> None:
     ]
     found = joined(nodes, {f"w{index}": (8, 8) for index in range(3)})
     assert found.layer_cuts() == ("a", "c")
+
+
+def test_what_tokens_are_looked_up_to_is_no_batch_its_skips_count() -> None:
+    """An embedded sequence is added to what attention makes of it: a query that is made of it is no cut."""
+    nodes = [
+        node("Gather", "table tokens", "e", axis=0),
+        node("MatMul", "e w0", "query"),
+        node("MatMul", "e w1", "key"),
+        node("Mul", "query key", "m"),
+        node("Add", "e m", "sum"),
+        node("MatMul", "sum w2", "y"),
+    ]
+    parameters = {name: normal(WIDTH, WIDTH) for name in ("table", "w0", "w1", "w2")}
+    found = path(by_hand(nodes, parameters, {"tokens": torch.arange(WIDTH).reshape(4, 2)}))
+    assert found.cuts() == ("e", "sum", "y")
+    assert found.layer_cuts() == ("sum",)
+
+
+def test_values_that_one_node_writes_are_no_cuts_as_each_passes_the_other() -> None:
+    nodes = [
+        node("MatMul", "x w0", "a"),
+        Node("Split", ("a",), ("b", "c"), "halves", {"axis": 1, "num_outputs": 2}),
+        node("Mul", "b c", "d"),
+        node("MatMul", "d w1", "y"),
+    ]
+    found = joined(nodes, {"w0": (8, 8), "w1": (4, 3)})
+    assert found.cuts() == ("x", "a", "d", "y")
 
 
 def test_a_branch_that_does_not_reach_the_output_is_no_part_of_the_path() -> None:

@@ -79,25 +79,37 @@ class Path:
                 depth[value] = below + self.is_layer(node)
         return depth
 
+    @cached_property
+    def looked_up(self) -> frozenset[str]:
+        """The values that tokens are looked up to in learnt tables, and what is made of them."""
+        found: set[str] = set()
+        for node in self.nodes:
+            if (node.op == "Gather" and self.weights[node.name]) or found.intersection(reads(node)):
+                found.update(self.members.intersection(node.outputs))
+        return frozenset(found)
+
     def is_layer(self, node: Node) -> bool:
         """Whether the node mixes features of the signal by a weight."""
         return node.op in WEIGHTED and bool(self.weights[node.name])
 
     def cuts(self) -> tuple[str, ...]:
-        """Return the values that no edge jumps over, in forward order.
+        """Return the values that no edge jumps over, in forward order; of several that one node writes, none.
 
         Edges from values before the first weight layer do not count: the batch itself may be read late (an input at
-        every time step, a skip from the image) without anything bypassing what was learnt.
+        every time step, a skip from the image) without anything bypassing what was learnt.  What tokens are looked up
+        to is learnt: its edges count.
         """
         reach = dict.fromkeys(range(len(self.values)), 0)
         for node in self.nodes:
             ends = [self.position[value] for value in node.outputs if value in self.members]
             for value in reads(node):
-                if value in self.members and self.depth[value]:
+                if value in self.members and (self.depth[value] or value in self.looked_up):
                     reach[self.position[value]] = max(reach[self.position[value]], *ends)
+        written = [self.members.intersection(node.outputs) for node in self.nodes]
+        together = frozenset[str]().union(*(values for values in written if len(values) > 1))
         found, furthest = [], 0
         for index, value in enumerate(self.values):
-            if index >= furthest:
+            if index >= furthest and value not in together:
                 found.append(value)
             furthest = max(furthest, reach[index])
         return tuple(found)
