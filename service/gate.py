@@ -84,8 +84,8 @@ def _judged(case: _Case, weights: Mapping[str, Severity], fail_on: Severity) -> 
         title=finding.title,
         outcome=outcome,
         severity=severity,
-        places=tuple(p.node for p, out in zip(finding.places, case.excused, strict=True) if not out),
-        waived=tuple(p.node for p, out in zip(finding.places, case.excused, strict=True) if out),
+        places=tuple(p.known_as for p, out in zip(finding.places, case.excused, strict=True) if not out),
+        waived=tuple(p.known_as for p, out in zip(finding.places, case.excused, strict=True) if out),
         reason=_reason(outcome, severity, fail_on, case),
     )
 
@@ -127,7 +127,7 @@ def _draws(finding: Finding) -> str:
 
 def _covers(waiver: Waiver, place: Place) -> bool:
     names = (place.node, place.origin, place.parameter)
-    return any(fnmatchcase(name, waiver.target) for name in names if name is not None)
+    return any(name == waiver.target or fnmatchcase(name, waiver.target) for name in names if name is not None)
 
 
 def _use(waiver: Waiver, findings: Iterable[Finding], today: date) -> WaiverUse:

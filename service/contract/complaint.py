@@ -25,7 +25,7 @@ def said(details: ErrorDetails) -> str:
         case "union_tag_not_found":
             return f"The object does not say its {context['discriminator']}."
         case "missing":
-            return f"The field {last!r} is missing{_instead(last, details.get('input'))}."
+            return f"The field {last!r} is missing{_instead(last, details.get('input'))}"
         case "extra_forbidden":
             return f"The field {last!r:.80} is not known here."
         case "too_short" | "too_long":
@@ -44,9 +44,9 @@ def _unknown(key: str, tag: str, listed: str) -> str:
 
 
 def _instead(field: str, given: Any) -> str:  # noqa: ANN401  a JSON value can be anything
-    """Say which field may have been meant for one that is missing."""
+    """Return the end of a sentence about a missing field: which one may have been meant for it."""
     near = get_close_matches(field, [key[:40] for key in given], 1) if isinstance(given, dict) else []
-    return f"; was it meant by {near[0]!r}?" if near else ""
+    return f"; was it meant by {near[0]!r}?" if near else "."
 
 
 def shown(value: Any) -> str:  # noqa: ANN401  a JSON value can be anything

@@ -28,7 +28,7 @@ class Judged(Contract):
     severity: Severity
     """The severity that counted: the policy's own where it sets one, else the report's."""
     places: tuple[str, ...] = ()
-    """The places that count."""
+    """The places that count: layers of the caller's file, or nodes of the graph."""
     waived: tuple[str, ...] = ()
     """The places that a waiver excuses."""
     reason: str

@@ -115,6 +115,11 @@ class Place(Contract):
     measured: Number
     limit: Number
 
+    @property
+    def known_as(self) -> str:
+        """What the caller knows the place by: its layer, or its node where the file has no layers."""
+        return self.origin or self.node
+
 
 class Finding(Contract):
     """A rule that fired."""

@@ -60,10 +60,10 @@ def _help(code: str) -> str:
 def _results(finding: Finding, judged: Judged | None, index: int, uri: str) -> Iterator[Json]:
     """Yield the finding at the places that count, and, suppressed, at those that a waiver excuses."""
     severity = finding.severity if judged is None else judged.severity
-    waived = set() if judged is None else set(judged.waived)
+    waived = set() if judged is None else set(judged.waived) - set(judged.places)
     off = judged is not None and judged.outcome in {Outcome.OFF, Outcome.WAIVED}
-    live = [place for place in finding.places if place.node not in waived]
-    excused = [place for place in finding.places if place.node in waived]
+    live = [place for place in finding.places if place.known_as not in waived]
+    excused = [place for place in finding.places if place.known_as in waived]
     if off:
         yield _result(finding, severity, index, uri, finding.places) | _suppressed(judged.reason if judged else "")
         return

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from service.contract.gate import Outcome, WaiverStatus
 from service.contract.policy import Policy, Waiver
 from service.contract.redraws import Draw, Redraws, Seeds
-from service.contract.report import Report
+from service.contract.report import Place, Report
 from service.contract.words import Severity, Verdict
 from service.gate import judge
 from service.majority import decided
@@ -63,8 +63,8 @@ def test_a_waiver_holds_through_its_last_day_and_not_a_day_longer() -> None:
 def test_a_waiver_of_some_places_leaves_the_others() -> None:
     result = judge(report(finding()), Policy(waivers=(waiver(target="layers/[0-3]"),)), TODAY)
     assert result.verdict is Verdict.FAIL
-    assert result.findings[0].places == ("layers/4",)
-    assert result.findings[0].waived == ("layers/0", "layers/1", "layers/2", "layers/3")
+    assert result.findings[0].places == ('layers/4 "fc4" (dense)',)
+    assert result.findings[0].waived == tuple(f'layers/{i} "fc{i}" (dense)' for i in range(4))
 
 
 def test_two_waivers_may_cover_a_finding_together() -> None:
@@ -75,6 +75,15 @@ def test_two_waivers_may_cover_a_finding_together() -> None:
 def test_a_waiver_finds_a_place_by_the_name_of_its_layer() -> None:
     policy = Policy(waivers=(waiver(target='*"fc?"*'),))
     assert judge(report(finding()), policy, TODAY).findings[0].outcome is Outcome.WAIVED
+
+
+@pytest.mark.parametrize("origin", [None, "layers/0/layers/0 (dense), 2 of 8", 'layers/3 "fc[1]" (dense)'])
+def test_a_place_that_the_gate_names_can_be_waived_by_that_name(origin: str | None) -> None:
+    place = Place(node="layers/0[1]/layers/0", origin=origin, measured=0.1, limit=1)
+    found = report(finding().model_copy(update={"places": (place,)}))
+    (named,) = judge(found, Policy(), TODAY).findings[0].places
+    assert named == (origin or place.node)
+    assert judge(found, Policy(waivers=(waiver(target=named),)), TODAY).findings[0].outcome is Outcome.WAIVED
 
 
 def test_a_waiver_that_covers_nothing_warns() -> None:
