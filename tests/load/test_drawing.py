@@ -63,7 +63,7 @@ def test_kerass_default_is_drawn_by_the_kind_of_weight() -> None:
 def test_what_only_the_loader_sees_is_refused_at_the_layers_laws() -> None:
     with pytest.raises(Invalid, match="convolution kernels") as caught:
         build([{"kind": "gru", "units": 4, "init": "delta_orthogonal"}], (5, 3))
-    assert caught.value.pointer == "/layers/0/init"
+    assert caught.value.pointer == "/layers/0/init/kernel"
 
 
 def test_one_seed_draws_the_same_weights_whatever_else_the_network_holds() -> None:
