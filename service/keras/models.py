@@ -1,7 +1,7 @@
 """Sequential and Functional models: layers by name, and the calls that join them, in an order of computation."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from service.contract.problem import Invalid, TooComplex, UnsupportedModel
 from service.keras.base import Call, Form, Held, KerasLayer, Leaf, Ref, Shape, bounded
@@ -118,7 +118,8 @@ def model(spec: Any, at: str, depth: int = 0) -> Model:  # noqa: ANN401  what th
     return Model(name=name, trainable=config.get("trainable", True) is not False, given=given, steps=steps, gives=gives)
 
 
-Parts = tuple[tuple[Input, ...], tuple[Step, ...], tuple[tuple[str, Ref], ...]]
+Parts: TypeAlias = tuple[tuple[Input, ...], tuple[Step, ...], tuple[tuple[str, Ref], ...]]
+"""A model's inputs, its calls of layers in order, and its outputs by name."""
 
 
 def _sequential(spec: dict[str, Any], config: dict[str, Any], at: str, depth: int) -> Parts:

@@ -18,7 +18,7 @@ class Read(NamedTuple):
 
 
 class Dialect(Protocol):
-    """One format."""
+    """One format: how its documents are read, and how changes are written in them."""
 
     def read(self, document: Any) -> Read:  # noqa: ANN401  JSON
         """Return what a document says; Trouble where it is none of this format."""

@@ -19,7 +19,7 @@ class Flatten(KerasLayer):
     data_format: Literal["channels_last", "channels_first"] | None = None
 
     def output(self, shape: Shape, at: str) -> Shape:  # noqa: ARG002  every layer is asked in the same way
-        """Return (all)."""
+        """Return how many numbers there are; None where a size is open."""
         return (None,) if None in shape else (prod(size or 1 for size in shape),)
 
 

@@ -60,7 +60,7 @@ def variance(layer: Reduction, build: Builder, call: Call[Signal]) -> str:
 
 @lowers("ops.Std")
 def deviation(layer: Reduction, build: Builder, call: Call[Signal]) -> str:
-    """Its root."""
+    """The root of the mean of the squares around the mean."""
     return build.node("Sqrt", _variance(layer, build, call, "variance"))
 
 
