@@ -131,6 +131,12 @@ def test_standardized_inputs_have_zero_mean_and_unit_deviation_in_the_batch() ->
     assert (given.mean, given.std) == pytest.approx((0, 1), abs=1e-4)
 
 
+def test_inputs_that_the_network_rescales_are_standardized_behind_that() -> None:
+    before = described([{"kind": "rescale", "scale": 1000.0, "offset": 7.0}, *chain(1, dense(8), RELU)])
+    (given,) = probe(treated("standardize-input", before)).inputs
+    assert (given.mean, given.std) == pytest.approx((0, 1), abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [

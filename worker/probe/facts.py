@@ -57,10 +57,10 @@ def measure_loss(sweep: Sweep, *, declared: bool) -> LossEvidence:
 def measure_inputs(sweep: Sweep) -> tuple[InputEvidence, ...]:
     """Return the scale of every float input, behind the arithmetic with constants that the network begins with."""
     floats = [name for name, value in sweep.subject.batch.inputs.items() if value.is_floating_point()]
-    return tuple(_input(name, sweep.values[_prepared(sweep.subject.graph, name)].detach().double()) for name in floats)
+    return tuple(_input(name, sweep.values[prepared(sweep.subject.graph, name)].detach().double()) for name in floats)
 
 
-def _prepared(graph: Graph, value: str) -> str:
+def prepared(graph: Graph, value: str) -> str:
     """Return the value that is left of an input once constants are added, subtracted, multiplied and divided by."""
     while True:
         readers = list(graph.consumers(value))

@@ -1,11 +1,13 @@
 """Inputs brought to unit scale."""
 
+import torch
 from torch import Tensor
 
 from service.contract.words import Symptom, TreatmentKind
 from worker.network.edit import insert_behind
 from worker.network.graph import Graph, Node
 from worker.probe.evidence import Evidence
+from worker.probe.facts import prepared
 from worker.subject import Subject
 from worker.treatments import Change, treatment
 
@@ -33,13 +35,18 @@ def standardize_input(subject: Subject, evidence: Evidence) -> Change | None:
         LeCun et al. 1998, Efficient BackProp, section 4.3.
     """
     graph, changes = subject.graph, []
+    measured = {given.name: given for given in evidence.inputs if given.std}
     for name, value in subject.batch.inputs.items():
         finite = value[value.isfinite()].double()
         if not value.is_floating_point() or not finite.numel() or not bool(finite.std(correction=0)):
             continue
         mean, std = finite.mean(), finite.std(correction=0)
-        graph = _standardized(graph, name, mean.to(value.dtype), std.to(value.dtype))
-        changes.append(f"Subtract {float(mean):.3g} from {name} and divide by {float(std):.3g}.")
+        place, what = prepared(graph, name), name
+        if place != name and name in measured:
+            mean, std = (torch.tensor(each, dtype=mean.dtype) for each in (measured[name].mean, measured[name].std))
+            what = f"what {name} is rescaled to"
+        graph = _standardized(graph, place, mean.to(value.dtype), std.to(value.dtype))
+        changes.append(f"Subtract {float(mean):.3g} from {what} and divide by {float(std):.3g}.")
     return Change(subject.replace(graph=graph), tuple(changes)) if changes else None
 
 
