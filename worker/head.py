@@ -14,10 +14,13 @@ from worker.network.graph import Graph, Node, torch_stream
 
 LAYOUT: Final = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Dropout"})
 """Operators between an activation and the output that leave its values as they are."""
+_SOFTMAXES: Final = frozenset({"Softmax", "LogSoftmax"})
 COPIES: Final = frozenset({"Identity", "Cast", "Dropout"})
 """Those that leave its shape as it is, too."""
 _TAKES_LOGITS: Final = {("Softmax", LossName.CROSS_ENTROPY), ("Sigmoid", LossName.BCE_WITH_LOGITS)}
 _FEW_CLASSES: Final = 1000
+_IMAGES: Final = 4
+"""Axes of a batch of images, whose channels come second or last."""
 
 
 @dataclass(frozen=True)
@@ -57,23 +60,41 @@ def choose(graph: Graph, sample: Tensor, target: Tensor | None, name: LossName, 
     same loss computed without overflow.  A named loss is applied to the output as it stands.
     """
     operator, _, _ = last_operator(graph, output)
+    axis = _class_axis(graph, output, sample)
     if name is LossName.PROBABILITY_CROSS_ENTROPY and operator == "Softmax":
         name = LossName.AUTO  # the same loss from the logits, without overflow; Keras takes them, too
     named = name is not LossName.AUTO
     notes: tuple[str, ...] = ()
     if target is None:
-        name = name if named else _loss_without_target(operator, sample)
-        target = _drawn_target(name, operator, sample, seed)
+        name = name if named else _loss_without_target(operator, _width(sample, axis))
+        target = _drawn_target(name, operator, sample, seed, axis)
         notes = (f"No target came with the batch: one was drawn at random, to be fitted under {name}.",)
     else:
         target = _per_position(target, sample)
-        name = name if named else _loss_for(operator, sample, target)
+        name = name if named else _loss_for(operator, sample, target, axis)
     logits = None if named else _logits(graph, output, name)
     if logits is not None:
         notes = (*notes, f"The model ends in {operator}; the loss reads the logits before it.")
     elif not named and operator == "Sigmoid" and name is LossName.BCE_WITH_LOGITS:
         name = LossName.BCE
-    return Head(logits or output, Loss(name, notes=notes), _as_wanted(name, target, sample), declared=named)
+    return Head(
+        logits or output, Loss(name, notes=notes, axis=axis), _as_wanted(name, target, sample, axis), declared=named
+    )
+
+
+def _class_axis(graph: Graph, output: str, sample: Tensor) -> int:
+    """Return the axis that counts classes: a softmax's own, the last behind channels that were moved there."""
+    if sample.dim() < _IMAGES:
+        return class_axis(sample)
+    node = source(graph, output, COPIES)
+    axis = node.attributes.get("axis") if node is not None and node.op in _SOFTMAXES else None
+    if isinstance(axis, int) and axis % sample.dim():
+        return axis % sample.dim()
+    below = source(graph, output, LAYOUT | _SOFTMAXES | {"Add"})
+    perm = below.attributes.get("perm") if below is not None and below.op == "Transpose" else None
+    if isinstance(perm, tuple) and perm[-1:] == (1,):
+        return sample.dim() - 1
+    return class_axis(sample)
 
 
 def _logits(graph: Graph, output: str, name: LossName) -> str | None:
@@ -85,17 +106,17 @@ def _logits(graph: Graph, output: str, name: LossName) -> str | None:
     return None if over_the_batch else node.inputs[0]
 
 
-def _loss_without_target(operator: str, sample: Tensor) -> LossName:
+def _loss_without_target(operator: str, width: int) -> LossName:
     if operator == "LogSoftmax":
         return LossName.NLL
     if operator == "Sigmoid":
         return LossName.BCE_WITH_LOGITS
-    return LossName.CROSS_ENTROPY if _width(sample) > 1 and operator != "Tanh" else LossName.MSE
+    return LossName.CROSS_ENTROPY if width > 1 and operator != "Tanh" else LossName.MSE
 
 
-def _width(sample: Tensor) -> int:
+def _width(sample: Tensor, axis: int) -> int:
     """Return the size of the class axis; 1 where there is one number per sample."""
-    return sample.shape[class_axis(sample)] if sample.dim() > 1 else 1
+    return sample.shape[axis] if sample.dim() > 1 else 1
 
 
 def _per_position(target: Tensor, sample: Tensor) -> Tensor:
@@ -108,12 +129,12 @@ def _per_position(target: Tensor, sample: Tensor) -> Tensor:
     return target.reshape(positions) if target.dim() == 1 and target.numel() == positions.numel() else target
 
 
-def _loss_for(operator: str, sample: Tensor, target: Tensor) -> LossName:
+def _loss_for(operator: str, sample: Tensor, target: Tensor, axis: int) -> LossName:
     """Read the loss off the target's type and range and the model's last operator."""
     if _whole(target) and (class_count(tuple(sample.shape), target) or 0) > 1:
         return LossName.NLL if operator == "LogSoftmax" else LossName.CROSS_ENTROPY
     values = target.float()
-    if operator == "Softmax" and _width(sample) == 1:
+    if operator == "Softmax" and _width(sample, axis) == 1:
         return LossName.BCE  # the loss of what it gives, which is always 1; there are no logits to read
     if operator == "Softmax" and target.shape == sample.shape:
         return LossName.CROSS_ENTROPY
@@ -129,22 +150,22 @@ def _whole(target: Tensor) -> bool:
     return bool((target.double() == target.double().round()).all())
 
 
-def _drawn_target(name: LossName, operator: str, sample: Tensor, seed: int) -> Tensor:
+def _drawn_target(name: LossName, operator: str, sample: Tensor, seed: int, axis: int) -> Tensor:
     """Draw a target that a network can only fit by telling the samples apart."""
     generator = torch_stream(seed, "target")
     shape = tuple(sample.shape)
     if name in CLASSES:
-        where = [size for axis, size in enumerate(shape) if axis != class_axis(sample)]
-        return torch.randint(min(_width(sample), _FEW_CLASSES), where, generator=generator).to(sample.device)
+        where = [size for place, size in enumerate(shape) if place != axis]
+        return torch.randint(min(_width(sample, axis), _FEW_CLASSES), where, generator=generator).to(sample.device)
     if name in BINARY:
         return torch.randint(2, shape, generator=generator).float().to(sample.device)
     drawn = torch.randn(shape, generator=generator).to(sample.device)
     return {"Tanh": drawn.tanh(), "Sigmoid": drawn.sigmoid(), "Relu": drawn.abs()}.get(operator, drawn)
 
 
-def _as_wanted(name: LossName, target: Tensor, sample: Tensor) -> Tensor:
+def _as_wanted(name: LossName, target: Tensor, sample: Tensor, axis: int) -> Tensor:
     """Return the target in the type and shape that the loss takes; BatchMismatch where it holds other numbers."""
-    if name in CLASSES and target.shape == sample.shape and _width(sample) > 1:
+    if name in CLASSES and target.shape == sample.shape and _width(sample, axis) > 1:
         _refuse(target[(target < 0) | (target > 1)], f"The loss {name} takes a class, or a share of 0 to 1 for each")
         return target.float()
     if name in CLASSES:

@@ -53,10 +53,12 @@ class Loss:
     name: LossName
     scale: float = 1.0
     notes: tuple[str, ...] = ()
+    axis: int | None = None
+    """The axis of an output that counts classes, where it is known."""
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss, a scalar.  BatchMismatch where output and target do not fit each other."""
-        output, target = _aligned(self.name, output, target)
+        output, target = _aligned(self, output, target)
         if self.name is LossName.BCE:
             output = output.clamp(0, 1)  # torch refuses anything else; what lies outside is a finding, not a crash
         return self.scale * _FUNCTIONS[self.name](output, target)
@@ -68,7 +70,7 @@ class Loss:
         the mean or the median, whichever is less.
         """
         if self.name in CLASSES:
-            return self.scale * _class_entropy(target)
+            return self.scale * _class_entropy(target, self.axis)
         target = target.detach().double()
         if self.name in BINARY:
             share = target.mean(0).clamp(1e-12, 1 - 1e-12)
@@ -80,19 +82,22 @@ class Loss:
         return self.scale * best
 
 
-def _class_entropy(target: Tensor) -> float:
+def _class_entropy(target: Tensor, axis: int | None) -> float:
     """Return the entropy of the class frequencies, in nats."""
     if target.is_floating_point():
-        share = target.detach().double().movedim(class_axis(target), -1).flatten(0, -2).mean(0)
+        share = (
+            target.detach().double().movedim(class_axis(target) if axis is None else axis, -1).flatten(0, -2).mean(0)
+        )
     else:
         share = torch.bincount(target.detach().reshape(-1)).double() / max(target.numel(), 1)
     return float(torch.special.entr(share).sum())
 
 
-def _aligned(name: LossName, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def _aligned(loss: Loss, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Bring output and target into the shapes that torch's losses take."""
+    name = loss.name
     if name in CLASSES:
-        return _classes_second(name, output, target)
+        return _classes_second(name, output, target, loss.axis)
     target = target.to(output.dtype)
     if output.numel() != target.numel():
         msg = (
@@ -102,11 +107,11 @@ def _aligned(name: LossName, output: Tensor, target: Tensor) -> tuple[Tensor, Te
     return output, target.reshape(output.shape)
 
 
-def _classes_second(name: LossName, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def _classes_second(name: LossName, output: Tensor, target: Tensor, axis: int | None) -> tuple[Tensor, Tensor]:
     """Move the class axis to where torch wants it: after the batch's."""
     shape, wanted = tuple(output.shape), tuple(target.shape)
     if name is not LossName.NLL and target.is_floating_point() and shape == wanted and output.dim() > 1:
-        axis = class_axis(output)
+        axis = class_axis(output) if axis is None else axis
         return output.movedim(axis, 1), target.movedim(axis, 1)
     if class_count(shape, target) is None or target.is_floating_point():
         raise BatchMismatch(_no_classes(name, shape, wanted))

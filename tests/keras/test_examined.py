@@ -1,5 +1,6 @@
 """Keras models from file to finding."""
 
+from math import log
 from pathlib import Path
 
 import keras
@@ -69,3 +70,12 @@ def test_the_compiled_optimizer_is_the_one_that_is_tried(tmp_path: Path) -> None
     report = examined(model, tmp_path)
     assert report.verdict is Verdict.FAIL
     assert any(finding.code == "TRN01" for finding in report.findings)
+
+
+@pytest.mark.parametrize("last", ["softmax", None])
+def test_classes_of_images_are_counted_along_the_last_axis(last: str | None, tmp_path: Path) -> None:
+    """Three classes at each of 6 x 5 places: a guess costs ln 3."""
+    model = keras.Sequential([layers.Input((6, 5, 2), name="given"), layers.Conv2D(3, 1, activation=last, name="head")])
+    report = examined(model, tmp_path, Options(steps=1, treat=False, seeds=1))
+    assert report.loss.name == "cross_entropy"
+    assert float(report.loss.chance) == pytest.approx(log(3), abs=0.01)

@@ -379,3 +379,8 @@ def test_neighbours_a_thousandfold_apart_are_out_of_scale(factor: float, expecte
     second = replace(first, name="other", gradient_rms=factor)
     assert severity("INI02", replace(HEALTHY, parameters=(first, second))) is expected
     assert severity("INI02", replace(HEALTHY, parameters=(first, second, replace(first, state="gated")))) is None
+
+
+def test_a_trial_of_fewer_steps_than_a_mean_is_taken_over_is_not_judged() -> None:
+    cut = run(losses=(1.2, 1.1), gradient_norms=(1.0, 1.0), lowest=math.inf, final=1.1)
+    assert status("TRN02", replace(HEALTHY, training=training(cut, complete=False))) == "could_not_judge"

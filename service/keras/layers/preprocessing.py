@@ -43,7 +43,7 @@ class Rescaling(KerasLayer):
 
 @keras("Normalization")
 class Normalization(KerasLayer):
-    """(x - mean) / √variance along axes, with numbers that the file holds."""
+    """(x - mean) / √variance along axes, with numbers that the file holds, or, as if adapted to it, the batch's."""
 
     masking: ClassVar[Literal["passes", "stops"]] = "passes"
 
@@ -53,14 +53,13 @@ class Normalization(KerasLayer):
     invert: bool = False
 
     def output(self, shape: Shape, at: str) -> Shape:
-        """Leave the shape; UnsupportedModel where the numbers are not in the file, Invalid where they do not fit."""
-        if self.mean is None or self.variance is None:
-            detail = (
-                f"The mean and variance of {self.name!r} are not in the file: adapt() keeps them among the weights. "
-                "Give them as arguments, Normalization(mean=…, variance=…), or feed normalized inputs."
-            )
-            raise UnsupportedModel(detail, pointer=f"{at}/config/mean")
+        """Leave the shape; Invalid where the numbers do not fit, UnsupportedModel where what undoes them is unknown."""
         kept = self.kept(shape, at)
+        if self.adapted:
+            if self.invert:
+                detail = f"What {self.name!r} undoes is not in the file: give it mean and variance as arguments."
+                raise UnsupportedModel(detail, pointer=f"{at}/config/mean")
+            return shape
         for key in ("mean", "variance"):
             sizes = constant(getattr(self, key), f"{at}/config/{key}")
             wanted = tuple(known(shape[axis - 1], at, "size that is normalized along") for axis in kept)
@@ -69,6 +68,19 @@ class Normalization(KerasLayer):
                 detail = f"Numbers of the shape {list(sizes)} do not lie along the axes {list(kept)} of {shown(shape)}."
                 raise Invalid(detail, pointer=f"{at}/config/{key}")
         return shape
+
+    @property
+    def adapted(self) -> bool:
+        """Whether the numbers are not in the file: adapt() keeps them among the weights."""
+        return self.mean is None or self.variance is None
+
+    def notes(self) -> Iterator[str]:
+        """Say what stands in for numbers that the file does not hold."""
+        if self.adapted:
+            yield (
+                f"The mean and variance of {self.name!r} are not in the file, as adapt() keeps them among the weights; "
+                "it is examined as if adapted to the batch."
+            )
 
     def kept(self, shape: Shape, at: str = "") -> tuple[int, ...]:
         """Return the axes along which there are numbers, the batch's being 0."""

@@ -27,6 +27,9 @@ def rescaling(layer: Rescaling, build: Builder, call: Call[Signal]) -> str:
 def normalization(layer: Normalization, build: Builder, call: Call[Signal]) -> str:
     """Sub and Div, or, inverted, Mul and Add."""
     value, shape = cast(build, call.one, "float32"), call.one.shape
+    if layer.adapted:
+        over = [axis for axis in range(len(shape) + 1) if axis not in layer.kept(shape)]
+        return build.node("MeanVarianceNormalization", value, axes=tuple(over))
     mean, variance = (torch.tensor(given, dtype=torch.float32) for given in (layer.mean, layer.variance))
     middle = build.constant("mean", mean.reshape(layer.laid(tuple(mean.shape), shape)))
     deviation = variance.sqrt().clamp(min=LEAST).reshape(layer.laid(tuple(variance.shape), shape))
