@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from service.contract.problem import Invalid, UnsupportedModel
+from service.keras.guessing import meant
 
 Number: TypeAlias = float | None
 
@@ -72,7 +73,8 @@ def activation(spec: Any, at: str) -> Activation:  # noqa: ANN401  what the file
         return activation(config["activation"], f"{at}/config/activation")
     known, defaults = LAYERS.get(name, (_snake(name), {}))
     if known not in FUNCTIONS or _foreign(spec):
-        detail = f"The activation {name!r:.80} is not Keras's own; export the model to ONNX."
+        detail = f"The activation {name!r:.80} is not Keras's own"
+        detail += meant(_snake(name), FUNCTIONS, "; export the model to ONNX")
         raise UnsupportedModel(detail, pointer=at)
     numbers = dict(FUNCTIONS[known]) | dict(defaults)
     for key, value in config.items():

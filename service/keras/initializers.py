@@ -23,6 +23,7 @@ from service.contract.architecture.laws import (
     VarianceScaling,
 )
 from service.contract.problem import Invalid, UnsupportedModel
+from service.keras.guessing import meant
 
 LARGEST: Final = 1e6
 """Largest size of a number in a config."""
@@ -95,7 +96,7 @@ def law(spec: Any, at: str) -> AnyLaw:  # noqa: ANN401  what the file holds
     kind = _KINDS.get(name)
     if kind is None:
         reason = _REASONS.get(name, "not one of Keras's own")
-        detail = f"The initializer {_shown(spec)} is {reason}; export the model to ONNX."
+        detail = f"The initializer {_shown(spec)} is {reason}{meant(name, _KINDS, '; export the model to ONNX')}"
         raise UnsupportedModel(detail, pointer=at)
     _known(config, kind.numbers, _shown(spec))
     return kind.law(config)

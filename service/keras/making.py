@@ -1,8 +1,7 @@
 """A layer's config in the file to a `KerasLayer`; what is unknown or a program of its own is refused by name."""
 
 import json
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+from collections.abc import Callable
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -12,6 +11,7 @@ from service.contract.problem import Invalid, UnsupportedModel
 from service.contract.traps import step
 from service.keras.activations import activation
 from service.keras.base import Held, KerasLayer, Reading
+from service.keras.guessing import meant
 from service.keras.initializers import law
 from service.keras.layers import layers
 from service.keras.regularizers import regularizer
@@ -110,14 +110,8 @@ def unsupported(spec: dict[str, Any], at: str) -> UnsupportedModel:
         detail = f"The class {spec.get('registered_name') or name!s:.80} is not Keras's own; export the model to ONNX."
     else:
         detail = f"The class {name} of {spec.get('module') or 'Keras'!s:.80} is not examined"
-        detail += _meant(name, layers, "; export the model to ONNX")
+        detail += meant(name, layers, "; export the model to ONNX")
     return UnsupportedModel(detail, pointer=f"{at}/class_name")
-
-
-def _meant(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Return the end of a sentence about an unknown word: what may have been meant, or what to do otherwise."""
-    near = get_close_matches(word[:40], known, 1, cutoff=0.75)
-    return f"; did you mean {near[0]!r}?" if near else f"{otherwise}."
 
 
 def _known(kind: type[KerasLayer], name: str, config: dict[str, Any], at: str) -> None:
@@ -127,7 +121,7 @@ def _known(kind: type[KerasLayer], name: str, config: dict[str, Any], at: str) -
             continue
         if value not in (None, False, [], {}, ""):
             detail = f"The field {key!r:.80} of {name}, {value!r:.80}, is not known here"
-            detail += _meant(key, kind.model_fields)
+            detail += meant(key, kind.model_fields)
             raise UnsupportedModel(detail, pointer=f"{at}{step(key)}")
 
 
