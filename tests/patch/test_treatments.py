@@ -30,6 +30,7 @@ BRANCH = {"kind": "residual", "layers": [dense(8), RELU, dense(8)]}
 DOCUMENTS: Mapping[str, Document] = {
     "plain": file(chain(3, dense(12), RELU)),
     "pytorch's own init": file(chain(3, {"kind": "dense", "units": 12}, SIGMOID), learning_rate=1.0),
+    "rescaled": file([{"kind": "rescale", "scale": 1000.0, "offset": 7.0}, dense(12), RELU, dense(3)]),
     "named": file(
         [dense(12, name="fc1"), {**SIGMOID, "name": "squash"}, {"kind": "dense", "name": "head", "units": 3}]
     ),

@@ -15,7 +15,16 @@ from worker.network.laws import Fans, Orthogonal, Stacked, keras_fans
 from worker.patch.dialect import Read
 from worker.patch.edits import Drop, Edit, Put, at
 from worker.patch.keras.compiling import compiled, remark
-from worker.patch.keras.stating import ACTIVATION_LAYERS, Json, activation, initializer, norm, plain, rescaling, written
+from worker.patch.keras.stating import (
+    ACTIVATION_LAYERS,
+    Json,
+    activation,
+    added,
+    initializer,
+    plain,
+    rescaling,
+    written,
+)
 from worker.patch.keras.wiring import Fresh, inserted_at_input, inserted_behind, is_older
 from worker.patch.places import NoWay, Steps
 from worker.patch.recipe import Drawn, recipe
@@ -120,7 +129,7 @@ def _followed(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
             if survey.inside(each.behind):
                 message = "A layer has no place for a norm before its activation."
                 raise Crowded(message, steps)
-            calls.append((_call(times), Fresh(*norm(survey.after, each))))
+            calls.append((_call(times), Fresh(*added(survey.after, each))))
     if calls:
         yield from inserted_behind(document, steps, calls)
 

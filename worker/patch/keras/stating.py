@@ -48,9 +48,11 @@ def activation(node: Node) -> tuple[str, Json]:
     return "Activation", {"activation": plain(node)}
 
 
-def norm(graph: Graph, inserted: Inserted) -> tuple[str, Json]:
-    """Return inserted nodes as a layer; NoWay where they are no norm."""
+def added(graph: Graph, inserted: Inserted) -> tuple[str, Json]:
+    """Return nodes inserted behind a layer as one: a norm, or a rescaling; NoWay where they are neither."""
     nodes = _in_normal_form(graph, inserted)
+    if nodes[-1].op == AFFINE:
+        return rescaling(graph, inserted)
     if len(nodes) != 1 or nodes[0].op not in _NORMS:
         message = f"No layer of Keras is {', '.join(node.op for node in inserted.nodes)}."
         raise NoWay(message)
@@ -64,7 +66,7 @@ def norm(graph: Graph, inserted: Inserted) -> tuple[str, Json]:
 
 
 def rescaling(graph: Graph, inserted: Inserted) -> tuple[str, Json]:
-    """Return nodes inserted behind an input as a layer; NoWay where they do more than multiply and add a number."""
+    """Return inserted nodes as a layer that rescales; NoWay where they do more than multiply and add a number."""
     *_, node = _in_normal_form(graph, inserted)
     if node.op != AFFINE or node.inputs[0] != inserted.behind:
         message = f"No layer of Keras is what stands behind {inserted.behind}."

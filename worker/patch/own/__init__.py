@@ -13,7 +13,7 @@ from worker.patch.dialect import Read
 from worker.patch.edits import Drop, Edit, Put, at
 from worker.patch.own.laws import redrawn
 from worker.patch.own.opening import split, written_out
-from worker.patch.own.stating import ACTIVATIONS, KINDS, activation, norm, rescale
+from worker.patch.own.stating import ACTIVATIONS, KINDS, activation, added, rescale
 from worker.patch.own.wiring import inserted_at_input, inserted_behind, left_out
 from worker.patch.places import NoWay, Steps
 from worker.patch.survey import Crowded, Survey, Wanted
@@ -72,7 +72,7 @@ def _edited(document: Any, steps: Steps, one: Wanted, survey: Survey) -> Iterato
         if survey.inside(each.behind):
             message = f"The layer {layer['kind']} has no place for a norm inside it."
             raise Crowded(message, steps)
-        yield from inserted_behind(document, steps, norm(survey.after, each))
+        yield from inserted_behind(document, steps, added(survey.after, each))
 
 
 def _exchanged(layer: dict[str, Any], steps: Steps, node: Node) -> Iterator[Edit]:

@@ -44,9 +44,11 @@ def activation(node: Node) -> dict[str, Any]:
     raise NoWay(message)
 
 
-def norm(graph: Graph, inserted: Inserted) -> dict[str, Any]:
-    """Return inserted nodes as the norm that they are; NoWay where they are none."""
+def added(graph: Graph, inserted: Inserted) -> dict[str, Any]:
+    """Return nodes inserted behind a layer as one: a norm, or a rescaling; NoWay where they are neither."""
     nodes = _in_normal_form(graph, inserted)
+    if nodes[-1].op == AFFINE:
+        return rescale(graph, inserted)
     if len(nodes) != 1 or nodes[0].op not in _NORMS:
         message = f"No layer of the file's format is {', '.join(node.op for node in inserted.nodes)}."
         raise NoWay(message)
@@ -57,7 +59,7 @@ def norm(graph: Graph, inserted: Inserted) -> dict[str, Any]:
 
 
 def rescale(graph: Graph, inserted: Inserted) -> dict[str, Any]:
-    """Return nodes inserted behind an input as a layer; NoWay where they do more than multiply and add a number."""
+    """Return inserted nodes as a layer that rescales; NoWay where they do more than multiply and add a number."""
     *_, node = _in_normal_form(graph, inserted)
     if node.op != AFFINE or node.inputs[0] != inserted.behind:
         message = f"No layer of the file's format is what stands behind {inserted.behind}."
