@@ -1,6 +1,7 @@
 """Convolutions, pooling and resampling, against torch.nn with the same weights."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -140,16 +141,19 @@ def test_separable_convolutions_are_a_depthwise_and_a_pointwise_one(axes: int) -
 @pytest.mark.parametrize(
     ("layer", "module"),
     [
-        ({"kind": "conv3d", "filters": 64}, nn.Conv3d(4, 64, 3)),
-        ({"kind": "conv2d_transpose", "filters": 64}, nn.ConvTranspose2d(4, 64, 3)),
-        ({"kind": "depthwise_conv2d", "multiplier": 200}, nn.Conv2d(4, 800, 3, groups=4)),
+        ({"kind": "conv3d", "filters": 64}, lambda: nn.Conv3d(4, 64, 3)),
+        ({"kind": "conv2d_transpose", "filters": 64}, lambda: nn.ConvTranspose2d(4, 64, 3)),
+        ({"kind": "depthwise_conv2d", "multiplier": 200}, lambda: nn.Conv2d(4, 800, 3, groups=4)),
     ],
 )
-def test_the_default_law_is_pytorchs(layer: dict[str, Any], module: nn.Module) -> None:
+def test_the_default_law_is_pytorchs(layer: dict[str, Any], module: Callable[[], nn.Module]) -> None:
     """The largest weight and bias are at PyTorch's bound, which the module's own draw comes close to."""
     shape = VOLUME if "3d" in layer["kind"] else IMAGE
     graph = build([{"kernel": 3, "name": "c", **layer}], shape)
-    for role, theirs in (("kernel", module.weight), ("bias", module.bias)):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        drawn = module()
+    for role, theirs in (("kernel", drawn.weight), ("bias", drawn.bias)):
         assert value(graph, role).shape == theirs.shape
         assert value(graph, role).abs().max().item() == pytest.approx(theirs.abs().max().item(), rel=0.1)
 
@@ -286,3 +290,8 @@ def test_what_comes_out_has_the_promised_shape_or_is_refused(kind: str, data: st
         assert (problem.pointer or "").startswith("/layers/0")  # noqa: PT017  the claim is that nothing else is raised
     else:
         assert compute(graph, draw(shape)).isfinite().all()
+
+
+def test_a_factor_that_misses_a_whole_size_by_rounding_is_meant_whole() -> None:
+    graph = build([{"kind": "upsample", "factor": 1.9999999999999996}], (4, 1, 3))
+    assert compute(graph, draw((4, 1, 3))).shape[2:] == (2, 6)

@@ -1,7 +1,7 @@
 """Layers that change the inner sizes without weights: upsampling, padding, cropping, and pixels for channels."""
 
 from math import floor
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -13,6 +13,9 @@ Factor = Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)]
 
 
 Some = TypeVar("Some", int, float)
+
+ROUNDING: Final = 1e-6
+"""How far a factor times a size may be from a whole number that is meant."""
 
 
 class Upsample(LayerBase):
@@ -48,7 +51,7 @@ class Upsample(LayerBase):
         if self.size is not None:
             return _each(self.size, len(before), f"{at}/size")
         factors = _each(self.factor or 1, len(before), f"{at}/factor")
-        return tuple(floor(size * factor) for size, factor in zip(before, factors, strict=True))
+        return tuple(floor(size * factor + ROUNDING) for size, factor in zip(before, factors, strict=True))
 
     def output(self, shape: Shape, at: str) -> Shape:
         """Give the inner axes other sizes."""

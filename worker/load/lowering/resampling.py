@@ -6,7 +6,15 @@ import torch
 
 from service.contract.architecture import Shape
 from service.contract.architecture.base import SEQUENCE
-from service.contract.architecture.resampling import ChannelShuffle, Crop, Pad, PixelShuffle, PixelUnshuffle, Upsample
+from service.contract.architecture.resampling import (
+    ROUNDING,
+    ChannelShuffle,
+    Crop,
+    Pad,
+    PixelShuffle,
+    PixelUnshuffle,
+    Upsample,
+)
 from service.contract.architecture.window import inner
 from worker.load.builder import Builder
 from worker.load.channels import channels_first
@@ -14,8 +22,6 @@ from worker.load.lowering import lowering
 from worker.load.resizing import by_factors, to_sizes
 
 _MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
-_ROUNDING = 1e-4
-"""How far a factor times a size may be from a whole number that is meant."""
 
 
 @lowering("upsample")
@@ -30,7 +36,7 @@ def upsample(layer: Upsample, build: Builder, value: str, shape: Shape) -> str:
         "coordinate_transformation_mode": "align_corners" if layer.align_corners else coordinates,
         "nearest_mode": "floor",
     }
-    if layer.factor is None or max(map(abs, rests)) < _ROUNDING:
+    if layer.factor is None or max(map(abs, rests)) < ROUNDING:
         return channels_first(build, value, shape, lambda given: to_sizes(build, given, after, **how))
     return channels_first(build, value, shape, lambda given: by_factors(build, given, factors, **how))
 
