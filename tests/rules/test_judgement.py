@@ -381,6 +381,9 @@ def test_neighbours_a_thousandfold_apart_are_out_of_scale(factor: float, expecte
     assert severity("INI02", replace(HEALTHY, parameters=(first, second, replace(first, state="gated")))) is None
 
 
-def test_a_trial_of_fewer_steps_than_a_mean_is_taken_over_is_not_judged() -> None:
+def test_a_trial_of_fewer_steps_than_a_mean_is_taken_over_says_that_it_is_open() -> None:
     cut = run(losses=(1.2, 1.1), gradient_norms=(1.0, 1.0), lowest=math.inf, final=1.1)
-    assert status("TRN02", replace(HEALTHY, training=training(cut, complete=False))) == "could_not_judge"
+    found = judge("TRN02", replace(HEALTHY, training=training(cut, complete=False)))
+    assert isinstance(found, Observation)
+    assert (found.severity, found.places[0].measured) == (WARNING, 1.1)
+    assert "ran out of time after 2 steps" in found.explanation
