@@ -7,9 +7,11 @@ import pytest
 import torch
 from keras import layers, regularizers
 
+from service.contract.problem import UnsupportedModel
 from service.contract.words import LossName, OptimizerName
-from tests.keras.real import same
+from tests.keras.real import described, same
 from worker.budget import Deadline
+from worker.load.keras_model import lower
 from worker.loss import Loss
 from worker.optimizers import Optimizer
 from worker.subject import Batch, Subject
@@ -24,8 +26,16 @@ def penalized(kernel: object, bias: object = None) -> keras.Model:
 
 @pytest.mark.parametrize(
     "kernel",
-    ["l1", "l2", regularizers.L1(0.3), regularizers.L2(0.2), regularizers.L1L2(0.1, 0.4)],
-    ids=["l1", "l2", "L1", "L2", "L1L2"],
+    [
+        "l1",
+        "l2",
+        regularizers.L1(0.3),
+        regularizers.L2(0.2),
+        regularizers.L1L2(0.1, 0.4),
+        regularizers.OrthogonalRegularizer(0.3),
+        regularizers.OrthogonalRegularizer(0.3, mode="columns"),
+    ],
+    ids=["l1", "l2", "L1", "L2", "L1L2", "rows", "columns"],
 )
 def test_penalties_are_kerass_losses(kernel: object) -> None:
     model = penalized(kernel, regularizers.L2(0.5))
@@ -34,6 +44,17 @@ def test_penalties_are_kerass_losses(kernel: object) -> None:
         parameter.penalty(parameter.value) for parameter in graph.parameters.values() if parameter.penalty is not None
     )
     torch.testing.assert_close(found, sum(model.losses).detach())
+
+
+def test_orthogonality_is_asked_of_matrices_only() -> None:
+    orthogonal = regularizers.OrthogonalRegularizer()
+    convolution = layers.Conv2D(2, 3, kernel_regularizer=orthogonal, name="c")
+    recurrent = layers.LSTM(2, recurrent_regularizer=orthogonal, name="r")
+    for layer, shape, role in ((convolution, (5, 5, 2), "kernel"), (recurrent, (4, 3), "recurrent")):
+        found = described(keras.Sequential([layers.Input(shape), layer]))
+        with pytest.raises(UnsupportedModel) as caught:
+            lower(found, seed=0)
+        assert caught.value.pointer == f"/config/layers/1/config/{role}_regularizer"
 
 
 def test_a_step_of_training_goes_down_the_penalty_but_tells_the_batchs_loss() -> None:

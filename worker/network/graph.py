@@ -64,14 +64,27 @@ class Input:
 
 @dataclass(frozen=True)
 class Penalty:
-    """What a weight adds to the loss in training: l1 · Σ|w| + l2 · Σw²."""
+    """What a weight adds to the loss in training: l1 · Σ|w| + l2 · Σw² + `rows` or `columns` · their mean |cosine|."""
 
     l1: float = 0.0
     l2: float = 0.0
+    rows: float = 0.0
+    """Weighs how far the rows of a matrix are from orthogonal: the mean of |cosine| over all pairs of them."""
+    columns: float = 0.0
 
     def __call__(self, weight: Tensor) -> Tensor:
         """Return what this weight adds."""
-        return self.l1 * weight.abs().sum() + self.l2 * weight.square().sum()
+        added = self.l1 * weight.abs().sum() + self.l2 * weight.square().sum()
+        if self.rows:
+            added = added + self.rows * _aslant(weight)
+        return added + self.columns * _aslant(weight.T) if self.columns else added
+
+
+def _aslant(matrix: Tensor) -> Tensor:
+    """Return the mean of |cosine| over all pairs of rows; 0 where there is one row."""
+    unit = torch.nn.functional.normalize(matrix, dim=1)
+    pairs = len(unit) * (len(unit) - 1) / 2
+    return (unit @ unit.T).abs().triu(1).sum() / max(pairs, 1)
 
 
 @dataclass(frozen=True)

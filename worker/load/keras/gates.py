@@ -7,11 +7,10 @@ import torch
 
 from service.keras.initializers import law
 from service.keras.layers.cells import CellBase, Gates, GruCell, LstmCell
-from service.keras.regularizers import regularizer
 from worker.load.builder import Builder
 from worker.load.drawing import keras_law
-from worker.load.keras.weights import weight
-from worker.network.graph import Law, Penalty
+from worker.load.keras.weights import penalty, weight
+from worker.network.graph import Law
 from worker.network.laws import Constant, Reordered, Reshaped, Shape, Stacked
 
 _LSTM: Final = (0, 3, 1, 2)
@@ -30,7 +29,7 @@ def cell_weights(cell: CellBase, build: Builder, features: int) -> tuple[str, ..
     if not cell.use_bias:
         return kernel, steps
     laid = _laid(cell, bias_law(cell, build, units), (1, cell.biases * rows))
-    shift = build.parameter("bias", laid, _penalty(cell, build, "bias"))
+    shift = build.parameter("bias", laid, penalty(cell, build, "bias", matrix=False))
     if cell.biases > 1:
         return kernel, steps, shift
     zeros = build.constant("recurrent_bias", torch.zeros(1, rows))
@@ -65,12 +64,12 @@ def _drawn(cell: CellBase, build: Builder, role: str, size: Shape, name: str) ->
     """Draw a matrix (in, gates · units), and turn it."""
     spec = law(getattr(cell, f"{role}_initializer"), f"{build.pointer}/config/{role}_initializer")
     drawn = keras_law(spec, size, (1, 0), at=f"{build.pointer}/config/{role}_initializer")
-    return build.parameter(name, _laid(cell, drawn, (1, size[1], size[0])), _penalty(cell, build, role))
+    return build.parameter(name, _laid(cell, drawn, (1, size[1], size[0])), penalty(cell, build, role, matrix=False))
 
 
 def bias(cell: Gates, build: Builder, units: int) -> str:
     """Draw the biases in Keras's layout."""
-    return build.parameter("bias", bias_law(cell, build, units), _penalty(cell, build, "bias"))
+    return build.parameter("bias", bias_law(cell, build, units), penalty(cell, build, "bias", matrix=False))
 
 
 def bias_law(cell: Gates, build: Builder, units: int) -> Law:
@@ -87,11 +86,6 @@ def bias_law(cell: Gates, build: Builder, units: int) -> Law:
 def _laid(cell: CellBase, drawn: Law, into: Shape) -> Law:
     """Return the law with the gates in ONNX's order along its first axis, in another shape."""
     return Reshaped(Reordered(drawn, _LSTM) if isinstance(cell, LstmCell) else drawn, into)
-
-
-def _penalty(cell: Gates, build: Builder, role: str) -> Penalty | None:
-    found = regularizer(getattr(cell, f"{role}_regularizer"), f"{build.pointer}/config/{role}_regularizer")
-    return Penalty(found.l1, found.l2) if found else None
 
 
 def inside(build: Builder, name: str, place: str, kind: str, *, trainable: bool) -> Builder:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from service.contract.architecture.laws import Along, VarianceScaling
+from service.contract.problem import UnsupportedModel
 from service.keras.base import KerasLayer, Shape
 from service.keras.initializers import law
 from service.keras.regularizers import regularizer
@@ -32,10 +33,25 @@ def weight(
     spec = law(getattr(layer, f"{role}_initializer"), f"{at}_initializer")
     if along and isinstance(spec, VarianceScaling) and not isinstance(spec, Along) and _told(layer, role):
         spec = Along(**spec.model_dump(), input_axes=tuple(along[0]), output_axes=tuple(along[1]))
-    found = regularizer(getattr(layer, f"{role}_regularizer", None), f"{at}_regularizer")
-    penalty = Penalty(found.l1, found.l2) if found else None
+    alike = len(shape) == 2 and axes is None and into is None  # noqa: PLR2004  a matrix that lies as Keras's
+    added = penalty(layer, build, role, matrix=alike)
     drawn = keras_law(spec, tuple(shape), axes, None if into is None else tuple(into), at=f"{at}_initializer")
-    return build.parameter(as_role or role, drawn, penalty)
+    return build.parameter(as_role or role, drawn, added)
+
+
+def penalty(layer: KerasLayer, build: Builder, role: str, *, matrix: bool) -> Penalty | None:
+    """Return what a weight's regularizer adds to the loss; `matrix` where the weight is one that lies as in Keras.
+
+    UnsupportedModel where the regularizer is for matrices and the weight is none, or lies otherwise.
+    """
+    at = f"{build.pointer}/config/{role}_regularizer"
+    found = regularizer(getattr(layer, f"{role}_regularizer", None), at)
+    if found is None:
+        return None
+    if found.of_matrices and not matrix:
+        detail = "OrthogonalRegularizer is examined on the matrices of dense layers and of tables only."
+        raise UnsupportedModel(detail, pointer=at)
+    return Penalty(found.l1, found.l2, found.rows, found.columns)
 
 
 def _told(layer: KerasLayer, role: str) -> bool:
