@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.keras import zoo_of_images, zoo_of_time  # noqa: F401  they put their models into the zoo
 from tests.keras.real import same
 from tests.keras.zoo import ZOO
 
