@@ -1,12 +1,11 @@
 """Finds networks that do not learn their batch, whatever the cause."""
 
-from collections.abc import Sequence
 from math import isinf
 
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.course import Run
-from worker.probe.evidence import TELLING_STEPS, Evidence
+from worker.probe.evidence import TELLING_STEPS, Evidence, Training
 from worker.rules import CLEAR, Answer, Observation, Silence, rule
 
 _TOO_SHORT = f" A trial of fewer than {TELLING_STEPS} steps proves little, so this only warns."
@@ -41,9 +40,7 @@ def stalled_training(evidence: Evidence, *, share: float = 0.999) -> Answer:
     best = training.best or training.runs[0]
     limit = share * evidence.loss.chance
     return Observation(
-        _sentence(training.runs, best, limit) + ("" if training.failed else _TOO_SHORT)
-        if training.complete or best.diverged or not isinf(best.lowest) or not best.gradient_norms
-        else _cut_short(best),
+        _sentence(training, best, limit),
         Severity.ERROR if training.failed else Severity.WARNING,
         (Place(node="loss", measured=min(best.lowest, best.final), limit=limit),),
         {"lowest_loss": min(best.lowest, best.final), "chance": evidence.loss.chance, "steps": len(best.losses)},
@@ -51,19 +48,22 @@ def stalled_training(evidence: Evidence, *, share: float = 0.999) -> Answer:
     )
 
 
-def _cut_short(best: Run) -> str:
-    """Say that there was no time to see whether anything is learnt."""
-    steps = f"{len(best.losses)} step{'s' if len(best.losses) > 1 else ''}"
-    return f"The trial ran out of time after {steps}: whether the network learns its batch is open."
+def _sentence(training: Training, best: Run, limit: float) -> str:
+    """Say how far the best run came, or that there was no time to see; and that few steps prove little."""
+    if isinf(best.lowest) and best.gradient_norms and not best.diverged and not training.complete:
+        return f"The trial ran out of time after {_steps(best)}: whether the network learns its batch is open."
+    return _reached(training, best, limit) + ("" if training.failed else _TOO_SHORT)
 
 
-def _sentence(runs: Sequence[Run], best: Run, limit: float) -> str:
-    """Say how far the best run came, or that no step could change anything."""
+def _reached(training: Training, best: Run, limit: float) -> str:
     if not best.gradient_norms:
         return "Training changes nothing here: the loss does not depend on any weight that is to be trained."
-    names = " nor ".join(dict.fromkeys(run.optimizer for run in runs))
-    steps = f"{len(best.losses)} step{'s' if len(best.losses) > 1 else ''}"
+    names = " nor ".join(dict.fromkeys(run.optimizer for run in training.runs))
     return (
         f"Neither {names} got the loss below {limit:.4g}, which is what the best constant prediction costs; after "
-        f"{steps} it had come to {min(best.lowest, best.final):.4g}."
+        f"{_steps(best)} it had come to {min(best.lowest, best.final):.4g}."
     )
+
+
+def _steps(run: Run) -> str:
+    return f"{len(run.losses)} step{'s' if len(run.losses) > 1 else ''}"
