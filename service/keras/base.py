@@ -140,28 +140,19 @@ class KerasLayer(Contract):
 
 
 @dataclass(frozen=True)
-class Held:
-    """A layer inside another, such as the one that a wrapper applies."""
-
-    layer: KerasLayer
-    kind: str
-    """The layer's key in the registry."""
-
-
-@dataclass(frozen=True)
 class Reading:
     """What a config is validated in: where the layer stands, and how layers inside it are read."""
 
     at: str
-    read: Callable[[Any, str], Held]
+    read: Callable[[Any, str], KerasLayer]
 
 
-def _held(spec: Any, info: ValidationInfo) -> Held:  # noqa: ANN401  what the file holds
+def _held(spec: Any, info: ValidationInfo) -> KerasLayer:  # noqa: ANN401  what the file holds
     reading = cast("Reading", info.context)
     return reading.read(spec, f"{reading.at}/config/{info.field_name}")
 
 
-def _all_held(specs: Any, info: ValidationInfo) -> tuple[Held, ...]:  # noqa: ANN401  what the file holds
+def _all_held(specs: Any, info: ValidationInfo) -> tuple[KerasLayer, ...]:  # noqa: ANN401  what the file holds
     reading = cast("Reading", info.context)
     at = f"{reading.at}/config/{info.field_name}"
     if not isinstance(specs, list) or not 1 <= len(specs) <= MOST_HELD:
@@ -172,9 +163,9 @@ def _all_held(specs: Any, info: ValidationInfo) -> tuple[Held, ...]:  # noqa: AN
 
 MOST_HELD: Final = 64
 """Most layers in one field of another's config."""
-Inner = Annotated[Held, PlainValidator(_held)]
+Inner = Annotated[KerasLayer, PlainValidator(_held)]
 """A field that holds a layer."""
-Inners = Annotated[tuple[Held, ...], PlainValidator(_all_held)]
+Inners = Annotated[tuple[KerasLayer, ...], PlainValidator(_all_held)]
 """A field that holds a list of layers."""
 
 

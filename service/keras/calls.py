@@ -12,8 +12,6 @@ class Step:
     """One call of one layer."""
 
     layer: KerasLayer
-    kind: str
-    """The layer's key in the registry: the class that the file names, or `ops.Add`."""
     call: Call[Ref]
     index: int
     """Which call of the layer this is, from 0."""

@@ -10,7 +10,7 @@ from service.contract.complaint import place, said
 from service.contract.problem import Invalid, UnsupportedModel
 from service.contract.traps import step
 from service.keras.activations import activation
-from service.keras.base import Held, KerasLayer, Reading
+from service.keras.base import KerasLayer, Reading
 from service.keras.guessing import meant
 from service.keras.initializers import law
 from service.keras.layers import layers
@@ -52,7 +52,7 @@ PROGRAMS: Final = {
 """Layers that hold a program, or prepare data, with what to do instead."""
 
 
-def made(spec: Any, at: str, read: Callable[[Any, str], Held]) -> KerasLayer:  # noqa: ANN401  what the file holds
+def made(spec: Any, at: str, read: Callable[[Any, str], KerasLayer]) -> KerasLayer:  # noqa: ANN401  what the file holds
     """Return the layer that `spec` (a class name and its config) describes; `read` reads those inside it.
 
     UnsupportedModel for a class that is not examined, Invalid (with a JSON pointer) for a config that breaks its form.

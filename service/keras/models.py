@@ -4,11 +4,11 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from service.contract.problem import Invalid, TooComplex, UnsupportedModel
-from service.keras.base import Call, Form, Held, KerasLayer, Leaf, Ref, Shape, bounded
+from service.keras.base import Call, Form, KerasLayer, Leaf, Ref, Shape, bounded
 from service.keras.calls import Step, needed, ordered
 from service.keras.history import bound, refs
 from service.keras.inputs import Input, implied, read_input
-from service.keras.making import custom, made, named, registered, unsupported
+from service.keras.making import custom, made, named, unsupported
 
 MODELS: Final = frozenset({"Sequential", "Functional", "Model"})
 DEEPEST: Final = 16
@@ -90,7 +90,7 @@ def layer(spec: Any, at: str, depth: int = 0) -> KerasLayer:  # noqa: ANN401  wh
     name, _ = named(spec, at)
     if name in MODELS and not custom(spec):
         return model(spec, at, depth)
-    return made(spec, at, lambda each, where: Held(layer(each, where, depth + 1), registered(each)))
+    return made(spec, at, lambda each, where: layer(each, where, depth + 1))
 
 
 def _shallow(depth: int, at: str) -> None:
@@ -115,7 +115,8 @@ def model(spec: Any, at: str, depth: int = 0) -> Model:  # noqa: ANN401  what th
     name = config.get("name") if isinstance(config.get("name"), str) else kind.lower()
     read = _sequential if kind == "Sequential" else _functional
     given, steps, gives = read(spec, config, at, depth)
-    return Model(name=name, trainable=config.get("trainable", True) is not False, given=given, steps=steps, gives=gives)
+    trainable = config.get("trainable", True) is not False
+    return Model(name=name, kind=kind, trainable=trainable, given=given, steps=steps, gives=gives)
 
 
 Parts: TypeAlias = tuple[tuple[Input, ...], tuple[Step, ...], tuple[tuple[str, Ref], ...]]
@@ -132,7 +133,7 @@ def _sequential(spec: dict[str, Any], config: dict[str, Any], at: str, depth: in
     for each, where in listed:
         made_layer = layer(each, where, depth + 1)
         _fresh(made_layer.name, names, where)
-        step = Step(made_layer, registered(each), Call({made_layer.parameters[0]: previous}, Ref), 0, 1, where)
+        step = Step(made_layer, Call({made_layer.parameters[0]: previous}, Ref), 0, 1, where)
         steps.append(step)
         previous = step.ref()
     return (given,), tuple(steps), ((previous.layer, previous),)
@@ -175,7 +176,7 @@ def _calls(spec: dict[str, Any], called: KerasLayer, at: str) -> Iterator[Step]:
     nodes = nodes if isinstance(nodes, list) else []
     for number, node in enumerate(nodes):
         call = bound(node, called, f"{at}/inbound_nodes/{number}")
-        yield Step(called, registered(spec), call, number, len(nodes), at)
+        yield Step(called, call, number, len(nodes), at)
 
 
 def _made(gives: Sequence[tuple[str, Ref]], found: Container[Ref], at: str) -> None:

@@ -72,7 +72,7 @@ def _tables(within: Model, ref: Ref) -> Iterator[int]:
 
 def _rows(step: Step, ref: Ref) -> Iterator[int]:
     """Yield the rows of a step's table, or of those inside it that the tensor reaches first."""
-    if step.kind in {"Embedding", "ReversibleEmbedding"}:
+    if step.layer.kind in {"Embedding", "ReversibleEmbedding"}:
         yield step.layer.input_dim  # type: ignore[attr-defined]
     elif isinstance(step.layer, Model):
         inside = step.layer.given[step.call.leaves.index(ref)]

@@ -145,7 +145,7 @@ class StackedCells(KerasLayer):
     def inner(self) -> Iterator[tuple[str, KerasLayer]]:
         """Yield the cells."""
         for index, each in enumerate(self.cells):
-            yield f"/config/cells/{index}", each.layer
+            yield f"/config/cells/{index}", each
 
 
 def stacked(layer: KerasLayer, at: str) -> Iterator[tuple[KerasLayer, str]]:
@@ -154,7 +154,7 @@ def stacked(layer: KerasLayer, at: str) -> Iterator[tuple[KerasLayer, str]]:
         yield layer, at
         return
     for index, each in enumerate(layer.cells):
-        yield from stacked(each.layer, f"{at}/config/cells/{index}")
+        yield from stacked(each, f"{at}/config/cells/{index}")
 
 
 def starting(states: tuple[Any, ...], shapes: tuple[Shape, ...], at: str, *, needed: bool = False) -> None:

@@ -32,8 +32,8 @@ class Bidirectional(KerasLayer):
 
     def ways(self, call: Call[Any], at: str) -> tuple[Way, Way]:
         """Return both layers with what each is called with; Invalid where they do not fit each other."""
-        first = _recurrent(self.layer.layer, f"{at}/config/layer")
-        second = _recurrent((self.backward_layer or self.layer).layer, f"{at}/config/backward_layer")
+        first = _recurrent(self.layer, f"{at}/config/layer")
+        second = _recurrent(self.backward_layer or self.layer, f"{at}/config/backward_layer")
         if self.backward_layer is None:
             name = f"backward_{first.name.removeprefix('backward_')}"
             second = second.model_copy(update={"go_backwards": not first.go_backwards, "name": name})
@@ -80,9 +80,9 @@ class Bidirectional(KerasLayer):
 
     def inner(self) -> Iterator[tuple[str, KerasLayer]]:
         """Yield the layers."""
-        yield "/config/layer", self.layer.layer
+        yield "/config/layer", self.layer
         if self.backward_layer is not None:
-            yield "/config/backward_layer", self.backward_layer.layer
+            yield "/config/backward_layer", self.backward_layer
 
 
 def _recurrent(layer: KerasLayer, at: str) -> Walking:
@@ -117,7 +117,7 @@ class TimeDistributed(KerasLayer):
         first = call.one
         unmasked = {"mask": None} if hasattr(first, "mask") else {}
         inside = replace(first, shape=first.shape[1:], **unmasked)
-        return Call({self.layer.layer.parameters[0]: inside}, call.kind)
+        return Call({self.layer.parameters[0]: inside}, call.kind)
 
     def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
         """Return the shapes that a step gives, with the time before them."""
@@ -127,12 +127,12 @@ class TimeDistributed(KerasLayer):
                 f"The layer takes 3 axes or more, the batch's included; what reaches it has the shape {shown(shape)}."
             )
             raise Invalid(detail, pointer=at)
-        return tuple((shape[0], *each) for each in self.layer.layer.outputs(self.step(call), f"{at}/config/layer"))
+        return tuple((shape[0], *each) for each in self.layer.outputs(self.step(call), f"{at}/config/layer"))
 
     def held(self, call: Call[Any]) -> int:
         """Return the weights of the layer inside."""
-        return self.layer.layer.held(self.step(call))
+        return self.layer.held(self.step(call))
 
     def inner(self) -> Iterator[tuple[str, KerasLayer]]:
         """Yield the layer inside."""
-        yield "/config/layer", self.layer.layer
+        yield "/config/layer", self.layer

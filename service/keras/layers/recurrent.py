@@ -153,11 +153,11 @@ class Rnn(RecurrentBase):
     @property
     def cells(self) -> tuple[tuple[CellBase, str], ...]:
         """The cell, or those of a stack, stacks within it included."""
-        return tuple((each, at) for each, at in stacked(self.cell.layer, "/config/cell") if isinstance(each, CellBase))
+        return tuple((each, at) for each, at in stacked(self.cell, "/config/cell") if isinstance(each, CellBase))
 
     def outputs(self, call: Call[Any], at: str) -> tuple[Shape, ...]:
         """Return the shapes; Invalid where a cell is none."""
-        for each, place in stacked(self.cell.layer, "/config/cell"):
+        for each, place in stacked(self.cell, "/config/cell"):
             if not isinstance(each, CellBase) or isinstance(each, RecurrentBase):
                 detail = "A cell is expected: SimpleRNNCell, LSTMCell, GRUCell or StackedRNNCells."
                 raise Invalid(detail, pointer=f"{at}{place}/class_name")
@@ -165,4 +165,4 @@ class Rnn(RecurrentBase):
 
     def inner(self) -> Iterator[tuple[str, KerasLayer]]:
         """Yield the cell."""
-        yield "/config/cell", self.cell.layer
+        yield "/config/cell", self.cell

@@ -45,11 +45,11 @@ def lowers(*names: str) -> Callable[[Some], Some]:
     return register
 
 
-def lower_layer(layer: KerasLayer, kind: str, build: Builder, call: Call[Signal]) -> tuple[Signal, ...]:
+def lower_layer(layer: KerasLayer, build: Builder, call: Call[Signal]) -> tuple[Signal, ...]:
     """Put one layer down; return what it gives."""
     if isinstance(layer, Model):
         return lower_model(layer, build, call)
-    made = lowerings[kind](layer, build, call)
+    made = lowerings[layer.kind](layer, build, call)
     given = made if isinstance(made, tuple) else (made,)
     shapes = layer.outputs(call, build.pointer)
     mask = next((leaf.mask for leaf in call.leaves if leaf.mask), None) if layer.masking == "passes" else None
@@ -64,7 +64,7 @@ def lower_model(model: Model, build: Builder, call: Call[Signal]) -> tuple[Signa
     signals: dict[Ref, Signal] = dict(model.bind(call, build.pointer))
     for step in model.steps:
         given = _told(model.called(step, signals, Signal))
-        for index, signal in enumerate(lower_layer(step.layer, step.kind, _inside(build, step), given)):
+        for index, signal in enumerate(lower_layer(step.layer, _inside(build, step), given)):
             signals[step.ref(index)] = signal
         for ref in (ref for name in step.layer.unmasks for ref in step.call.of(name)):
             signals[ref] = replace(signals[ref], mask=None)
@@ -83,7 +83,7 @@ def _inside(build: Builder, step: Step) -> Builder:
     name, again = step.layer.name, step.index > 0
     called = f", call {step.index + 1} of {step.calls}" if step.calls > 1 else ""
     place = step.at[1:]
-    origin = f'{place} "{name}" ({step.kind}){called}{build.repetition}'
+    origin = f'{place} "{name}" ({step.layer.kind}){called}{build.repetition}'
     inner = build.inner(f"{name}[{step.index}]" if again else name, place, origin, owner=name if again else None)
     frozen, settled = build.frozen or not step.layer.trainable, build.settled or step.call.get(SETTLED) is True
     return replace(inner, frozen=frozen, settled=settled)

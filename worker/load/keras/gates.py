@@ -5,6 +5,7 @@ from typing import Final
 
 import torch
 
+from service.keras.base import KerasLayer
 from service.keras.initializers import law
 from service.keras.layers.cells import CellBase, Gates, GruCell, LstmCell
 from worker.load.builder import Builder
@@ -88,10 +89,8 @@ def _laid(cell: CellBase, drawn: Law, into: Shape) -> Law:
     return Reshaped(Reordered(drawn, _LSTM) if isinstance(cell, LstmCell) else drawn, into)
 
 
-def inside(build: Builder, name: str, place: str, kind: str, *, trainable: bool) -> Builder:
+def inside(build: Builder, layer: KerasLayer, place: str) -> Builder:
     """Return the builder of a layer that stands at `place` within the config of `build`'s layer."""
     where = f"{build.place}/{place}"
-    return replace(
-        build.inner(name, where, f'{where} "{name}" ({kind}){build.repetition}'),
-        frozen=build.frozen or not trainable,
-    )
+    origin = f'{where} "{layer.name}" ({layer.kind}){build.repetition}'
+    return replace(build.inner(layer.name, where, origin), frozen=build.frozen or not layer.trainable)

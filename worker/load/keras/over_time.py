@@ -5,7 +5,7 @@ from typing import Final
 import torch
 
 from service.keras.base import Call
-from service.keras.layers.over_time import Bidirectional, TimeDistributed, Way
+from service.keras.layers.over_time import Bidirectional, TimeDistributed
 from worker.load.builder import Builder
 from worker.load.keras import Signal, lower_layer, lowers
 from worker.load.keras.gates import inside
@@ -18,7 +18,9 @@ _MERGES: Final = {"sum": "Sum", "ave": "Mean", "mul": "Mul"}
 def bidirectional(layer: Bidirectional, build: Builder, call: Call[Signal]) -> tuple[Signal, ...]:
     """Two operators, and their outputs merged; the second's steps stand in the order of time then."""
     ways = layer.ways(call, build.pointer)
-    (one, *states), (two, *others) = (_one_way(layer, build, way) for way in ways)
+    (one, *states), (two, *others) = [
+        lower_layer(way.layer, inside(build, way.layer, way.place), way.call) for way in ways
+    ]
     back = flipped(build, two.value, "in_order") if ways[0].layer.return_sequences else two.value
     if layer.merge_mode is None:
         return (one, Signal(two.shape, value=back, mask=two.mask), *states, *others)
@@ -30,12 +32,6 @@ def bidirectional(layer: Bidirectional, build: Builder, call: Call[Signal]) -> t
     return (Signal(shape, value=merged, mask=one.mask), *states, *others)
 
 
-def _one_way(layer: Bidirectional, build: Builder, way: Way) -> tuple[Signal, ...]:
-    held = layer.backward_layer if way.place.endswith("backward_layer") and layer.backward_layer else layer.layer
-    within = inside(build, way.layer.name, way.place, held.kind, trainable=way.layer.trainable)
-    return lower_layer(way.layer, held.kind, within, way.call)
-
-
 @lowers("TimeDistributed")
 def time_distributed(layer: TimeDistributed, build: Builder, call: Call[Signal]) -> tuple[str, ...]:
     """The layer inside on all steps at once, as if they were samples."""
@@ -44,10 +40,10 @@ def time_distributed(layer: TimeDistributed, build: Builder, call: Call[Signal])
     minus = build.constant("all", torch.tensor([-1]))
     one = build.node("Concat", minus, build.node("Shape", given.value, role="rest", start=2), role="step", axis=0)
     steps = build.node("Reshape", given.value, one, role="steps")
-    within = inside(build, inner.layer.name, "config/layer", inner.kind, trainable=inner.layer.trainable)
+    within = inside(build, inner, "config/layer")
     stepped = layer.step(call).mapped(lambda each: Signal(each.shape, dtype=each.dtype, value=steps), Signal)
     found = []
-    for index, made in enumerate(lower_layer(inner.layer, inner.kind, within, stepped)):
+    for index, made in enumerate(lower_layer(inner, within, stepped)):
         mark = str(index or "")
         rest = build.node("Shape", made.value, role=f"given{mark}", start=1)
         whole = build.node("Concat", sizes, rest, role=f"whole{mark}", axis=0)

@@ -101,8 +101,7 @@ def _builder(build: Builder, cell: CellBase, place: str, names: set[str]) -> Bui
     while name in names:
         name += "'"
     names.add(name)
-    kind = {"RNN": "SimpleRNN"}.get(operator(cell), operator(cell))
-    return inside(build, name, place[1:], f"{kind}Cell", trainable=cell.trainable)
+    return inside(build, cell.model_copy(update={"name": name}), place[1:])
 
 
 def _walked(
