@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import jsonpatch
+import structlog
 
 from service.contract.problem import Trouble
 from worker.network.graph import Graph
@@ -16,6 +17,8 @@ from worker.patch.edits import Edit, Operation, operations
 from worker.patch.places import Atlas, NoWay
 from worker.patch.survey import Crowded, Survey, Uneven
 from worker.subject import Subject
+
+log = structlog.get_logger(__name__)
 
 _MOST_OPENINGS: Final = 200
 
@@ -53,7 +56,8 @@ def patch(
         return _proven(document, dialect, graph, untreated, treated)
     except (NoWay, Trouble) as error:
         return Unsaid(str(error))
-    except Exception as error:  # noqa: BLE001  a report is not lost over a patch
+    except Exception as error:  # a report is not lost over a patch
+        log.exception("a patch could not be written")
         return Unsaid(f"A fault of ours keeps this patch from being written ({type(error).__name__}).")
 
 
