@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.contract.words import Verdict
+from service.contract.words import Severity, Verdict
 from tests.case_files import CASES, examined, read
 from worker.rules import rules
 
@@ -12,8 +12,8 @@ from worker.rules import rules
 @pytest.mark.parametrize("code", list(rules))
 def test_the_sick_model_is_found(code: str, tmp_path: Path) -> None:
     report = examined(read(code, "sick"), tmp_path)
-    assert code in {finding.code for finding in report.findings}
-    assert report.verdict is not Verdict.PASS
+    (finding,) = [finding for finding in report.findings if finding.code == code]
+    assert finding.severity is Severity.INFO or report.verdict is not Verdict.PASS
 
 
 @pytest.mark.parametrize("code", list(rules))

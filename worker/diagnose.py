@@ -6,7 +6,7 @@ from statistics import stdev
 
 from service.contract.redraws import Seeds
 from service.contract.report import Coverage, Finding
-from service.contract.words import Severity, Verdict
+from service.contract.words import Severity, Symptom, Verdict
 from service.majority import RANK, Shown, decided, failing, reaching
 from worker.probe.evidence import Evidence
 from worker.rules import Answer, Observation, Rule, Silence, rules
@@ -17,8 +17,9 @@ _VERBS = {Severity.ERROR: ("fails", "fail"), Severity.WARNING: ("warns", "warn")
 
 def diagnose(evidences: Sequence[Evidence]) -> tuple[tuple[Finding, ...], tuple[Coverage, ...]]:
     """Return the findings that the draws show together, the gravest and the causes first, and each rule's coverage."""
-    answers = {rule.code: [rule.judge(evidence) for evidence in evidences] for rule in _ordered()}
-    draws = _shown(answers, len(evidences))
+    judged = [_judged(evidence) for evidence in evidences]
+    answers = {rule.code: [draw[rule.code] for draw in judged] for rule in _ordered()}
+    draws = [_shown(draw) for draw in judged]
     weights = decided(draws)
     findings = [
         _spread(
@@ -36,7 +37,7 @@ def diagnose(evidences: Sequence[Evidence]) -> tuple[tuple[Finding, ...], tuple[
 
 def shown(evidence: Evidence) -> Shown:
     """Return the rules that fire on one draw, and how gravely."""
-    return _shown({rule.code: [rule.judge(evidence)] for rule in _ordered()}, 1)[0]
+    return _shown(_judged(evidence))
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:
@@ -63,11 +64,24 @@ def _ordered() -> list[Rule]:
     return sorted(rules.values(), key=lambda rule: (rule.order, rule.code))
 
 
-def _shown(answers: Mapping[str, Sequence[Answer]], draws: int) -> list[Shown]:
-    return [
-        {code: answer.severity for code, given in answers.items() if isinstance(answer := given[draw], Observation)}
-        for draw in range(draws)
-    ]
+def _judged(evidence: Evidence) -> dict[str, Answer]:
+    """Return what each rule says of one draw, causes first; what a cause has said already is not said again."""
+    answers: dict[str, Answer] = {}
+    causes: dict[Symptom, Rule] = {}
+    for rule in _ordered():
+        answer = rule.judge(evidence)
+        if isinstance(answer, Observation):
+            cause = next((causes[each] for each in sorted(rule.told_by) if each in causes), None)
+            if cause is not None and cause.order < rule.order:
+                answer = Silence("clear", f"{cause.code} is the cause and says it")
+            elif answer.severity is not Severity.INFO:
+                causes.setdefault(rule.symptom, rule)
+        answers[rule.code] = answer
+    return answers
+
+
+def _shown(answers: Mapping[str, Answer]) -> Shown:
+    return {code: answer.severity for code, answer in answers.items() if isinstance(answer, Observation)}
 
 
 def _finding(rule: Rule, severity: Severity, answers: Sequence[Answer], draws: Sequence[Shown]) -> Finding:

@@ -56,7 +56,8 @@ def examine(
         loaded = load(model, batch, options, external, place)
         fidelity = compare(loaded.onnx, loaded.graph, loaded.subject.batch.inputs)
     with watch.stage(Stage.PROBING, 0.1), threads_for(loaded.subject.pass_s):
-        before, coverage = _measure(loaded, steps, deadline.share(_TRAINING_SHARE), watch)
+        ask = Ask(steps, both=True, goal=LEARNT, deep=options.depth is Depth.DEEP)
+        before, coverage = _measure(loaded, ask, deadline.share(_TRAINING_SHARE), watch)
     with watch.stage(Stage.TREATING, 0.4), threads_for(loaded.subject.pass_s):
         remedies, chosen = _treat(before, steps, deadline, watch) if options.treat else ((), None)
     remedies = patched(loaded, before, remedies, deadline)
@@ -87,14 +88,13 @@ def examine(
     ).sealed()
 
 
-def _measure(loaded: Loaded, steps: int, deadline: Deadline, watch: Stopwatch) -> tuple[Examined, tuple[Coverage, ...]]:
+def _measure(loaded: Loaded, ask: Ask, deadline: Deadline, watch: Stopwatch) -> tuple[Examined, tuple[Coverage, ...]]:
     """Measure the subject under each of its seeds, the first in any case.
 
     Another is begun only where the time left would have been enough for each of those before it: a few trials to their
     end say more than many that were cut short.
     """
     first = loaded.subject
-    ask = Ask(steps, both=True, goal=LEARNT)
     subjects, evidences, needed = [], [], 0.0
     for draw in range(loaded.seeds):
         if draw and deadline.left <= needed:

@@ -178,7 +178,7 @@ class Bench:
 
 def measured(subject: Subject, ask: Ask, deadline: Deadline) -> Evidence:
     """Probe a subject and, where its numbers are finite, train it; see `Ask` for how thoroughly."""
-    evidence = probe(subject)
+    evidence = probe(subject, deep=ask.deep)
     deadline.spend(PROBE * subject.pass_s)
     if evidence.nonfinite is not None:
         return evidence

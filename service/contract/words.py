@@ -29,6 +29,10 @@ class Symptom(StrEnum):
     INPUT_SCALE = "input_scale"
     LOSS_MISMATCH = "loss_mismatch"
     TARGET_PROBLEM = "target_problem"
+    STRUCTURE_FAULT = "structure_fault"
+    """Something about the layers themselves: no nonlinearity between them, weights that nothing reads."""
+    GRADIENT_NOISE = "gradient_noise"
+    OVER_REGULARIZATION = "over_regularization"
 
 
 class Severity(StrEnum):

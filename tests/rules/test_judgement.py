@@ -370,7 +370,9 @@ def test_samples_that_become_alike_count_unless_the_gradient_says_so_already() -
     assert severity("RNK01", replace(evidence, gain=replace(evidence.gain, collapse=-5.9))) is None
     fading = gained(-20.0, -20.0, -20.0)
     assert fading.gain is not None
-    assert severity("RNK01", replace(fading, gain=replace(fading.gain, collapse=-20.0))) is None
+    findings, coverage = diagnose([replace(fading, gain=replace(fading.gain, collapse=-20.0))])
+    assert [finding.code for finding in findings] == ["GRD01"]
+    assert next(each.reason for each in coverage if each.code == "RNK01") == "GRD01 is the cause and says it"
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(900.0, None), (1100.0, WARNING)])

@@ -13,8 +13,11 @@ from worker.probe.weights import measure_parameters
 from worker.subject import Subject
 
 
-def probe(subject: Subject) -> Evidence:
-    """Measure the subject under its seed: some three forward and five backward passes, no training."""
+def probe(subject: Subject, *, deep: bool = False) -> Evidence:
+    """Measure the subject under its seed: some three forward and five backward passes, no training.
+
+    `deep` adds what takes many passes more: see the modules of the measures.
+    """
     run = _run(subject)
     nonfinite = find_nonfinite(run)
     return Evidence(

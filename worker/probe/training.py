@@ -51,6 +51,8 @@ class Ask:
     """Whether SGD is tried though Adam has passed, because the evidence speaks of risk."""
     goal: float = 0.0
     """Share of the best constant's loss at which a run has shown enough."""
+    deep: bool = False
+    """Whether measures that take many passes are taken too."""
 
 
 def try_training(subject: Subject, loss: LossEvidence, ask: Ask, deadline: Deadline) -> Training:

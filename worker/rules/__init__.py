@@ -57,6 +57,8 @@ class Rule:
     aliases: tuple[str, ...]
     """What other tools call it."""
     judge: Callable[[Evidence], Answer]
+    told_by: frozenset[Symptom] = frozenset()
+    """Causes that say all there is to say: where a rule of an earlier order warns of one, this one is not a finding."""
 
     @property
     def title(self) -> str:
@@ -83,12 +85,15 @@ rules: Registry[Rule] = Registry(__name__)
 
 
 def rule(
-    code: str, symptom: Symptom, *, order: int, aliases: Iterable[str] = ()
+    code: str, symptom: Symptom, *, order: int, aliases: Iterable[str] = (), told_by: Iterable[Symptom] = ()
 ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
-    """Register the decorated function under `code`."""
+    """Register the decorated function under `code`.
+
+    A finding is no news where a rule of an earlier `order` has found one of the symptoms `told_by`: that is its cause.
+    """
 
     def register(judge: Callable[..., Answer]) -> Callable[..., Answer]:
-        rules.add(code, Rule(code, symptom, order, tuple(aliases), judge))
+        rules.add(code, Rule(code, symptom, order, tuple(aliases), judge, frozenset(told_by)))
         return judge
 
     return register

@@ -6,7 +6,13 @@ from worker.probe.evidence import Evidence
 from worker.rules import CLEAR, Answer, Observation, Silence, rule, weigh
 
 
-@rule("RNK01", Symptom.RANK_COLLAPSE, order=35, aliases=["TensorVariance", "input-independent output"])
+@rule(
+    "RNK01",
+    Symptom.RANK_COLLAPSE,
+    order=45,
+    aliases=["TensorVariance", "input-independent output"],
+    told_by=[Symptom.VANISHING_GRADIENT],
+)
 def rank_collapse(evidence: Evidence, *, limit: float = 6.0) -> Answer:
     """Samples become indistinguishable on their way through.
 
@@ -30,8 +36,6 @@ def rank_collapse(evidence: Evidence, *, limit: float = 6.0) -> Answer:
     worst = min(gain.collapse, gain.token_collapse)
     if worst > -limit:
         return CLEAR
-    if gain.rate < -limit:
-        return Silence("clear", "GRD01 says it")
     end = gain.segments[-1].end
     what = "positions of a sequence" if gain.token_collapse < gain.collapse else "samples"
     return Observation(

@@ -1,0 +1,65 @@
+"""Evidence: what was measured on a subject, as plain numbers; one module per family of measures.
+
+A measure's own module under `worker/probe/` says its formula, unit, cost in passes and source.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from worker.probe.evidence.batch import InputEvidence, LossEvidence
+from worker.probe.evidence.gain import Gain, RecurrentGain, Segment
+from worker.probe.evidence.numbers import NonFinite
+from worker.probe.evidence.parameters import Cut, ParameterEvidence
+from worker.probe.evidence.places import Activation, Gradient, PlaceEvidence, Units
+from worker.probe.evidence.training import TELLING_STEPS, Training
+
+__all__ = [
+    "TELLING_STEPS",
+    "Activation",
+    "Cut",
+    "Evidence",
+    "Gain",
+    "Gradient",
+    "InputEvidence",
+    "LossEvidence",
+    "NonFinite",
+    "ParameterEvidence",
+    "PlaceEvidence",
+    "RecurrentGain",
+    "Segment",
+    "Training",
+    "Units",
+]
+
+_REPEATED = re.compile(r"\)((?:, \d+ of \d+)+)$")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that was measured on one subject under one seed."""
+
+    places: tuple[PlaceEvidence, ...]
+    parameters: tuple[ParameterEvidence, ...]
+    loss: LossEvidence
+    inputs: tuple[InputEvidence, ...]
+    samples: int
+    gain: Gain | None = None
+    """None where the network has fewer than two weight layers in a row."""
+    recurrent: tuple[RecurrentGain, ...] = ()
+    nonfinite: NonFinite | None = None
+    training: Training | None = None
+    attention: dict[str, float] = field(default_factory=dict)
+    """Mean row entropy of each attention softmax by its logarithmic maximum."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Per node, the layer of the caller's file, where the file holds layers."""
+
+    def called(self, node: str, op: str = "") -> str:
+        """Return what a sentence calls a node: its layer, such as `layers/3 "fc1" (dense, 2 of 6)`, or its own name.
+
+        With `op`, a node that is of no layer is called by its operator too.
+        """
+        origin = self.origins.get(node)
+        if origin is None:
+            return f"{node} ({op})" if op else node
+        return _REPEATED.sub(r"\1)", origin)
