@@ -11,8 +11,8 @@ from service.contract.options import Clipping
 from service.contract.words import LossName, OptimizerName
 from tests.probe.subjects import by_hand, chain, dense, described, node, normal, tensors
 from worker.budget import Deadline
+from worker.course import Run
 from worker.optimizers import Optimizer
-from worker.probe.evidence import Run
 from worker.probe.facts import measure_loss
 from worker.probe.sweep import sweep
 from worker.probe.training import Ask, try_training
