@@ -1,0 +1,7 @@
+"""The families of the benchmark: a module each, with a function that yields its cases."""
+
+from collections.abc import Callable, Iterator
+
+from benchmarks.diagnosis.case import Case
+
+FAMILIES: tuple[Callable[[], Iterator[Case]], ...] = ()
