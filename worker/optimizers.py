@@ -1,7 +1,7 @@
 """The optimizers that training can use: torch.optim's own, by the contract's names, with gradient clipping."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,19 +65,26 @@ class Optimizer:
 
         One copy at a time: an optimizer's state weighs as much as the weights again.
         """
-        shrink = self._shrink(gradients)
-        steps = {name: self._first_step(values[name], gradients[name] * shrink) for name in gradients if name in values}
-        ratios = {name: _ratio(step, values[name]) for name, step in steps.items()}
+        steps = self.first_steps(values, gradients)
+        ratios = {name: _ratio(float(step.norm()), values[name]) for name, step in steps}
         return {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio)}
 
-    def _first_step(self, value: Tensor, gradient: Tensor) -> float:
-        """Return the norm of the first step."""
+    def first_steps(
+        self, values: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Yield each parameter's name and first step (new value less old), one at a time."""
+        shrink = self._shrink(gradients)
+        for name, gradient in gradients.items():
+            if name in values:
+                yield name, self._first_step(values[name], gradient * shrink)
+
+    def _first_step(self, value: Tensor, gradient: Tensor) -> Tensor:
         copy = value.detach().float().clone().requires_grad_()
         copy.grad = gradient.detach().float()
         if self.clipping is not None and self.clipping.kind != "norm":
             self.clip([copy])
         self.build([copy]).step()
-        return float((copy.detach() - value).norm())
+        return copy.detach() - value
 
     def _shrink(self, gradients: Mapping[str, Tensor]) -> float:
         """Return what clipping by the whole gradient's norm multiplies it by."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from service.contract.options import Clipping
-from service.contract.words import Mode, OptimizerName
+from service.contract.words import Mode, OptimizerName, Precision
 from worker.loss import Loss
 from worker.network.graph import Graph
 
@@ -48,6 +48,7 @@ class Settings:
     momentum: float | None = None
     weight_decay: float = 0.0
     clipping: Clipping | None = None
+    precision: Precision = Precision.FLOAT32
 
 
 @dataclass(frozen=True)

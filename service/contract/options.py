@@ -43,7 +43,9 @@ class Options(Contract):
     warns.
     """
     precision: Precision = Precision.FLOAT32
-    """The number format that training will use; recorded, but no rule reads it yet."""
+    """The number format that training will use.  Everything is computed in float32; rule NUM02 says what this format
+    would lose of it.
+    """
     treat: bool = True
     """Whether treatments are tried."""
     time_limit_s: float = Field(default=120, gt=0, le=3600, allow_inf_nan=False)

@@ -7,6 +7,7 @@ from worker.probe.facts import measure_inputs, measure_loss
 from worker.probe.gain import measure_gain, measure_recurrent
 from worker.probe.nonfinite import find_nonfinite
 from worker.probe.places import measure_places
+from worker.probe.precision import measure_precision
 from worker.probe.sweep import Sweep, sweep
 from worker.probe.training import usual_optimizer
 from worker.probe.weights import measure_parameters
@@ -30,6 +31,7 @@ def probe(subject: Subject, *, deep: bool = False) -> Evidence:
         recurrent=() if nonfinite else measure_recurrent(run),
         nonfinite=nonfinite,
         attention=attention_entropy(run),
+        precision=None if nonfinite else measure_precision(run, usual_optimizer(subject)),
         origins={node.name: node.origin for node in subject.graph.nodes if node.origin},
     )
 

@@ -12,6 +12,7 @@ from worker.probe.evidence.gain import Gain, RecurrentGain, Segment
 from worker.probe.evidence.numbers import NonFinite
 from worker.probe.evidence.parameters import Cut, ParameterEvidence
 from worker.probe.evidence.places import Activation, Gradient, PlaceEvidence, Units
+from worker.probe.evidence.precision import Overflow, PrecisionEvidence, Rounding
 from worker.probe.evidence.training import TELLING_STEPS, Training
 
 __all__ = [
@@ -24,9 +25,12 @@ __all__ = [
     "InputEvidence",
     "LossEvidence",
     "NonFinite",
+    "Overflow",
     "ParameterEvidence",
     "PlaceEvidence",
+    "PrecisionEvidence",
     "RecurrentGain",
+    "Rounding",
     "Segment",
     "Training",
     "Units",
@@ -51,6 +55,8 @@ class Evidence:
     training: Training | None = None
     attention: dict[str, float] = field(default_factory=dict)
     """Mean row entropy of each attention softmax by its logarithmic maximum."""
+    precision: PrecisionEvidence | None = None
+    """None where training is meant to run in float32."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Per node, the layer of the caller's file, where the file holds layers."""
 

@@ -1,0 +1,60 @@
+"""What a narrower number format than float32 would do to the numbers of training."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Overflow:
+    """A value of the forward pass that the format cannot hold."""
+
+    node: str
+    op: str
+    share: float
+    """Share of its numbers that become infinite."""
+    largest: float
+    """Its largest magnitude."""
+    origin: str | None = None
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """A weight's gradient, and its optimizer's first step, rounded to the format."""
+
+    parameter: str
+    node: str
+    count: int
+    rms: float
+    """Root mean square of the gradient."""
+    flushed: float
+    """Share of the gradient's non-zero numbers that become zero."""
+    lost: float
+    """Norm of what rounding takes from the gradient by the gradient's norm."""
+    moving: int
+    """Numbers of the weight that the first step would move."""
+    stalled: float
+    """Share of these that it leaves where they are, where the weight itself is kept in the format."""
+    matrix: bool
+    """Whether it has more than one axis: biases and scales can have a gradient of nothing but rounding."""
+    origin: str | None = None
+
+
+@dataclass(frozen=True)
+class PrecisionEvidence:
+    """The numbers of one pass as the declared format holds them."""
+
+    name: str
+    """`float16` or `bfloat16`."""
+    largest: float
+    """The largest number that it holds."""
+    smallest: float
+    """The smallest number that it tells from zero."""
+    overflows: tuple[Overflow, ...]
+    """In forward order; empty where everything fits."""
+    weights: tuple[Rounding, ...]
+    """Every trainable parameter with a gradient, in the order of the file."""
+
+    @property
+    def stalled(self) -> float:
+        """Share of all weights that a step would move and that stay where they are."""
+        moving = sum(each.moving for each in self.weights)
+        return sum(each.stalled * each.moving for each in self.weights) / moving if moving else 0.0

@@ -1,0 +1,111 @@
+"""Precision: what the declared number format loses of this pass's numbers.
+
+Values, gradients and steps are computed in float32 and rounded to the format as hardware does.
+Overflow: share of a value's numbers beyond the format's largest (float16: 65504).  Flush: share of a gradient's
+non-zero numbers that round to zero (float16: |g| ≤ 2⁻²⁵), and ‖g − round(g)‖ / ‖g‖.  Stall: share of weights with
+round(round(w) + Δw) = round(w) for the optimizer's real first step Δw (bfloat16: sure where |Δw| < 2⁻⁹ |w|).
+All are shares, without unit.  Cost: one backward pass, and none where the format is float32.
+
+This is the one measure that the loss's scale changes, and means to: a loss multiplied by 1024 lifts gradients above
+float16's smallest number, and that is the cure.
+Sources: Micikevicius et al. 2018 (arXiv 1710.03740), sections 3.1 and 3.2; Zamirai et al. 2020 (arXiv 2010.06192).
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from service.contract.words import Precision
+from worker.network.graph import Node
+from worker.optimizers import Optimizer
+from worker.probe.evidence import Overflow, PrecisionEvidence, Rounding
+from worker.probe.path import Path
+from worker.probe.places import places
+from worker.probe.sweep import Sweep
+
+_DTYPES: Final = {Precision.FLOAT16: torch.float16, Precision.BFLOAT16: torch.bfloat16}
+
+
+def measure_precision(sweep: Sweep, optimizer: Optimizer) -> PrecisionEvidence | None:
+    """Return what the subject's declared format loses; None where that is float32."""
+    precision = sweep.subject.settings.precision
+    if precision is Precision.FLOAT32:
+        return None
+    dtype = _DTYPES[precision]
+    limits = torch.finfo(dtype)
+    return PrecisionEvidence(
+        name=precision.value,
+        largest=limits.max,
+        smallest=limits.smallest_normal * limits.eps / 2,
+        overflows=tuple(_overflows(sweep, dtype)),
+        weights=tuple(_roundings(sweep, optimizer, dtype)),
+    )
+
+
+def _overflows(sweep: Sweep, dtype: torch.dtype) -> Iterator[Overflow]:
+    chosen = list(places(sweep.path))
+    if not chosen:
+        return
+    facts = torch.stack([_overflow(sweep.values[value].detach(), dtype) for _, value in chosen]).tolist()
+    for (node, _), (share, largest) in zip(chosen, facts, strict=True):
+        if share > 0:
+            yield Overflow(node.name, node.op, share, largest, node.origin)
+
+
+def _overflow(value: Tensor, dtype: torch.dtype) -> Tensor:
+    finite = value.isfinite()
+    beyond = finite & value.to(dtype).isinf()
+    return torch.stack([beyond.double().mean(), value.where(finite, 0).abs().amax().double()])
+
+
+def _roundings(sweep: Sweep, optimizer: Optimizer, dtype: torch.dtype) -> Iterator[Rounding]:
+    graph = sweep.subject.graph
+    trainable = [name for name, parameter in graph.parameters.items() if parameter.trainable]
+    gradients = sweep.gradients(trainable)
+    readers = _readers(sweep.path)
+    values = {name: graph.parameters[name].value for name in gradients}
+    steps = optimizer.first_steps(values, gradients)
+    facts = [torch.stack([*_flush(gradients[name], dtype), *_stall(values[name], step, dtype)]) for name, step in steps]
+    told = torch.stack(facts).tolist() if facts else []
+    for name, (rms, flushed, lost, moving, stalled) in zip(gradients, told, strict=True):
+        yield Rounding(
+            parameter=name,
+            node=readers[name].name if name in readers else "",
+            count=values[name].numel(),
+            rms=rms,
+            flushed=flushed,
+            lost=lost,
+            moving=round(moving),
+            stalled=stalled,
+            matrix=sum(size > 1 for size in values[name].shape) > 1,
+            origin=readers[name].origin if name in readers else None,
+        )
+
+
+def _readers(path: Path) -> dict[str, Node]:
+    found: dict[str, Node] = {}
+    for node in path.nodes:
+        for name in path.weights[node.name]:
+            found.setdefault(name, node)
+    return found
+
+
+def _flush(gradient: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradient's root mean square, the share that is flushed, and the share of the norm that is lost."""
+    limit = torch.finfo(dtype).max
+    exact, rounded = gradient.double(), gradient.clamp(-limit, limit).to(dtype)
+    there = gradient != 0
+    norm, lost = exact.norm(), (exact - rounded.double()).norm()
+    flushed = (there & (rounded == 0)).double().sum() / there.double().sum().clamp_min(1)
+    return norm / max(gradient.numel(), 1) ** 0.5, flushed, lost / norm.where(norm > 0, 1)
+
+
+def _stall(weight: Tensor, step: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return how many numbers the step would move, and the share of them that stays."""
+    held = weight.detach().to(dtype)
+    moving = step != 0
+    stays = moving & ((held.float() + step).to(dtype) == held)
+    count = moving.double().sum()
+    return count, stays.double().sum() / count.clamp_min(1)
