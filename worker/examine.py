@@ -71,6 +71,7 @@ def examine(
         engine=reporting.engine(place),
         created_at=created_at or datetime.now(UTC),
         timing=watch.seconds,
+        passes=reporting.passes_section(watch.passes),
         model=reporting.model_section(loaded),
         batch=reporting.batch_section(loaded),
         loss=reporting.loss_section(loaded, first),

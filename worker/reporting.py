@@ -17,6 +17,7 @@ from service.contract.report import (
     LossSection,
     ModelSection,
     ParameterProfile,
+    Passes,
     Prescription,
     ProfileRow,
     Suggested,
@@ -25,6 +26,7 @@ from service.contract.report import (
 )
 from service.contract.words import OptimizerName, Severity, Verdict
 from worker.load.subject import Loaded
+from worker.passes import Passes as Counted
 from worker.probe.evidence import Evidence, ParameterEvidence, PlaceEvidence
 from worker.treatments import treatments
 
@@ -33,6 +35,11 @@ def engine(device: torch.device) -> Engine:
     """Say what made the report."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return Engine(version=__version__, torch=version("torch"), device=name)
+
+
+def passes_section(passes: Counted) -> Passes:
+    """Say what was run."""
+    return Passes(forward=passes.forward, backward=passes.backward, steps=passes.steps)
 
 
 def model_section(loaded: Loaded) -> ModelSection:

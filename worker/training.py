@@ -13,6 +13,7 @@ from worker.course import Run
 from worker.network.graph import torch_stream
 from worker.network.run import Program
 from worker.optimizers import Optimizer
+from worker.passes import count
 from worker.subject import Subject
 
 LARGEST_STEP: Final = 64
@@ -73,6 +74,7 @@ class Trainer:
             optimizer.clip(trained)
             stepper.step()
             deadline.spend(self._step_s)
+            count(steps=1)
             if deadline.passed or (_mean(losses[-width:]) < goal * self._chance and len(losses) >= width):
                 break
         return self._summary(optimizer, losses, norms, width, declared=declared)

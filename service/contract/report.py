@@ -246,6 +246,16 @@ class TrainingSection(Contract):
     notes: tuple[str, ...] = ()
 
 
+class Passes(Contract):
+    """What the examination ran, which is the same on every machine; `timing` says what it took on this one."""
+
+    forward: int
+    """Forward passes over the batch; those of the training steps not among them."""
+    backward: int
+    steps: int
+    """Steps of training, in all trials together."""
+
+
 class Coverage(Contract):
     """What became of one rule: whether it was judged, and why not."""
 
@@ -265,6 +275,7 @@ class Report(Contract):
     created_at: datetime
     timing: dict[str, float]
     """Seconds per stage."""
+    passes: Passes | None = None
     digest: str = ""
     """SHA-256 of everything but `id`, `created_at`, `timing` and itself."""
     model: ModelSection

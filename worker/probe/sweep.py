@@ -11,6 +11,7 @@ from service.contract.problem import Unfit
 from service.contract.words import Mode
 from worker.network.retype import retyped
 from worker.network.run import Program
+from worker.passes import count
 from worker.probe.path import Path, trace_path
 from worker.subject import Subject
 
@@ -35,6 +36,7 @@ class Sweep:
         wanted = [name for name in names if self._leaf(name).requires_grad]
         if not wanted or not self.loss.requires_grad:
             return {}
+        count(backward=1)
         found = torch.autograd.grad(
             self.loss, [self._leaf(name) for name in wanted], retain_graph=True, allow_unused=True
         )
@@ -65,6 +67,7 @@ def sweep(subject: Subject, *, double: bool = False, jitter: float = 0.0) -> Swe
         training=subject.mode is Mode.TRAIN,
         generator=torch.Generator(subject.device).manual_seed(subject.seed),
     )
+    count(forward=1)
     output = trace.values[subject.output]
     loss = subject.loss(output if double else output.float(), _target(subject, kind))
     return Sweep(subject, trace.values, trace.states, parameters, loss)

@@ -13,6 +13,7 @@ from scipy.stats import norm
 from torch import Tensor
 
 from worker.network.graph import Node
+from worker.network.ops import NEWEST, find
 from worker.probe.evidence import Units
 
 RECTIFIERS: Final = frozenset({"Relu", "Clip", "ThresholdedRelu"})
@@ -27,6 +28,21 @@ def saturation(node: Node, before: Tensor) -> float | None:
     """Return the share of pre-activations on the flat parts of φ; None where φ has no two flat sides."""
     limit = STEEP.get(node.op)
     return None if limit is None else float((before.abs() > limit).double().mean())
+
+
+def slope_power(node: Node, before: Tensor, *others: Tensor) -> float:
+    """Return E[φ'(z)²] over pre-activations z: what the activation takes from the squared norm of a gradient.
+
+    `others` are the node's further inputs, such as the limits of a Clip.  NaN where the operator is no function of z
+    alone, such as a random one.  Costs a pass through this operator.
+    """
+    operator = find(node.domain, node.op, NEWEST)
+    if operator is None or operator.contextual:
+        return math.nan
+    z = before.detach().clone().requires_grad_()
+    after = operator.function(z, *others, **node.attributes)
+    (slope,) = torch.autograd.grad(after.sum() if isinstance(after, Tensor) else after[0].sum(), z)  # type: ignore[union-attr]
+    return float(slope.double().square().mean())
 
 
 def dead_units(before: Tensor, axis: int) -> Units:
