@@ -41,6 +41,8 @@ class Case:
     hard: bool
     """Whether it is a healthy model that looks sick, or a sick one that looks healthy."""
     half: Half
+    certain: bool = False
+    """Whether the fault stands although training may get round it: a dead branch, a wrong head."""
 
     @property
     def scored(self) -> bool:

@@ -3,5 +3,6 @@
 from collections.abc import Callable, Iterator
 
 from benchmarks.diagnosis.case import Case
+from benchmarks.diagnosis.families.mlp import mlp
 
-FAMILIES: tuple[Callable[[], Iterator[Case]], ...] = ()
+FAMILIES: tuple[Callable[[], Iterator[Case]], ...] = (mlp,)
