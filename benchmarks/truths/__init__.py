@@ -1,0 +1,1 @@
+"""What theory says of gradients in wide random networks, one module per kind; `benchmarks/theory.py` measures them."""
