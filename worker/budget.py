@@ -2,11 +2,13 @@
 
 Time is planned, not measured: each pass costs what its arithmetic would take on one slow core, and what is tried
 depends on that alone.  The wall clock only ends an examination that takes longer than it was given, and the report
-says so then.
+says so then.  What cannot be broken off, a step or a probe, is not begun where the last of its kind took longer than is
+left.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final, Self
@@ -29,6 +31,10 @@ PROBE: Final = 30
 """A probe by a forward pass: two sweeps, gradients at places and weights, three cotangents."""
 
 
+class OutOfTime(Exception):
+    """Something that cannot be broken off was not begun, for lack of time."""
+
+
 @dataclass
 class Meter:
     """Planned seconds spent so far, and the wall clock behind them."""
@@ -39,6 +45,22 @@ class Meter:
     overrun: bool = False
     """Whether the wall clock ended something that the plan had time for."""
     _start: float = field(default_factory=time.monotonic)
+    _lasted: dict[str, float] = field(default_factory=dict)
+    """Wall-clock seconds of the last of each kind of work."""
+
+    @contextmanager
+    def timed(self, kind: str, seconds: float) -> Iterator[None]:
+        """Count the work done inside, and remember how long the clock says that it took."""
+        start = time.monotonic()
+        yield
+        self._lasted[kind] = time.monotonic() - start
+        self.spend(seconds)
+
+    def too_late_for(self, kind: str) -> bool:
+        """Whether another piece of work of this kind would end after the limit, by the clock."""
+        late = time.monotonic() + self._lasted.get(kind, 0.0) > self._start + self.limit_s
+        self.overrun = self.overrun or late
+        return late
 
     def spend(self, seconds: float) -> None:
         """Count what was just done."""
@@ -76,6 +98,10 @@ class Deadline:
     def share(self, part: float) -> Self:
         """Return a deadline that takes this part of the time left."""
         return replace(self, at=min(self.at, self.meter.now() + part * self.left))
+
+    def too_late_for(self, kind: str) -> bool:
+        """Whether there is no time left, or by the clock none for another piece of work of this kind."""
+        return self.passed or self.meter.too_late_for(kind)
 
     def spend(self, seconds: float) -> None:
         """Count what was just done."""

@@ -4,6 +4,7 @@ Everything random is drawn from the seed, so that the same upload, options and v
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -56,7 +57,9 @@ def examine(
         loaded = load(model, batch, options, external, place)
         fidelity = compare(loaded.onnx, loaded.graph, loaded.subject.batch.inputs)
     with watch.stage(Stage.PROBING, 0.1), threads_for(loaded.subject.pass_s):
-        ask = Ask(steps, both=True, goal=LEARNT, deep=options.depth is Depth.DEEP)
+        ask = Ask(
+            steps, both=True, goal=LEARNT, deep=options.depth is Depth.DEEP, ranged=options.depth is not Depth.QUICK
+        )
         before, coverage = _measure(loaded, ask, deadline.share(_TRAINING_SHARE), watch)
     with watch.stage(Stage.TREATING, 0.4), threads_for(loaded.subject.pass_s):
         remedies, chosen = _treat(before, steps, deadline, watch) if options.treat else ((), None)
@@ -98,12 +101,13 @@ def _measure(loaded: Loaded, ask: Ask, deadline: Deadline, watch: Stopwatch) -> 
     first = loaded.subject
     subjects, evidences, needed = [], [], 0.0
     for draw in range(loaded.seeds):
-        if draw and deadline.left <= needed:
+        if draw and (deadline.left <= needed or deadline.too_late_for("draw")):
             break
         spent = deadline.meter.spent_s
         watch.tell(Stage.TRAINING, 0.1 + 0.3 * draw / loaded.seeds)
         subjects.append(first.redrawn(first.seed + draw) if draw else first)
-        evidences.append(measured(subjects[-1], ask, deadline))
+        with deadline.meter.timed("draw", 0.0):
+            evidences.append(measured(subjects[-1], replace(ask, ranged=ask.ranged and not draw), deadline))
         needed = max(needed, deadline.meter.spent_s - spent)
     findings, coverage = diagnose(evidences)
     return Examined(tuple(subjects), tuple(evidences), findings), coverage

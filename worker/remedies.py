@@ -9,6 +9,7 @@ from typing import Final
 from service.contract.problem import Unfit
 from service.contract.report import Prescription, Remedy
 from service.contract.words import RemedyStatus, Severity, Verdict
+from worker.budget import OutOfTime
 from worker.treatments import Treatment, treatments
 from worker.trial import WORTH, Bench, Examined, Tried, summarised
 
@@ -35,7 +36,11 @@ class Clinic:
         if self._bench.out_of_time:
             self._outcomes[treatment.name] = RemedyStatus.UNTESTED
             return
-        tried = self._attempt((treatment,))
+        try:
+            tried = self._attempt((treatment,))
+        except OutOfTime:
+            self._outcomes[treatment.name] = RemedyStatus.UNTESTED
+            return
         if tried is None:
             self._outcomes[treatment.name] = RemedyStatus.NOT_APPLICABLE
             return
@@ -43,7 +48,16 @@ class Clinic:
         self._outcomes[treatment.name] = judged(self._bench.before, tried)
 
     def prescription(self) -> Tried | None:
-        """Return the least costly set that passes, confirmed on fresh seeds: one treatment if one does, else two."""
+        """Return the least costly set that passes, confirmed on fresh seeds: one treatment if one does, else two.
+
+        None where none does, or the time is up before one is confirmed.
+        """
+        try:
+            return self._prescription()
+        except OutOfTime:
+            return None
+
+    def _prescription(self) -> Tried | None:
         singles = [tried for tried in self._tried.values() if self._cures(tried)]
         for tried in sorted(singles, key=_preference):
             if self._bench.confirmed(tried):

@@ -1,7 +1,8 @@
 """One training run of a subject on its batch, seeded: same seed, same draws, same order of samples."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import torch
@@ -24,6 +25,20 @@ TAIL: Final = 0.1
 """Share of the steps over which losses are averaged before they are compared."""
 _NARROWEST: Final = 5
 """Fewest steps that are averaged, unless fewer are run."""
+
+
+@dataclass
+class _Arm:
+    """A run under way."""
+
+    optimizer: Optimizer
+    leaves: dict[str, Tensor]
+    trained: list[Tensor]
+    stepper: torch.optim.Optimizer | None
+    """None where nothing is to be trained."""
+    generator: torch.Generator
+    losses: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
 
 
 class Trainer:
@@ -53,31 +68,44 @@ class Trainer:
         ends. The order of samples and the dropout masks follow `seed` alone, so that runs with one seed can be
         compared.
         """
-        subject = self._subject
-        leaves = {name: p.value.detach().float().clone() for name, p in subject.graph.parameters.items()}
-        trained = [leaves[n].requires_grad_() for n, p in subject.graph.parameters.items() if p.trainable]
-        stepper = optimizer.build(trained) if trained else None
-        generator = torch.Generator(subject.device).manual_seed(seed)
+        arm = self._begun(optimizer, seed)
         width = min(max(_NARROWEST, round(TAIL * steps)), steps)
-        losses: list[float] = []
-        norms: list[float] = []
+        weighed = _weight(arm.trained)
+        late = False
         for rows in self._rows(steps, seed):
-            loss = self._loss(leaves, rows, generator)
-            losses.append(float(loss.detach()))
-            if stepper is None or not loss.requires_grad or not math.isfinite(losses[-1]):
+            with deadline.meter.timed("step", self._step_s):
+                going = self._step(arm, rows)
+            if not going or (len(arm.losses) >= width and _mean(arm.losses[-width:]) < goal * self._chance):
                 break
-            stepper.zero_grad()
-            torch.autograd.backward(self._penalized(loss, leaves))
-            norms.append(_norm(trained))
-            if not math.isfinite(norms[-1]):
+            late = len(arm.losses) < steps and deadline.too_late_for("step")
+            if late:
                 break
-            optimizer.clip(trained)
-            stepper.step()
-            deadline.spend(self._step_s)
-            count(steps=1)
-            if deadline.passed or (_mean(losses[-width:]) < goal * self._chance and len(losses) >= width):
-                break
-        return self._summary(optimizer, losses, norms, width, declared=declared)
+        run = self._summary(arm, width, declared=declared)
+        return replace(run, shrinkage=_weight(arm.trained) / weighed if weighed else 1.0, late=late)
+
+    def _begun(self, optimizer: Optimizer, seed: int) -> "_Arm":
+        """Return a run before its first step, on a copy of the weights."""
+        parameters = self._subject.graph.parameters
+        leaves = {name: each.value.detach().float().clone() for name, each in parameters.items()}
+        trained = [leaves[name].requires_grad_() for name, each in parameters.items() if each.trainable]
+        generator = torch.Generator(self._subject.device).manual_seed(seed)
+        return _Arm(optimizer, leaves, trained, optimizer.build(trained) if trained else None, generator)
+
+    def _step(self, arm: "_Arm", rows: Tensor | None) -> bool:
+        """Take one step; False where nothing can be trained, or nothing finite is left to train on."""
+        loss = self._loss(arm.leaves, rows, arm.generator)
+        arm.losses.append(float(loss.detach()))
+        if arm.stepper is None or not loss.requires_grad or not math.isfinite(arm.losses[-1]):
+            return False
+        arm.stepper.zero_grad()
+        torch.autograd.backward(self._penalized(loss, arm.leaves))
+        arm.norms.append(_norm(arm.trained))
+        if not math.isfinite(arm.norms[-1]):
+            return False
+        arm.optimizer.clip(arm.trained)
+        arm.stepper.step()
+        count(steps=1)
+        return True
 
     def _penalized(self, loss: Tensor, leaves: dict[str, Tensor]) -> Tensor:
         """Return the loss with what the weights' regularizers add to it."""
@@ -86,9 +114,8 @@ class Trainer:
                 loss = loss + parameter.penalty(leaves[name])
         return loss
 
-    def _summary(
-        self, optimizer: Optimizer, losses: list[float], norms: list[float], width: int, *, declared: bool
-    ) -> Run:
+    def _summary(self, arm: "_Arm", width: int, *, declared: bool) -> Run:
+        optimizer, losses, norms = arm.optimizer, arm.losses, arm.norms
         final = _mean(losses[-width:])
         lowest = self._lowest(losses, width)
         finite = math.isfinite(final) and all(map(math.isfinite, norms))
@@ -105,6 +132,7 @@ class Trainer:
             beaten=beaten,
             diverged=not finite or (not beaten and final > start * (2 - BEATEN)),
             spike=max(losses) / start if finite and start > 0 else math.inf,
+            whole=not self._partial,
         )
 
     def _lowest(self, losses: list[float], width: int) -> float:
@@ -158,6 +186,11 @@ def _splits(subject: Subject) -> bool:
     tensors = (*subject.batch.inputs.values(), subject.target)
     free = all(given.shape and isinstance(given.shape[0], str) for given in subject.graph.inputs)
     return free and all(len(tensor) == subject.batch.size for tensor in tensors)
+
+
+def _weight(trained: Sequence[Tensor]) -> float:
+    """Return the norm of all weight matrices together."""
+    return math.sqrt(sum(float(each.detach().square().sum()) for each in trained if each.dim() > 1))
 
 
 def _norm(parameters: list[Tensor]) -> float:

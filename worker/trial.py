@@ -16,7 +16,7 @@ from scipy import stats
 
 from service.contract.report import Finding, Trial
 from service.contract.words import Severity, TreatmentKind, Verdict
-from worker.budget import PROBE, Deadline
+from worker.budget import PROBE, Deadline, OutOfTime
 from worker.diagnose import diagnose, verdict
 from worker.optimizers import Optimizer
 from worker.probe.evidence import Evidence
@@ -142,6 +142,9 @@ class Bench:
         return Examined(tuple(subjects), evidences, diagnose(evidences)[0])
 
     def _evidence(self, subject: Subject) -> Evidence:
+        """Measure a copy.  OutOfTime where a probe would end after the time limit."""
+        if self._deadline.meter.too_late_for("probe"):
+            raise OutOfTime
         return measured(subject, Ask(self._steps, goal=LEARNT), self._deadline.share(0.25))
 
     def _worth_training(self, tried: Tried) -> bool:
@@ -178,8 +181,8 @@ class Bench:
 
 def measured(subject: Subject, ask: Ask, deadline: Deadline) -> Evidence:
     """Probe a subject and, where its numbers are finite, train it; see `Ask` for how thoroughly."""
-    evidence = probe(subject, deep=ask.deep)
-    deadline.spend(PROBE * subject.pass_s)
+    with deadline.meter.timed("probe", PROBE * subject.pass_s):
+        evidence = probe(subject, deep=ask.deep)
     if evidence.nonfinite is not None:
         return evidence
     at_risk = evidence.gain is not None and abs(evidence.gain.rate) >= RISK

@@ -3,12 +3,16 @@
 from service.contract.problem import BatchMismatch, UnsupportedModel
 from worker.probe.attention import attention_entropy
 from worker.probe.evidence import Evidence
-from worker.probe.facts import measure_inputs, measure_loss
 from worker.probe.gain import measure_gain, measure_recurrent
+from worker.probe.inputs import measure_inputs
+from worker.probe.losses import measure_loss
+from worker.probe.mixing import measure_mixing
 from worker.probe.nonfinite import find_nonfinite
 from worker.probe.places import measure_places
 from worker.probe.precision import measure_precision
+from worker.probe.regularization import declared, measure_regularization
 from worker.probe.sweep import Sweep, sweep
+from worker.probe.targets import measure_target
 from worker.probe.training import usual_optimizer
 from worker.probe.weights import measure_parameters
 from worker.subject import Subject
@@ -30,8 +34,13 @@ def probe(subject: Subject, *, deep: bool = False) -> Evidence:
         gain=None if nonfinite else measure_gain(run),
         recurrent=() if nonfinite else measure_recurrent(run),
         nonfinite=nonfinite,
+        declared=declared(subject),
+        regularization=None if nonfinite else measure_regularization(run),
         attention=attention_entropy(run),
         precision=None if nonfinite else measure_precision(run, usual_optimizer(subject)),
+        synthetic=subject.batch.synthetic,
+        target=measure_target(run),
+        mixing=None if nonfinite else measure_mixing(run),
         origins={node.name: node.origin for node in subject.graph.nodes if node.origin},
     )
 

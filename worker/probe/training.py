@@ -5,16 +5,17 @@ Then, or where nothing was declared, Adam at its usual rate is tried, and SGD at
 network fails only if it fails under all of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from service.contract.words import OptimizerName
 from worker.budget import Deadline
-from worker.course import Run
+from worker.course import RatePoint, Run, spikes
 from worker.optimizers import Optimizer
 from worker.probe.evidence import LossEvidence, Training
-from worker.subject import Subject
+from worker.probe.regularization import unregularized
+from worker.subject import Settings, Subject
 from worker.training import Trainer
 
 LEARNT: Final = 0.05
@@ -28,6 +29,10 @@ RANGE_STEPS: Final = 20
 _CONVERGED: Final = 0.5
 """Share of the best constant's loss under which a model counts as trained already."""
 _CLIP_PERCENTILE: Final = 0.9
+_HIGHER: Final = 6
+"""Most half decades that are tried above a rate that trains."""
+_HELD_BACK: Final = 0.9
+"""Share of the best constant's loss above which it is asked what holds a network back."""
 
 
 def declared_optimizer(subject: Subject, name: OptimizerName, rate: float) -> Optimizer:
@@ -53,6 +58,8 @@ class Ask:
     """Share of the best constant's loss at which a run has shown enough."""
     deep: bool = False
     """Whether measures that take many passes are taken too."""
+    ranged: bool = False
+    """Whether rates above the one that trains are tried too, until one diverges."""
 
 
 def try_training(subject: Subject, loss: LossEvidence, ask: Ask, deadline: Deadline) -> Training:
@@ -63,41 +70,89 @@ def try_training(subject: Subject, loss: LossEvidence, ask: Ask, deadline: Deadl
     empty = Training((), ask.steps, complete=True, converged=converged, judged=judged and trainable)
     if converged or not empty.judged:
         return empty
-    trainer = Trainer(subject)
+    trainer, points = Trainer(subject), list[RatePoint]()
     runs: list[Run] = []
-    for run in _runs(subject, trainer, ask, deadline):
+    for run in _runs(subject, trainer, points, ask, deadline):
         runs.append(run)
         if run.beaten and run.spike <= CALM and (run.declared or not ask.both):
             break
-    return _concluded(replace(empty, runs=tuple(runs), complete=_complete(runs, ask.steps)))
+    tried = replace(empty, runs=tuple(runs), rates=tuple(points), complete=_complete(runs, ask.steps))
+    tried = _held_back(subject, trainer, tried, deadline)
+    return _concluded(_ranged(subject, trainer, tried, deadline) if ask.ranged else tried)
 
 
-def _runs(subject: Subject, trainer: Trainer, ask: Ask, deadline: Deadline) -> Iterator[Run]:
-    """Train in one way after another: as declared, with the declared optimizer at its best rate, as usual."""
+def _runs(subject: Subject, trainer: Trainer, points: list[RatePoint], ask: Ask, deadline: Deadline) -> Iterator[Run]:
+    """Train in one way after another: as declared, with the declared optimizer at its best rate, as usual.
+
+    What range tests find is added to `points`.
+    """
     settings, seed, usual = subject.settings, subject.seed, usual_optimizer(subject)
+
+    def at_best_rate(subject: Subject, name: OptimizerName) -> Run:
+        found = range_test(subject, trainer, name, RATES, deadline.share(0.4))
+        points.extend(found)
+        optimizer = declared_optimizer(subject, name, best_rate(found))
+        return trainer.run(optimizer, ask.steps, subject.seed, deadline, goal=ask.goal)
+
     if settings.learning_rate is not None:
         yield trainer.run(usual, ask.steps, seed, deadline.share(0.4), declared=True, goal=ask.goal)
     if settings.learning_rate is not None or settings.optimizer is not None:
-        yield _at_best_rate(subject, trainer, usual.name, ask, deadline)
+        yield at_best_rate(subject, usual.name)
     plain = subject.replace(settings=replace(subject.settings, clipping=None, momentum=None, weight_decay=0.0))
     adam = declared_optimizer(plain, OptimizerName.ADAM, USUAL_RATE)
     yield trainer.run(adam, ask.steps, seed, deadline.share(0.6), goal=ask.goal)
-    yield _at_best_rate(plain, trainer, OptimizerName.SGD, ask, deadline)
+    yield at_best_rate(plain, OptimizerName.SGD)
 
 
-def _at_best_rate(subject: Subject, trainer: Trainer, name: OptimizerName, ask: Ask, deadline: Deadline) -> Run:
-    rate = best_rate(subject, trainer, name, deadline.share(0.4))
-    return trainer.run(declared_optimizer(subject, name, rate), ask.steps, subject.seed, deadline, goal=ask.goal)
+def range_test(
+    subject: Subject, trainer: Trainer, name: OptimizerName, rates: Iterable[float], deadline: Deadline
+) -> tuple[RatePoint, ...]:
+    """Return short runs of the optimizer at these rates, each from the subject's own weights."""
+    runs = (trainer.run(declared_optimizer(subject, name, rate), RANGE_STEPS, subject.seed, deadline) for rate in rates)
+    return tuple(RatePoint(run.optimizer, run.learning_rate, run.final, run.diverged) for run in runs if not run.late)
 
 
-def best_rate(subject: Subject, trainer: Trainer, name: OptimizerName, deadline: Deadline) -> float:
-    """Return the rate of the range test that ends lowest: short runs, half a decade apart, the largest rate last."""
-    ends = {}
-    for rate in RATES:
-        run = trainer.run(declared_optimizer(subject, name, rate), RANGE_STEPS, subject.seed, deadline)
-        if not run.diverged:
-            ends[rate] = run.final
-    return min(ends, key=lambda rate: ends[rate], default=RATES[0])
+def best_rate(points: Sequence[RatePoint]) -> float:
+    """Return the rate that ends lowest."""
+    calm = [point for point in points if not point.diverged]
+    return min(calm, key=lambda point: point.final).learning_rate if calm else RATES[0]
+
+
+def _ranged(subject: Subject, trainer: Trainer, training: Training, deadline: Deadline) -> Training:
+    """Try rates above that of the best run, half a decade apart, until one diverges."""
+    best = training.best
+    if best is None or not best.beaten or deadline.passed:
+        return training
+    settings = subject.settings if _is_declared(subject, best) else Settings()
+    plain, points = subject.replace(settings=settings), list(training.rates)
+    for step in range(1, _HIGHER + 1):
+        rate = float(f"{best.learning_rate * 10 ** (step / 2):.3g}")
+        found = range_test(plain, trainer, OptimizerName(best.optimizer), [rate], deadline)
+        points.extend(found)
+        if not found or found[0].diverged:
+            break
+    return replace(training, rates=tuple(points), ranged=True)
+
+
+def _is_declared(subject: Subject, run: Run) -> bool:
+    """Whether a run takes the caller's momentum, clipping and weight decay, and not the usual ones."""
+    settings = subject.settings
+    return run.declared or (settings.optimizer is not None and settings.optimizer == run.optimizer)
+
+
+def _held_back(subject: Subject, trainer: Trainer, training: Training, deadline: Deadline) -> Training:
+    """Run again without weight decay, penalties and dropout, where there are any and the network learns badly."""
+    free = unregularized(subject)
+    if free is None or not training.runs or deadline.passed:
+        return training
+    usual, first = usual_optimizer(subject), training.runs[0]
+    steps, seed = training.steps, subject.seed
+    decayed = subject.settings.weight_decay > 0 and not _is_declared(subject, first)
+    run = trainer.run(usual, steps, seed, deadline.share(0.5)) if decayed else first
+    if not run.diverged and run.final < _HELD_BACK * subject.loss.chance(subject.target):
+        return training
+    optimizer = declared_optimizer(free, OptimizerName(run.optimizer), run.learning_rate)
+    return replace(training, regularized=run, unregularized=Trainer(free).run(optimizer, steps, seed, deadline))
 
 
 def _complete(runs: list[Run], steps: int) -> bool:
@@ -109,13 +164,21 @@ def _concluded(training: Training) -> Training:
     best = training.best
     if best is None or not best.beaten:
         return training
-    norms = sorted(best.gradient_norms)
     return replace(
         training,
         suggested_learning_rate=best.learning_rate,
-        suggested_clip=norms[int(_CLIP_PERCENTILE * (len(norms) - 1))] if norms else None,
+        suggested_clip=_clip(training),
         stable_learning_rate=_stable(training.runs),
     )
+
+
+def _clip(training: Training) -> float | None:
+    """Return a percentile of the norms of the best run, where a run shot up or its norms have spikes."""
+    best = training.best
+    if best is None or not any(run.diverged or run.spike > CALM or spikes(run.gradient_norms) for run in training.runs):
+        return None
+    norms = sorted(norm for norm in best.gradient_norms if norm > 0)
+    return norms[int(_CLIP_PERCENTILE * (len(norms) - 1))] if norms else None
 
 
 def _stable(runs: tuple[Run, ...]) -> float | None:

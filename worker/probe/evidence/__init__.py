@@ -13,12 +13,13 @@ from worker.probe.evidence.numbers import NonFinite
 from worker.probe.evidence.parameters import Cut, ParameterEvidence
 from worker.probe.evidence.places import Activation, Gradient, PlaceEvidence, Units
 from worker.probe.evidence.precision import Overflow, PrecisionEvidence, Rounding
-from worker.probe.evidence.training import TELLING_STEPS, Training
+from worker.probe.evidence.training import TELLING_STEPS, Declared, Regularization, Training
 
 __all__ = [
     "TELLING_STEPS",
     "Activation",
     "Cut",
+    "Declared",
     "Evidence",
     "Gain",
     "Gradient",
@@ -30,6 +31,7 @@ __all__ = [
     "PlaceEvidence",
     "PrecisionEvidence",
     "RecurrentGain",
+    "Regularization",
     "Rounding",
     "Segment",
     "Training",
@@ -53,6 +55,9 @@ class Evidence:
     recurrent: tuple[RecurrentGain, ...] = ()
     nonfinite: NonFinite | None = None
     training: Training | None = None
+    declared: Declared | None = None
+    regularization: Regularization | None = None
+    """None where nothing holds the weights back."""
     attention: dict[str, float] = field(default_factory=dict)
     """Mean row entropy of each attention softmax by its logarithmic maximum."""
     precision: PrecisionEvidence | None = None

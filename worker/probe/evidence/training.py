@@ -1,8 +1,9 @@
 """What the training trial came to."""
 
 from dataclasses import dataclass
+from math import inf, prod
 
-from worker.course import Run
+from worker.course import RatePoint, Run
 
 TELLING_STEPS = 200
 """Steps from which a training trial that fails proves something: after 50, two of five networks that fail still
@@ -25,9 +26,18 @@ class Training:
     judged: bool
     """Whether the batch allows a judgement: its targets differ."""
     stable_learning_rate: float | None = None
-    """The largest rate that trains, found only where the declared one does not."""
+    """A rate at which the declared optimizer trains, found only where the declared one does not."""
     suggested_learning_rate: float | None = None
     suggested_clip: float | None = None
+    """A percentile of the measured norms; None where no run shows that clipping is needed."""
+    rates: tuple[RatePoint, ...] = ()
+    """The short runs of the range tests, in the order of trying."""
+    ranged: bool = False
+    """Whether rates above that of the best run were tried."""
+    regularized: Run | None = None
+    """The run with everything that holds the weights back; None where nothing does, or where it learnt well."""
+    unregularized: Run | None = None
+    """The same run without weight decay, penalties and dropout."""
 
     @property
     def passed(self) -> bool:
@@ -40,6 +50,55 @@ class Training:
         return self.judged and self.complete and self.steps >= TELLING_STEPS and not self.passed
 
     @property
+    def declared(self) -> Run | None:
+        """The run under the declared optimizer and rate; None where no rate was declared."""
+        return next((run for run in self.runs if run.declared), None)
+
+    @property
+    def largest_stable_rate(self) -> float | None:
+        """The largest rate tried for the best run's optimizer below the least at which it diverges."""
+        best = self.best
+        if best is None:
+            return None
+        full = {run.learning_rate: run.diverged for run in self.runs if run.optimizer == best.optimizer}
+        short = {point.learning_rate: point.diverged for point in self.rates if point.optimizer == best.optimizer}
+        tried = short | full
+        wild = min((rate for rate, diverged in tried.items() if diverged), default=inf)
+        return max((rate for rate in tried if rate < wild), default=None) if short else None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a rate was tried at which the best run's optimizer diverges."""
+        return any(point.diverged for point in self.rates if self.best and point.optimizer == self.best.optimizer)
+
+    @property
     def best(self) -> Run | None:
         """The run that came lowest."""
         return min(self.runs, key=lambda run: run.lowest, default=None)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the caller said about how the network will be trained."""
+
+    optimizer: str | None
+    learning_rate: float | None
+    momentum: float | None
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class Regularization:
+    """What holds the weights back while they learn."""
+
+    pull: float
+    """Norm of what weight decay and penalties add to the gradient by the norm of the loss's own, at the start."""
+    penalized: tuple[str, ...] = ()
+    """The parameters that carry a penalty of their own."""
+    dropouts: tuple[tuple[str, float], ...] = ()
+    """Nodes that drop numbers at random in training, with the share that they drop."""
+
+    @property
+    def kept(self) -> float:
+        """The share of signals that passes all dropouts, were they in a row."""
+        return prod(1 - share for _, share in self.dropouts)
