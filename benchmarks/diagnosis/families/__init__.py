@@ -3,6 +3,12 @@
 from collections.abc import Callable, Iterator
 
 from benchmarks.diagnosis.case import Case
+from benchmarks.diagnosis.families.branching import branching
+from benchmarks.diagnosis.families.heads import heads
 from benchmarks.diagnosis.families.mlp import mlp
+from benchmarks.diagnosis.families.rates import rates
+from benchmarks.diagnosis.families.recurrent import recurrent
+from benchmarks.diagnosis.families.transformer import transformer
+from benchmarks.diagnosis.families.units import units
 
-FAMILIES: tuple[Callable[[], Iterator[Case]], ...] = (mlp,)
+FAMILIES: tuple[Callable[[], Iterator[Case]], ...] = (mlp, units, branching, recurrent, transformer, heads, rates)

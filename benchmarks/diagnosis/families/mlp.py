@@ -21,7 +21,7 @@ _BETWEEN: Severity = "borderline"
 
 def plain(
     activation: str,
-    init: Any,
+    init: Any,  # noqa: ANN401
     depth: int,
     held_out: int = 0,
     *norm: Layer,
