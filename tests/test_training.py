@@ -13,7 +13,7 @@ from tests.probe.subjects import by_hand, chain, dense, described, node, normal,
 from worker.budget import Deadline
 from worker.course import Run
 from worker.optimizers import Optimizer
-from worker.probe.facts import measure_loss
+from worker.probe.losses import measure_loss
 from worker.probe.sweep import sweep
 from worker.probe.training import Ask, try_training
 from worker.subject import Batch, Settings, Subject

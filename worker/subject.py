@@ -22,6 +22,8 @@ class Batch:
     synthetic: bool = False
     sha256: str | None = None
     notes: tuple[str, ...] = ()
+    drawn_target: bool = False
+    """Whether the target came from nobody, and was drawn to be fitted."""
 
     @property
     def size(self) -> int:

@@ -158,7 +158,7 @@ def _subject(  # noqa: PLR0917  all that was loaded
     head = choose(graph, sample, batch.target, name, output=output, seed=options.seed)
     return Subject(
         graph=graph.replace(outputs=(head.output,)),
-        batch=Batch(batch.inputs, head.target, batch.synthetic, batch.sha256, batch.notes),
+        batch=replace(batch, target=head.target, drawn_target=batch.target is None),
         loss=head.loss,
         settings=_settings(options, declared),
         output=head.output,

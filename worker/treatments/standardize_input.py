@@ -7,7 +7,7 @@ from service.contract.words import Symptom, TreatmentKind
 from worker.network.edit import insert_behind
 from worker.network.graph import Graph, Node
 from worker.probe.evidence import Evidence
-from worker.probe.facts import prepared
+from worker.probe.inputs import prepared
 from worker.subject import Subject
 from worker.treatments import Change, treatment
 

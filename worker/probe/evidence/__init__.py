@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from worker.probe.evidence.batch import InputEvidence, LossEvidence
+from worker.probe.evidence.batch import InputEvidence, LossEvidence, Mixing, TargetEvidence
 from worker.probe.evidence.gain import Gain, RecurrentGain, Segment
 from worker.probe.evidence.numbers import NonFinite
 from worker.probe.evidence.parameters import Cut, ParameterEvidence
 from worker.probe.evidence.places import Activation, Gradient, PlaceEvidence, Units
 from worker.probe.evidence.precision import Overflow, PrecisionEvidence, Rounding
+from worker.probe.evidence.structure import Evaluation, Kernel, MeanField, PlainNorm, Spot, Structure
 from worker.probe.evidence.training import TELLING_STEPS, Declared, Regularization, Training
 
 __all__ = [
@@ -20,20 +21,28 @@ __all__ = [
     "Activation",
     "Cut",
     "Declared",
+    "Evaluation",
     "Evidence",
     "Gain",
     "Gradient",
     "InputEvidence",
+    "Kernel",
     "LossEvidence",
+    "MeanField",
+    "Mixing",
     "NonFinite",
     "Overflow",
     "ParameterEvidence",
     "PlaceEvidence",
+    "PlainNorm",
     "PrecisionEvidence",
     "RecurrentGain",
     "Regularization",
     "Rounding",
     "Segment",
+    "Spot",
+    "Structure",
+    "TargetEvidence",
     "Training",
     "Units",
 ]
@@ -62,6 +71,14 @@ class Evidence:
     """Mean row entropy of each attention softmax by its logarithmic maximum."""
     precision: PrecisionEvidence | None = None
     """None where training is meant to run in float32."""
+    synthetic: bool = False
+    """Whether the batch was drawn, and not given."""
+    target: TargetEvidence | None = None
+    """None where the target was drawn."""
+    mixing: Mixing | None = None
+    """None where nothing finite was to be compared."""
+    structure: Structure = field(default_factory=Structure)
+    """What the graph and the weights show by themselves."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Per node, the layer of the caller's file, where the file holds layers."""
 

@@ -1,0 +1,93 @@
+"""Whether samples reach each other's outputs: a wrong reshape, a transpose too few, a softmax over the batch.
+
+In eval mode, the inputs of the batch's second half are exchanged for those of the first, and the first half's outputs
+are compared: root mean square of the change by the outputs' standard deviation, without a unit.  Two forward passes.
+Source: Karpathy 2019, A Recipe for Training Neural Networks ("use backprop to chart dependencies").
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from service.contract.problem import Trouble
+from worker.network.graph import Graph
+from worker.network.run import Program
+from worker.probe.evidence import Mixing
+from worker.probe.sweep import Sweep
+from worker.subject import Subject
+
+_TABLE: Final = 2
+
+
+def measure_mixing(sweep: Sweep) -> Mixing:
+    """Return how far outputs depend on other samples, or why that cannot be said."""
+    unjudged = _unjudged(sweep)
+    if unjudged:
+        return Mixing(unjudged=unjudged)
+    subject, half = sweep.subject, sweep.subject.batch.size // 2
+    try:
+        before = _evaluated(subject, subject.batch.inputs)[:half].double()
+        after = _evaluated(subject, _exchanged(subject, half))[:half].double()
+    except (Trouble, RuntimeError):
+        return Mixing(unjudged="the model does not run in eval mode")
+    spread = float((before - before.mean(0)).square().mean().sqrt())
+    change = float((after - before).square().mean().sqrt())
+    scale = max(spread, float(before.square().mean().sqrt()) * torch.finfo(torch.float32).eps ** 0.5)
+    if not bool(before.isfinite().all()) or not bool(after.isfinite().all()):
+        return Mixing(unjudged="the outputs are not finite in eval mode")
+    return Mixing(change=change / scale if scale else 0.0, purpose=_purpose(sweep))
+
+
+def _unjudged(sweep: Sweep) -> str:
+    """Return why samples cannot be told apart here; "" where they can."""
+    subject = sweep.subject
+    size, output = subject.batch.size, sweep.values[subject.output]
+    if subject.batch.synthetic:
+        return "the batch was drawn, and what its first axis counts is not known"
+    if size < 2:  # noqa: PLR2004  one sample has no others
+        return "a single sample has no others beside it"
+    if not output.dim() or len(output) != size:
+        return "the output does not have one row for each sample"
+    if any(not value.dim() or len(value) != size for value in subject.batch.inputs.values()):
+        return "not every input has one row for each sample"
+    return ""
+
+
+def _evaluated(subject: Subject, inputs: Mapping[str, Tensor]) -> Tensor:
+    generator = torch.Generator(subject.device).manual_seed(subject.seed)
+    with torch.no_grad():
+        program = Program(subject.graph, subject.device)
+        return program.run(inputs, training=False, generator=generator)[subject.output]
+
+
+def _exchanged(subject: Subject, half: int) -> dict[str, Tensor]:
+    """Return inputs of which the first half stays, and the second holds samples of the first."""
+    order = torch.cat([torch.arange(half), torch.arange(subject.batch.size - half) % half])
+    return {name: value[order.to(value.device)] for name, value in subject.batch.inputs.items()}
+
+
+def _purpose(sweep: Sweep) -> str:
+    """Return why samples may meet by right; "" where nothing says so."""
+    subject, size = sweep.subject, sweep.subject.batch.size
+    if sweep.values[subject.output].shape[1:2] == (size,):
+        return "the output holds a number for each pair of samples"
+    if any(given.shape[:1] == given.shape[1:2] != ("?",) for given in subject.graph.inputs):
+        return "an input holds a number for each pair of samples"
+    if any(tuple(value.shape[-2:]) == (size, size) for value in subject.graph.constants.values()):
+        return "the model holds a number for each pair of samples"
+    if any(isinstance(given.shape[0], int) for given in subject.graph.inputs if given.shape):
+        return "the model fixes what its first axis counts"
+    return _between_rows(sweep, subject.graph)
+
+
+def _between_rows(sweep: Sweep, graph: Graph) -> str:
+    """Say so where attention compares the rows of a table, which may be the positions of one sequence."""
+    size = sweep.subject.batch.size
+    tables = all(value.dim() <= _TABLE for value in sweep.subject.batch.inputs.values())
+    for node in graph.nodes:
+        value = sweep.values.get(node.outputs[0]) if node.op == "Softmax" else None
+        if tables and value is not None and tuple(value.shape[-2:]) == (size, size):
+            return "attention compares the rows of the batch, which may be the positions of one sequence"
+    return ""
