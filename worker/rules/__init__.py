@@ -114,3 +114,9 @@ def weigh(evidence: Evidence, *, certain: bool = False) -> Severity:
     """Return how much a finding weighs: evidence warns; certainty, or a training trial that failed, rejects."""
     failed = evidence.training is not None and evidence.training.failed
     return Severity.ERROR if certain or failed else Severity.WARNING
+
+
+def note(evidence: Evidence) -> Severity:
+    """Return how much a finding weighs that healthy networks show, too: a note, unless the training trial failed."""
+    failed = evidence.training is not None and evidence.training.failed
+    return Severity.ERROR if failed else Severity.INFO
