@@ -209,7 +209,11 @@ _DENSE = (
     Variant("unet/group-norm", unet()),
     Variant("unet/plain", unet(norm=False)),
     Variant("unet/dead-bottom", unet(bottom=biased("he_normal", -30)), _DEAD, hard=True, certain=True),
-    Variant("unet/wide", unet(init=variance(200), bottom=variance(200), norm=False), ("exploding_gradient", "poor_init_scale")),
+    Variant(
+        "unet/wide",
+        unet(init=variance(200), bottom=variance(200), norm=False),
+        ("exploding_gradient", "poor_init_scale"),
+    ),
 )
 
 

@@ -11,7 +11,7 @@ from benchmarks.diagnosis.families.layers import act, conv, dense, trunk
 from benchmarks.diagnosis.families.tasks import CLASSES, clusters, images, masks, teacher, yes_or_no
 
 _MISMATCH = ("loss_mismatch",)
-_SCALE = ("input_scale",)
+_SCALE = ("input_scale", "missing_normalization")
 
 
 def headed(task: Callable[[Draw], Arrays], head: Layers, **options: Any) -> Callable[[Draw], Made]:  # noqa: ANN401
@@ -23,9 +23,7 @@ def headed(task: Callable[[Draw], Arrays], head: Layers, **options: Any) -> Call
     return make
 
 
-def fed(
-    change: Callable[[Arrays], Arrays], *first: dict[str, Any], activation: str = "relu"
-) -> Callable[[Draw], Made]:
+def fed(change: Callable[[Arrays], Arrays], *first: dict[str, Any], activation: str = "relu") -> Callable[[Draw], Made]:
     """Return the maker of a sound classifier behind `first`, whose batch is changed."""
 
     def make(draw: Draw) -> Made:
@@ -176,7 +174,12 @@ _VARIANTS = (
         _MISMATCH,
         certain=True,
     ),
-    Variant("heads/tanh-beyond", headed(beyond, [dense(1), act("tanh")], loss="mse"), _MISMATCH, certain=True),
+    Variant(
+        "heads/tanh-beyond",
+        headed(beyond, [dense(1), act("tanh")], loss="mse"),
+        (*_MISMATCH, "target_problem"),
+        certain=True,
+    ),
     Variant("inputs/normalized-first", fed(times(1000), act("batch_norm")), hard=True),
     Variant("inputs/rescaled-bytes", pixels, hard=True),
     Variant("inputs/uneven-normalized", fed(uneven, act("batch_norm")), hard=True),
@@ -185,9 +188,9 @@ _VARIANTS = (
     Variant("inputs/batch-of-8", tiny(8, classes=4), hard=True),
     Variant("inputs/times-1000", fed(times(1000)), _SCALE, certain=True),
     Variant("inputs/times-1000-tanh", fed(times(1000), activation="tanh"), (*_SCALE, "saturated_units"), certain=True),
-    Variant("inputs/uneven", fed(uneven), (*_SCALE, "missing_normalization"), certain=True),
-    Variant("inputs/nan-in-one", fed(poisoned(np.nan)), ("non_finite", "input_scale"), hard=True, certain=True),
-    Variant("inputs/inf-in-one", fed(poisoned(np.inf)), ("non_finite", "input_scale"), hard=True, certain=True),
+    Variant("inputs/uneven", fed(uneven), _SCALE, certain=True),
+    Variant("inputs/nan-in-one", fed(poisoned(np.nan)), ("non_finite",), hard=True, certain=True),
+    Variant("inputs/inf-in-one", fed(poisoned(np.inf)), ("non_finite",), hard=True, certain=True),
     Variant("inputs/one-class", fed(constant), ("target_problem",), certain=True),
     Variant(
         "inputs/bn-batch-of-2",

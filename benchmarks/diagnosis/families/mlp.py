@@ -25,7 +25,7 @@ def plain(
     depth: int,
     held_out: int = 0,
     *norm: Layer,
-    width: int = 0,  # noqa: ANN401
+    width: int = 0,
 ) -> Callable[[Draw], Made]:
     """Return the maker of a plain classifier with so many hidden layers."""
 
@@ -46,6 +46,12 @@ def dropped(draw: Draw) -> Made:
     """Return a classifier with dropout behind each layer."""
     layers = repeat(3, dense(draw.width, "he_normal"), act("relu"), {"kind": "dropout", "rate": 0.3})
     return chain([*layers, dense(CLASSES)], clusters(draw))
+
+
+def hidden_by_adam(draw: Draw) -> Made:
+    """Return a classifier whose gradient fades, to be trained by Adam, whose steps do not show it."""
+    layers = [*trunk(draw.deep(6, 7), draw.width, "relu", None), dense(CLASSES)]
+    return chain(layers, clusters(draw), optimizer="adam", learning_rate=1e-3)
 
 
 def gated(draw: Draw) -> Made:
@@ -112,6 +118,7 @@ _VARIANTS = (
     Variant("mlp/selu-20", plain("selu", "lecun_normal", 20, 18), hard=True),
     Variant("mlp/ln-relu-30", plain("relu", "he_normal", 30, 26, act("layer_norm")), hard=True),
     Variant("mlp/orthogonal-tanh-100", plain("tanh", {"law": "orthogonal", "gain": 1.0247}, 100, 90), hard=True),
+    Variant("mlp/hidden-by-adam", hidden_by_adam, _FADES, "moderate", hard=True, certain=True),
     Variant("mlp/sigmoid-5", plain("sigmoid", "xavier_normal", 5, 6), _FADES),
     Variant("mlp/sigmoid-10", plain("sigmoid", "xavier_normal", 10, 12), _FADES),
     Variant("mlp/gelu-10", plain("gelu", "lecun_normal", 10, 12), _FADES),

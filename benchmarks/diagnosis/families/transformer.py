@@ -94,6 +94,21 @@ def sharp(factor: float, norm: str = "none") -> Callable[[Draw], Layers]:
     return blocks
 
 
+def one_sharp_head(factor: float) -> Callable[[Draw], Layers]:
+    """Return blocks of which each has one head in four whose queries and keys are drawn `factor` too large."""
+    law = {"law": "xavier_normal", "gain": factor}
+
+    def blocks(draw: Draw) -> Layers:
+        features = draw.width // 16 * 8
+        heads = {"kind": "self_attention", "init": "xavier_normal", "width": features // 4}
+        bad = heads | {"heads": 1, "query_init": law, "key_init": law}
+        both = {"kind": "parallel", "merge": "add", "branches": [[heads | {"heads": 3}], [bad]]}
+        fed = residual(act("layer_norm"), dense(draw.width, "he_normal"), act("gelu"), dense(features))
+        return [*repeat(draw.deep(2, 3), residual(act("layer_norm"), both), fed), act("layer_norm")]
+
+    return blocks
+
+
 def without_ways_past(depth: int, held_out: int, *norm: Layer) -> Callable[[Draw], Layers]:
     """Return attention alone, layer upon layer."""
 
@@ -127,6 +142,7 @@ _VARIANTS = (
     Variant("transformer/sharp-2", encoder(sharp(2)), hard=True),
     Variant("transformer/sharp-10", encoder(sharp(10)), _COLLAPSE, certain=True),
     Variant("transformer/sharp-24", encoder(sharp(24)), _COLLAPSE, certain=True),
+    Variant("transformer/one-sharp-head", encoder(one_sharp_head(24)), _COLLAPSE, "moderate", hard=True, certain=True),
     Variant("transformer/attention-alone", encoder(without_ways_past(14, 16)), _RANK, hard=True, certain=True),
     Variant(
         "transformer/attention-and-norm",

@@ -1,0 +1,216 @@
+"""Models that come as ONNX files: trained, frozen, quantized, tied, with numbers that break and gradients that end."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from onnx import TensorProto
+
+from benchmarks.diagnosis.case import Case
+from benchmarks.diagnosis.families.draw import Draw, Made, Variant, built, chain
+from benchmarks.diagnosis.families.layers import act, conv, dense, trunk
+from benchmarks.diagnosis.families.tasks import CLASSES, FEATURES, clusters, images, sentences, series
+from benchmarks.diagnosis.families.writing import File, trained
+
+_CUT = ("no_gradient", "structure_fault")
+_BROKEN = ("non_finite",)
+
+
+def finished(draw: Draw) -> Made:
+    """Return a classifier trained to convergence."""
+    layers = [*trunk(draw.deep(3, 4), draw.width, "relu", "he_normal"), dense(CLASSES)]
+    return trained(chain(layers, clusters(draw)), draw.seed)
+
+
+def finished_images(draw: Draw) -> Made:
+    """Return a convolutional network trained to convergence."""
+    filters = draw.width // 6
+    layers = [conv(filters), act("relu"), conv(filters), act("relu"), act("global_avg_pool"), dense(CLASSES)]
+    return trained(chain(layers, images(draw)), draw.seed, rate=1e-2)
+
+
+def finished_series(draw: Draw) -> Made:
+    """Return a recurrent network trained to convergence."""
+    layers = [{"kind": "gru", "units": draw.width // 2}, dense(CLASSES)]
+    return trained(chain(layers, series(draw, steps=8)), draw.seed, rate=1e-2)
+
+
+def half_finished(draw: Draw) -> Made:
+    """Return a classifier that has begun to learn."""
+    layers = [*trunk(3, draw.width, "tanh", "xavier_normal"), dense(CLASSES)]
+    return trained(chain(layers, clusters(draw)), draw.seed, steps=8)
+
+
+def frozen(draw: Draw) -> Made:
+    """Return a network whose first layers are frozen: torch lists them as buffers."""
+    file = File(draw, clusters(draw))
+    width = draw.width
+    value = file.hidden("input", "body0", FEATURES, width)
+    value = file.hidden(value, "body1", width, width)
+    value = file.hidden(value, "head0", width, width)
+    held = tuple(f"body{index}.{part}" for index in range(2) for part in ("weight", "bias"))
+    return file.made(file.dense(value, "head1", width, CLASSES, gain=1), frozen=held)
+
+
+def quantized(draw: Draw) -> Made:
+    """Return a network whose first layers are 8-bit numbers behind scales, and whose head is float."""
+    file = File(draw, clusters(draw))
+    value, before = "input", FEATURES
+    for index in range(2):
+        value = file.node("Relu", file.node("MatMul", value, _bytes(file, f"body{index}", before, draw.width)))
+        before = draw.width
+    value = file.hidden(value, "head0", before, draw.width)
+    return file.made(file.dense(value, "head1", draw.width, CLASSES, gain=1))
+
+
+def unused(draw: Draw) -> Made:
+    """Return a network with tensors that nothing reads."""
+    file = File(draw, clusters(draw))
+    value = file.hidden("input", "fc0", FEATURES, draw.width)
+    for index in range(3):
+        file.weight(f"old{index}.weight", draw.width, draw.width)
+    value = file.hidden(value, "fc1", draw.width, draw.width)
+    return file.made(file.dense(value, "fc2", draw.width, CLASSES, gain=1))
+
+
+def tied(draw: Draw) -> Made:
+    """Return a language model whose output layer is the embedding's table, most rows of which no batch shows."""
+    vocabulary, width = 64, draw.width // 2
+    file = File(draw, sentences(draw, vocabulary=16))
+    table = file.tensor("table", (draw.generator().standard_normal((vocabulary, width)) * 0.3).astype(np.float32))
+    seen = file.node("Gather", table, "input", axis=0)
+    wide = file.node("Relu", file.node("MatMul", seen, file.weight("up.weight", width, 2 * width)))
+    deep = file.node("MatMul", wide, file.weight("down.weight", 2 * width, width, gain=1))
+    value = file.node("Add", seen, deep)
+    return file.made(file.node("MatMul", value, file.node("Transpose", table, perm=[1, 0])))
+
+
+def straight_through(draw: Draw) -> Made:
+    """Return a network that rounds in the middle and passes the gradient on: x + fixed(round x − x)."""
+    file = File(draw, clusters(draw))
+    value = file.node("Tanh", file.dense("input", "fc0", FEATURES, draw.width, gain=1))
+    four, fine = (file.tensor(f"steps{factor}", np.float32([factor])) for factor in (4, 4096))
+    coarse = file.node("Div", file.node("Round", file.node("Mul", value, four)), four)
+    apart = file.node("Mul", file.node("Sub", coarse, value), fine)
+    fixed = file.node("Cast", file.node("Cast", apart, to=TensorProto.INT32), to=TensorProto.FLOAT)
+    value = file.node("Add", value, file.node("Div", fixed, fine))
+    value = file.hidden(value, "fc1", draw.width, draw.width)
+    return file.made(file.dense(value, "fc2", draw.width, CLASSES, gain=1))
+
+
+def stopped(draw: Draw) -> Made:
+    """Return two towers, one of which passes no gradient on, as a target network does: it is 8-bit throughout."""
+    file = File(draw, clusters(draw))
+    fixed = file.node("Tanh", file.node("MatMul", "input", _bytes(file, "target", FEATURES, draw.width)))
+    whole = file.node("Cast", file.node("Mul", fixed, file.tensor("steps", np.float32([127]))), to=TensorProto.INT8)
+    seen = file.node("Div", file.node("Cast", whole, to=TensorProto.FLOAT), "steps")
+    value = file.hidden("input", "fc0", FEATURES, draw.width)
+    value = file.hidden(file.node("Add", value, seen), "fc1", draw.width, draw.width)
+    return file.made(file.dense(value, "fc2", draw.width, CLASSES, gain=1))
+
+
+def _bytes(file: File, name: str, before: int, units: int) -> str:
+    """Add a matrix of 8-bit numbers behind its scale."""
+    drawn = file.draw.generator().standard_normal((before, units)) * np.sqrt(2 / before)
+    scale = np.abs(drawn).max() / 127
+    whole = file.tensor(f"{name}.weight", np.clip(np.round(drawn / scale), -127, 127).astype(np.int8))
+    return file.node(
+        "DequantizeLinear",
+        whole,
+        file.tensor(f"{name}.scale", np.float32(scale)),
+        file.tensor(f"{name}.zero", np.int8(0)),
+    )
+
+
+def masked(draw: Draw) -> Made:
+    """Return a softmax over features, some of which a mask of large negative numbers leaves out."""
+    file = File(draw, clusters(draw))
+    value = file.dense("input", "fc0", FEATURES, draw.width)
+    mask = np.where(np.arange(draw.width) % 3 == 0, -1e4, 0).astype(np.float32)
+    shares = file.node("Softmax", file.node("Add", value, file.tensor("mask", mask)), axis=-1)
+    value = file.node("Mul", shares, file.dense("input", "fc1", FEATURES, draw.width))
+    norm = [
+        file.tensor("norm.scale", np.ones(draw.width, np.float32)),
+        file.tensor("norm.shift", np.zeros(draw.width, np.float32)),
+    ]
+    value = file.node("LayerNormalization", value, *norm, axis=-1)
+    return file.made(file.dense(value, "fc2", draw.width, CLASSES, gain=1))
+
+
+def in_the_middle(*operators: str) -> Callable[[Draw], Made]:
+    """Return the maker of a classifier with these operators after its first layer."""
+
+    def make(draw: Draw) -> Made:
+        file = File(draw, clusters(draw))
+        value = file.dense("input", "fc0", FEATURES, draw.width)
+        for operator in operators:
+            value = file.node(operator, value)
+        value = file.hidden(value, "fc1", draw.width, draw.width)
+        return file.made(file.dense(value, "fc2", draw.width, CLASSES, gain=1))
+
+    return make
+
+
+def picked(draw: Draw) -> Made:
+    """Return a network that turns its first layers' answer into a class, and goes on from that."""
+    file = File(draw, clusters(draw))
+    value = file.hidden("input", "fc0", FEATURES, draw.width)
+    value = file.dense(value, "fc1", draw.width, 8)
+    chosen = file.node("ArgMax", value, axis=1, keepdims=0)
+    value = file.node("Gather", file.weight("table", 8, draw.width), chosen, axis=0)
+    return file.made(file.dense(value, "fc2", draw.width, CLASSES, gain=1))
+
+
+def over_the_batch(draw: Draw) -> Made:
+    """Return a classifier whose softmax runs over the samples."""
+    file = File(draw, clusters(draw))
+    value = file.hidden("input", "fc0", FEATURES, draw.width)
+    value = file.dense(value, "fc1", draw.width, CLASSES, gain=1)
+    return file.made(file.node("Log", file.node("Softmax", value, axis=0)), loss="nll")
+
+
+def root_of_zero(draw: Draw) -> Made:
+    """Return a network with the root of a value that is exactly zero where a ReLU is off: its slope is infinite."""
+    return in_the_middle("Relu", "Sqrt")(draw)
+
+
+def hidden_row(draw: Draw) -> Made:
+    """Return a softmax whose mask leaves nothing of one sample in thirty-two: its row is −∞ throughout."""
+    batch = clusters(draw)
+    values = batch["input"].copy()
+    values[::32, 0] = -50
+    file = File(draw, {**batch, "input": values})
+    first = file.node(
+        "Slice", "input", *(file.tensor(name, np.int64([at])) for name, at in (("a", 0), ("b", 1), ("c", 1)))
+    )
+    gone = file.node("Less", first, file.tensor("limit", np.float32([-20])))
+    mask = file.node("Where", gone, file.tensor("never", np.float32([-np.inf])), file.tensor("always", np.float32([0])))
+    shares = file.node("Softmax", file.node("Add", file.dense("input", "fc0", FEATURES, draw.width), mask), axis=-1)
+    return file.made(file.dense(shares, "fc1", draw.width, CLASSES, gain=1))
+
+
+_VARIANTS = (
+    Variant("files/trained", finished, hard=True),
+    Variant("files/trained-images", finished_images, hard=True),
+    Variant("files/trained-series", finished_series, hard=True),
+    Variant("files/half-trained", half_finished, hard=True),
+    Variant("files/frozen", frozen, hard=True),
+    Variant("files/quantized", quantized, hard=True),
+    Variant("files/unused", unused, hard=True),
+    Variant("files/tied", tied, hard=True),
+    Variant("files/straight-through", straight_through, hard=True),
+    Variant("files/stopped-tower", stopped, hard=True),
+    Variant("files/masked-softmax", masked, hard=True),
+    Variant("files/rounded", in_the_middle("Round"), _CUT, certain=True),
+    Variant("files/signs", in_the_middle("Sign"), _CUT, certain=True),
+    Variant("files/picked", picked, _CUT, certain=True),
+    Variant("files/softmax-over-batch", over_the_batch, ("loss_mismatch", "structure_fault"), hard=True, certain=True),
+    Variant("files/log-of-relu", in_the_middle("Relu", "Log"), _BROKEN, certain=True),
+    Variant("files/root-of-zero", root_of_zero, _BROKEN, hard=True, certain=True),
+    Variant("files/exp-of-exp", in_the_middle("Exp", "Exp", "Exp"), _BROKEN, certain=True),
+    Variant("files/empty-mask", hidden_row, _BROKEN, hard=True, certain=True),
+)
+
+
+def files() -> Iterator[Case]:
+    """Yield the cases that are ONNX files."""
+    yield from built(_VARIANTS)
