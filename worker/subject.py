@@ -83,6 +83,18 @@ class Subject:
         """Where the batch, and so the examination, lies."""
         return self.target.device
 
+    @property
+    def divisible(self) -> bool:
+        """Whether part of the batch can be taken: every first axis counts samples, and none of the inputs' is fixed."""
+        tensors = (*self.batch.inputs.values(), self.target)
+        free = all(given.shape and isinstance(given.shape[0], str) for given in self.graph.inputs)
+        return free and all(value.dim() and len(value) == self.batch.size for value in tensors)
+
+    def part(self, rows: Tensor) -> Self:
+        """Return the subject with these samples alone, of a divisible batch."""
+        inputs = {name: value[rows] for name, value in self.batch.inputs.items()}
+        return self.replace(batch=replace(self.batch, inputs=inputs, target=self.target[rows]))
+
     def replace(self, **changes: object) -> Self:
         """Return a subject with these fields exchanged."""
         return replace(self, **changes)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from worker.probe.evidence.batch import InputEvidence, LossEvidence, Mixing, TargetEvidence
+from worker.probe.evidence.deep import Deep, Halves, Isometry, Noise, Rank, Sharpness, WidthTrend
 from worker.probe.evidence.gain import Gain, RecurrentGain, Segment
 from worker.probe.evidence.numbers import NonFinite
 from worker.probe.evidence.parameters import Cut, ParameterEvidence
@@ -21,30 +22,37 @@ __all__ = [
     "Activation",
     "Cut",
     "Declared",
+    "Deep",
     "Evaluation",
     "Evidence",
     "Gain",
     "Gradient",
+    "Halves",
     "InputEvidence",
+    "Isometry",
     "Kernel",
     "LossEvidence",
     "MeanField",
     "Mixing",
+    "Noise",
     "NonFinite",
     "Overflow",
     "ParameterEvidence",
     "PlaceEvidence",
     "PlainNorm",
     "PrecisionEvidence",
+    "Rank",
     "RecurrentGain",
     "Regularization",
     "Rounding",
     "Segment",
+    "Sharpness",
     "Spot",
     "Structure",
     "TargetEvidence",
     "Training",
     "Units",
+    "WidthTrend",
 ]
 
 _REPEATED = re.compile(r"\)((?:, \d+ of \d+)+)$")
@@ -69,6 +77,12 @@ class Evidence:
     """None where nothing holds the weights back."""
     attention: dict[str, float] = field(default_factory=dict)
     """Mean row entropy of each attention softmax by its logarithmic maximum."""
+    sharpness: Sharpness | None = None
+    """Measured where a learning rate is declared and it costs little, or the examination is deep."""
+    deep: Deep | None = None
+    """None where the examination is not deep."""
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+    """Per measure that was asked for and could not be taken, the reason."""
     precision: PrecisionEvidence | None = None
     """None where training is meant to run in float32."""
     synthetic: bool = False
