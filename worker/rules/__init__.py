@@ -16,7 +16,7 @@ from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from service.registry import Registry
 from worker.page import sections
-from worker.probe.evidence import Evidence, ParameterEvidence
+from worker.probe.evidence import Evidence, ParameterEvidence, Spot
 
 SHOWN_PLACES: Final = 5
 HEADINGS: Final = ("What it measures", "Why it matters", "When it is wrong", "References")
@@ -107,6 +107,14 @@ def places_of(parameters: Iterable[ParameterEvidence]) -> tuple[Place, ...]:
     return tuple(
         Place(node=each.node, origin=each.origin, parameter=each.name, also=each.also, measured=0, limit=0)
         for each in islice(found.values(), SHOWN_PLACES)
+    )
+
+
+def places_at(spots: Iterable[Spot], limit: float = 0.0) -> tuple[Place, ...]:
+    """Return the first of the places that something was noticed at, with what was measured there."""
+    return tuple(
+        Place(node=each.node, origin=each.origin, measured=each.measured, limit=limit)
+        for each in islice(spots, SHOWN_PLACES)
     )
 
 

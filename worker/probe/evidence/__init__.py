@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from worker.probe.evidence.batch import InputEvidence, LossEvidence, Mixing, TargetEvidence
 from worker.probe.evidence.deep import Deep, Halves, Isometry, Noise, Rank, Sharpness, WidthTrend
-from worker.probe.evidence.gain import Gain, RecurrentGain, Segment
+from worker.probe.evidence.gain import Gain, Join, RecurrentGain, Segment, Shattering
 from worker.probe.evidence.numbers import NonFinite
 from worker.probe.evidence.parameters import Cut, ParameterEvidence
 from worker.probe.evidence.places import Activation, Gradient, PlaceEvidence, Units
@@ -30,6 +30,7 @@ __all__ = [
     "Halves",
     "InputEvidence",
     "Isometry",
+    "Join",
     "Kernel",
     "LossEvidence",
     "MeanField",
@@ -47,6 +48,7 @@ __all__ = [
     "Rounding",
     "Segment",
     "Sharpness",
+    "Shattering",
     "Spot",
     "Structure",
     "TargetEvidence",
@@ -70,6 +72,9 @@ class Evidence:
     gain: Gain | None = None
     """None where the network has fewer than two weight layers in a row."""
     recurrent: tuple[RecurrentGain, ...] = ()
+    joins: tuple[Join, ...] = ()
+    shattering: Shattering | None = None
+    """None where the examination is not deep, or the inputs are tokens."""
     nonfinite: NonFinite | None = None
     training: Training | None = None
     declared: Declared | None = None

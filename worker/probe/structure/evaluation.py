@@ -1,0 +1,78 @@
+"""What evaluation makes of the batch, beside training; and what an exporter folded that only evaluation has.
+
+Cost: one forward pass, where the network holds batch norms or noise.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from service.contract.words import Mode
+from worker.network.evaluated import NOISES
+from worker.network.graph import Graph, Node
+from worker.network.layers import NORMS
+from worker.network.run import Program
+from worker.probe.evidence import Evaluation, Spot
+from worker.probe.sweep import Sweep
+
+_NORM: Final = "BatchNormalization"
+_LEFT: Final = re.compile(
+    r"onnx::Conv_\d+|getitem(_\d+)?|.*(batch_?norm|fusedbatchnorm|(^|[._/])bn\d*[._/]).*", re.IGNORECASE
+)
+"""Names that folding leaves on a convolution's weights, or on what it writes: torch's two exporters', and tf2onnx's."""
+
+
+def evaluated(sweep: Sweep) -> Evaluation | None:
+    """Return the loss in evaluation mode; None where that computes the same, or was asked for in the first place."""
+    subject, path = sweep.subject, sweep.path
+    differs = any(node.op in NOISES or node.op == _NORM for node in path.nodes)
+    if subject.mode is not Mode.TRAIN or not differs:
+        return None
+    with torch.no_grad():
+        values = Program(subject.graph, subject.device).run(subject.batch.inputs, training=False)
+        loss = float(subject.loss(values[subject.output].float(), subject.target))
+    norms = [node for node in path.nodes if node.op == _NORM]
+    held = {**subject.graph.constants, **{name: each.value for name, each in subject.graph.parameters.items()}}
+    distances = [spot for node in norms if (spot := _distance(node, sweep.values, held)) is not None]
+    return Evaluation(
+        loss=loss,
+        training=float(sweep.loss.detach()),
+        norms=len(norms),
+        fresh=sum(_fresh(node, held) for node in norms),
+        farthest=max(distances, key=lambda spot: spot.measured, default=None),
+    )
+
+
+def folded(graph: Graph) -> tuple[Spot, ...]:
+    """Return the convolutions of a file whose names say that a batch norm was folded into them; none if norms stay."""
+    if graph.header is None or any(node.op in NORMS for node in graph.nodes):
+        return ()
+    found = (node for node in graph.nodes if node.op == "Conv" and any(map(_LEFT.fullmatch, _names(graph, node))))
+    return tuple(Spot(node.name, node.op, node.origin) for node in found)
+
+
+def _names(graph: Graph, node: Node) -> Iterator[str]:
+    """Yield what a convolution's weights and its output are called."""
+    held = graph.parameters.keys() | graph.constants.keys()
+    yield from (name for name in node.inputs[1:] if name in held)
+    yield node.outputs[0]
+
+
+def _fresh(node: Node, held: Mapping[str, Tensor]) -> bool:
+    mean, variance = (held.get(name) for name in node.inputs[3:5])
+    return mean is not None and variance is not None and not bool(mean.any()) and bool((variance == 1).all())
+
+
+def _distance(node: Node, values: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> Spot | None:
+    """Return how far a norm's running means are from the batch's, in its standard deviations, by their median."""
+    mean, value = held.get(node.inputs[3]), values[node.inputs[0]].detach()
+    if mean is None or value.dim() < 2 or value.shape[1] != mean.numel():  # noqa: PLR2004  samples and channels
+        return None
+    rows = value.double().transpose(0, 1).flatten(1)
+    spread = rows.std(1, correction=0)
+    apart = (rows.mean(1) - mean.double().to(rows)).abs() / spread.clamp(min=torch.finfo(torch.float32).tiny)
+    return replace(Spot(node.name, node.op, node.origin), measured=float(apart.median()))
