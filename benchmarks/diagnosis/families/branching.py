@@ -11,6 +11,7 @@ from benchmarks.diagnosis.families.tasks import CLASSES, clusters, images, masks
 _NORM = act("batch_norm")
 _GROWS = ("exploding_gradient", "residual_scale", "poor_init_scale")
 _FADES = ("vanishing_gradient", "poor_init_scale", "rank_collapse")
+_BURSTS = ("exploding_gradient", "poor_init_scale")
 _DEAD = ("dead_units", "no_gradient")
 
 
@@ -159,9 +160,7 @@ def _scaled(deep: int) -> float:
 _RESIDUAL = (
     *_ladder(),
     Variant("residual/preactivated-bn", preactivated),
-    Variant("residual/scaled-24", blocks(24, 20, scale=_scaled)),
     Variant("residual/stochastic-depth", skipped, hard=True),
-    Variant("residual/resnet-bn", images_through(resnet(_NORM))),
     Variant("residual/zero-gamma", images_through(resnet(_NORM | {"scale": 0})), hard=True),
 )
 _NORMFREE = (
@@ -169,7 +168,6 @@ _NORMFREE = (
     Variant("normfree/rezero-32", blocks(32, 28, gate=0), hard=True),
     Variant("normfree/fixup-conv", images_through(fixup), hard=True),
     Variant("normfree/skip-init-conv", images_through(skip_init), hard=True),
-    Variant("normfree/small-scale-24", blocks(24, 18, scale=0.1), hard=True),
     Variant("normfree/large-scale-16", blocks(16, 18, scale=2.0), _GROWS),
 )
 _CONV = (
@@ -177,15 +175,12 @@ _CONV = (
     Variant("conv/bn-relu-6", images_through(chained(6, 5, "he_normal", "relu", _NORM))),
     Variant("conv/pooled", images_through(pooled)),
     Variant("conv/separable-gn", images_through(separable)),
-    Variant("conv/larger-images", images_through(pooled, size=12)),
-    Variant("conv/delta-orthogonal-tanh", images_through(chained(16, 14, "xavier_normal", "tanh", act("layer_norm")))),
     Variant("conv/default-relu-12", images_through(chained(12, 14, "torch_default", "relu")), _FADES),
     Variant("conv/sigmoid-8", images_through(chained(8, 9, "xavier_normal", "sigmoid")), _FADES),
-    Variant("conv/xavier-relu-24", images_through(chained(24, 26, "lecun_normal", "relu")), _FADES),
     Variant(
         "conv/wide-relu-20",
         images_through(chained(20, 22, variance(6), "relu")),
-        ("exploding_gradient", "poor_init_scale"),
+        _BURSTS,
     ),
     Variant(
         "conv/bn-relu-44",
@@ -197,7 +192,6 @@ _CONV = (
 _DENSE = (
     Variant("densenet/bn", images_through(densely(_NORM), size=6)),
     Variant("densenet/plain", images_through(densely(), size=6)),
-    Variant("densenet/layer-norm", images_through(densely(act("layer_norm")), size=6)),
     Variant(
         "densenet/dead-layers",
         images_through(densely(odd=conv(6, biased("he_normal", -60))), size=6),
@@ -212,7 +206,7 @@ _DENSE = (
     Variant(
         "unet/wide",
         unet(init=variance(200), bottom=variance(200), norm=False),
-        ("exploding_gradient", "poor_init_scale"),
+        _BURSTS,
     ),
 )
 

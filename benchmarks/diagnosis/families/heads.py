@@ -33,22 +33,10 @@ def fed(change: Callable[[Arrays], Arrays], *first: dict[str, Any], activation: 
     return make
 
 
-def one_hot(draw: Draw) -> Arrays:
-    """Return clusters with a share for each class."""
-    batch = clusters(draw)
-    return {"input": batch["input"], "target": np.eye(CLASSES, dtype=np.float32)[batch["target"]]}
-
-
 def several(draw: Draw) -> Arrays:
     """Return points with three yes-or-no answers each."""
     batch = teacher(draw, outputs=3)
     return {"input": batch["input"], "target": (batch["target"] > 0).astype(np.float32)}
-
-
-def positive(draw: Draw) -> Arrays:
-    """Return a regression onto values that are above zero."""
-    batch = teacher(draw)
-    return {"input": batch["input"], "target": np.exp(batch["target"] / 2)}
 
 
 def beyond(draw: Draw) -> Arrays:
@@ -132,14 +120,8 @@ def constant(batch: Arrays) -> Arrays:
 
 
 _VARIANTS = (
-    Variant("heads/logits", headed(clusters, [dense(CLASSES)], loss="cross_entropy")),
     Variant("heads/log-softmax-nll", headed(clusters, [dense(CLASSES), act("log_softmax")], loss="nll")),
-    Variant("heads/one-logit", headed(yes_or_no, [dense(1)], loss="bce_with_logits")),
-    Variant("heads/sigmoid-bce", headed(yes_or_no, [dense(1), act("sigmoid")], loss="bce")),
     Variant("heads/several-answers", headed(several, [dense(3)], loss="bce_with_logits")),
-    Variant("heads/huber", headed(teacher, [dense(1)], loss="huber")),
-    Variant("heads/positive-softplus", headed(positive, [dense(1), act("softplus")], loss="mse")),
-    Variant("heads/shares", headed(one_hot, [dense(CLASSES)], loss="cross_entropy")),
     Variant("heads/segmentation", segmented),
     Variant("heads/discriminator", discriminator, hard=True),
     Variant(
@@ -184,13 +166,11 @@ _VARIANTS = (
     Variant("inputs/rescaled-bytes", pixels, hard=True),
     Variant("inputs/uneven-normalized", fed(uneven, act("batch_norm")), hard=True),
     Variant("inputs/batch-of-2", tiny(2), hard=True),
-    Variant("inputs/batch-of-4", tiny(4, act("layer_norm")), hard=True),
     Variant("inputs/batch-of-8", tiny(8, classes=4), hard=True),
     Variant("inputs/times-1000", fed(times(1000)), _SCALE, certain=True),
     Variant("inputs/times-1000-tanh", fed(times(1000), activation="tanh"), (*_SCALE, "saturated_units"), certain=True),
     Variant("inputs/uneven", fed(uneven), _SCALE, certain=True),
     Variant("inputs/nan-in-one", fed(poisoned(np.nan)), ("non_finite",), hard=True, certain=True),
-    Variant("inputs/inf-in-one", fed(poisoned(np.inf)), ("non_finite",), hard=True, certain=True),
     Variant("inputs/one-class", fed(constant), ("target_problem",), certain=True),
     Variant(
         "inputs/bn-batch-of-2",

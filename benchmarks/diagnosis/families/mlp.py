@@ -72,11 +72,6 @@ def mixer(draw: Draw) -> Made:
     return chain([dense(width), *repeat(draw.deep(10, 14), block), act("layer_norm"), dense(CLASSES)], clusters(draw))
 
 
-def linear(draw: Draw) -> Made:
-    """Return a single layer: logistic regression."""
-    return chain([dense(CLASSES)], clusters(draw))
-
-
 def _ladder() -> Iterator[Variant]:
     """Yield the graded gains: fading by two recipes, growing by one."""
     grades: tuple[tuple[Severity | None, int, int, int], ...] = (
@@ -100,17 +95,11 @@ def _ladder() -> Iterator[Variant]:
 _NORM = act("batch_norm")
 _VARIANTS = (
     *_ladder(),
-    Variant("mlp/he-relu-5", plain("relu", "he_normal", 5, 7)),
     Variant("mlp/he-relu-12", plain("relu", "he_normal", 12, 10)),
-    Variant("mlp/he-leaky-8", plain("leaky_relu", "he_normal", 8, 6)),
     Variant("mlp/glorot-tanh-8", plain("tanh", "xavier_normal", 8, 10)),
-    Variant("mlp/he-elu-6", plain("elu", "he_normal", 6, 5)),
-    Variant("mlp/he-gelu-3", plain("gelu", "he_normal", 3, 2)),
     Variant("mlp/bn-relu-5", plain("relu", "he_normal", 5, 4, _NORM)),
-    Variant("mlp/bn-default-tanh-4", plain("tanh", None, 4, 6, _NORM)),
     Variant("mlp/regression", regression),
     Variant("mlp/highway-8", gated),
-    Variant("mlp/logistic", linear),
     Variant("mlp/pre-norm-10", mixer),
     Variant("mlp/dropout", dropped, hard=True),
     Variant("mlp/default-3", plain("relu", None, 2), hard=True),
@@ -119,12 +108,9 @@ _VARIANTS = (
     Variant("mlp/ln-relu-30", plain("relu", "he_normal", 30, 26, act("layer_norm")), hard=True),
     Variant("mlp/orthogonal-tanh-100", plain("tanh", {"law": "orthogonal", "gain": 1.0247}, 100, 90), hard=True),
     Variant("mlp/hidden-by-adam", hidden_by_adam, _FADES, "moderate", hard=True, certain=True),
-    Variant("mlp/sigmoid-5", plain("sigmoid", "xavier_normal", 5, 6), _FADES),
     Variant("mlp/sigmoid-10", plain("sigmoid", "xavier_normal", 10, 12), _FADES),
-    Variant("mlp/gelu-10", plain("gelu", "lecun_normal", 10, 12), _FADES),
     Variant("mlp/chaotic-tanh-30", plain("tanh", variance(9), 30, 26), _CHAOS),
     Variant("mlp/bn-relu-48", plain("relu", "he_normal", 48, 52, _NORM), _NORMS, hard=True),
-    Variant("mlp/bn-relu-64", plain("relu", "he_normal", 64, 60, _NORM), _NORMS, hard=True),
 )
 
 

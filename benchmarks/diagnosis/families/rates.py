@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks.diagnosis.case import Case
 from benchmarks.diagnosis.families.draw import Draw, Layers, Made, Variant, built, chain
 from benchmarks.diagnosis.families.layers import act, dense, repeat, trunk
-from benchmarks.diagnosis.families.tasks import CLASSES, clusters, teacher
+from benchmarks.diagnosis.families.tasks import CLASSES, clusters
 
 _FAST = ("unstable_learning_rate", "non_finite", "gradient_spikes")
 _SLOW = ("slow_learning_rate", "stalled_training")
@@ -19,16 +19,6 @@ def declared(optimizer: str, rate: float, **more: Any) -> Callable[[Draw], Made]
     def make(draw: Draw) -> Made:
         layers = [*trunk(draw.deep(3, 4), draw.width, "relu", "he_normal"), dense(CLASSES)]
         return chain(layers, clusters(draw), optimizer=optimizer, learning_rate=rate, **more)
-
-    return make
-
-
-def regressing(optimizer: str, rate: float) -> Callable[[Draw], Made]:
-    """Return the maker of a sound regression that says how it will be trained."""
-
-    def make(draw: Draw) -> Made:
-        layers = [*trunk(draw.deep(3, 4), draw.width, "tanh", "xavier_normal"), dense(1)]
-        return chain(layers, teacher(draw), optimizer=optimizer, learning_rate=rate)
 
     return make
 
@@ -48,20 +38,14 @@ _VARIANTS = (
     Variant("rates/adam", declared("adam", 1e-3)),
     Variant("rates/sgd", declared("sgd", 0.1)),
     Variant("rates/momentum", declared("momentum", 0.02, momentum=0.9)),
-    Variant("rates/nesterov", declared("nesterov", 0.02, momentum=0.9)),
     Variant("rates/adamw-decay", declared("adamw", 1e-3, weight_decay=0.01)),
-    Variant("rates/rmsprop", declared("rmsprop", 1e-3)),
-    Variant("rates/adagrad", declared("adagrad", 0.03)),
     Variant("rates/clipped", declared("sgd", 0.1, clipping={"kind": "norm", "limit": 1.0})),
-    Variant("rates/regression-sgd", regressing("sgd", 0.05)),
     Variant("rates/sgd-large", declared("sgd", 0.3), hard=True),
     Variant("rates/adam-300", declared("adam", 300), _FAST, certain=True),
     Variant("rates/sgd-1e4", declared("sgd", 1e4), _FAST, certain=True),
-    Variant("rates/regression-sgd-30", regressing("sgd", 30), _FAST, certain=True),
     Variant("rates/momentum-20", declared("momentum", 20, momentum=0.95), _FAST, certain=True),
     Variant("rates/adam-1e-8", declared("adam", 1e-8), _SLOW, certain=True),
     Variant("rates/sgd-1e-7", declared("sgd", 1e-7), _SLOW, certain=True),
-    Variant("rates/regression-slow", regressing("sgd", 1e-6), _SLOW, certain=True),
     Variant("rates/decay", declared("sgd", 0.1, weight_decay=3.0), _HELD, certain=True),
     Variant("rates/dropout-97", dropping(0.97), _HELD, certain=True),
 )

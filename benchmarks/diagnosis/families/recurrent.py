@@ -41,27 +41,13 @@ def _recurrent(law: str, gain: float) -> dict[str, Any]:
 
 _VARIANTS = (
     Variant("rnn/orthogonal-tanh", cell("rnn", 16, init=_recurrent("orthogonal", 1))),
-    Variant("rnn/identity-relu", cell("rnn", 14, activation="relu", init=_recurrent("identity", 1))),
-    Variant("rnn/default-short", cell("rnn", 6)),
-    Variant("rnn/stacked", stacked("rnn")),
     Variant("rnn/bidirectional", cell("rnn", 10, bidirectional=True, init=_recurrent("orthogonal", 1))),
     Variant("lstm/default", cell("lstm", 20), hard=True),
-    Variant("lstm/forget-bias", cell("lstm", 16, forget_bias=1)),
     Variant("lstm/stacked", stacked("lstm")),
-    Variant("lstm/bidirectional", cell("lstm", 10, bidirectional=True)),
-    Variant("lstm/keras", cell("lstm", 16, init="keras_default", forget_bias=1)),
     Variant("gru/default", cell("gru", 16), hard=True),
-    Variant("gru/orthogonal", cell("gru", 14, init=_recurrent("orthogonal", 1))),
-    Variant("gru/stacked", stacked("gru")),
     Variant(
         "rnn/growing-relu",
         cell("rnn", 40, activation="relu", init=_recurrent("normal", 2.8)),
-        _GROWS,
-        hard=True,
-    ),
-    Variant(
-        "rnn/growing-linear",
-        cell("rnn", 40, activation="linear", init=_recurrent("orthogonal", 1.5)),
         _GROWS,
         hard=True,
     ),

@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks.diagnosis.case import Case
 from benchmarks.diagnosis.families.draw import Draw, Layers, Made, Variant, built, chain
 from benchmarks.diagnosis.families.layers import Layer, act, dense, repeat, residual
-from benchmarks.diagnosis.families.tasks import CLASSES, images, sentences, series, tokens
+from benchmarks.diagnosis.families.tasks import CLASSES, images, sentences, tokens
 
 _VOCABULARY = 16
 _MEAN = act("global_avg_pool")
@@ -119,27 +119,14 @@ def without_ways_past(depth: int, held_out: int, *norm: Layer) -> Callable[[Draw
     return blocks
 
 
-def sequence(blocks: Callable[[Draw], Layers]) -> Callable[[Draw], Made]:
-    """Return the maker of a classifier of series."""
-
-    def make(draw: Draw) -> Made:
-        return chain([dense(draw.width // 16 * 8), *blocks(draw), _MEAN, dense(CLASSES)], series(draw, steps=12))
-
-    return make
-
-
 _VARIANTS = (
     Variant("transformer/pre-ln-4", encoder(stack(4, 3))),
     Variant("transformer/post-ln-2", encoder(stack(2, 3, norm="post", closing=False))),
     Variant("transformer/language-model", language),
     Variant("transformer/vision", vision),
-    Variant("transformer/dropout", encoder(stack(3, 2, dropout=0.1)), hard=True),
-    Variant("transformer/series", sequence(stack(3, 4))),
-    Variant("transformer/zero-branches", encoder(stack(4, 5, branch_init="zeros")), hard=True),
     Variant("transformer/pre-ln-48", encoder(stack(48, 44), width=16, steps=8), hard=True),
     Variant("transformer/deep-norm", encoder(deep_norm, steps=8), hard=True),
     Variant("transformer/sharp-normed", encoder(sharp(8, "rms_norm")), hard=True),
-    Variant("transformer/sharp-2", encoder(sharp(2)), hard=True),
     Variant("transformer/sharp-10", encoder(sharp(10)), _COLLAPSE, certain=True),
     Variant("transformer/sharp-24", encoder(sharp(24)), _COLLAPSE, certain=True),
     Variant("transformer/one-sharp-head", encoder(one_sharp_head(24)), _COLLAPSE, "moderate", hard=True, certain=True),

@@ -125,26 +125,16 @@ def _block(width: int, law: Any) -> dict[str, Any]:  # noqa: ANN401
 _HE, _GLOROT = "he_normal", "xavier_normal"
 _SPARSE = biased(_HE, -0.74)
 _VARIANTS = (
-    Variant("units/he-relu", layered("relu", [_HE] * 4)),
     Variant("units/leaky-cold", layered("leaky_relu", [_HE, biased(_HE, -1), _HE])),
-    Variant("units/softplus", layered("softplus", [_GLOROT] * 3)),
-    Variant("units/small-head", layered("tanh", [_GLOROT, _GLOROT, {"law": "xavier_normal", "gain": 0.7}])),
     Variant("units/sparse-70", layered("relu", [_SPARSE, _HE, _HE]), hard=True),
     Variant("units/idle-experts", idle_experts, hard=True),
     Variant("units/low-rank-zero", low_rank, hard=True),
     Variant("units/confident-sigmoid", confident, hard=True),
     Variant("units/dead-layer", layered("relu", [_HE, biased(_HE, -10), _HE]), _DEAD, certain=True),
-    Variant("units/dead-first", layered("relu", [biased(_HE, -10), _HE]), _DEAD, certain=True),
     Variant("units/dead-branch", dead_branch, _DEAD, hard=True, certain=True),
     Variant("units/dead-twin", dead_twin, _DEAD, hard=True, certain=True),
     Variant("units/dead-filters", dead_filters, _DEAD, certain=True),
     Variant("units/saturated-tanh", layered("tanh", [{"law": "xavier_normal", "gain": 30}] * 5), _FLAT, certain=True),
-    Variant(
-        "units/saturated-sigmoid",
-        layered("sigmoid", [{"law": "xavier_normal", "gain": 100}] * 4),
-        _FLAT,
-        certain=True,
-    ),
     Variant("units/constant-weights", alike({"law": "constant", "value": 0.1}), _ALIKE, certain=True),
     Variant("units/zero-weights", alike("zeros"), (*_ALIKE, "no_gradient"), certain=True),
     Variant(
