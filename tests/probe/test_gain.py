@@ -11,8 +11,9 @@ import torch
 from service.contract.words import LossName
 from tests.probe.subjects import by_hand, chain, dense, described, node, normal
 from worker.loss import Loss
+from worker.probe.along_time import measure_recurrent
 from worker.probe.evidence import Gain
-from worker.probe.gain import measure_gain, measure_recurrent
+from worker.probe.gain import measure_gain
 from worker.probe.sweep import sweep
 from worker.subject import Subject
 

@@ -1,13 +1,16 @@
-"""The end-to-end gradient gain, cut by cut, and the gain along time of recurrent operators.
+"""The end-to-end gradient gain, front by front.
 
-A random cotangent is pulled back from the last hidden cut and brought back to norm one at every cut, so that neither a
-saturated loss nor float32's range hides what the network does.  Costs a backward pass per cotangent.
+A random cotangent is pulled back from the last hidden front and brought back to norm one at every front, so that
+neither a saturated loss nor float32's range hides what the network does: g = ln(‖δ_i‖²/‖δ_{i+1}‖²), G = Σ g, in nats.
+Costs a backward pass per cotangent, all fronts at once, and one forward pass more where skips pass the fronts; norms
+stay on the device and are read once.
 Sources: Schoenholz et al. 2017 (depth scale), Doshi et al. 2023 (averaged partial Jacobian norm), Hanin & Nica 2018
-(noise).
+(noise), Yang et al. 2019 (power laws and norms).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mean, median, stdev
 from typing import Final
@@ -16,135 +19,187 @@ import torch
 from torch import Tensor
 
 from worker.network.graph import torch_stream
-from worker.probe.evidence import Gain, RecurrentGain, Segment
-from worker.probe.path import RECURRENT, Path
+from worker.probe.collapse import log_ratio, nonlinearity, power, sample_collapse, squares, token_collapse
+from worker.probe.evidence import Bypass, Gain, Segment
+from worker.probe.fronts import Front, fronts, parted
+from worker.probe.path import Path
+from worker.probe.places import NORMS
+from worker.probe.power_law import exponent
+from worker.probe.slopes import LINEAR, Slopes, gates, measure_slopes
 from worker.probe.sweep import Sweep
 
 COTANGENTS: Final = 3
-_SEQUENCE: Final = 3
-_ROUNDING: Final = torch.finfo(torch.float32).eps ** 2
-"""Share of variance below which there is only float32's rounding."""
-_KURTOSIS: Final = 5.0
-"""κ of a rectifier (Hanin & Nica 2018): the variance of G over redraws is κ·L/n."""
+
+
+@dataclass(frozen=True)
+class _Pulled:
+    """One cotangent on its way back."""
+
+    norms: Tensor
+    """Factors of the norm, from the last front to the first."""
+    first: list[Tensor]
+    """What arrives at the first front, brought to norm one."""
+    shares: Tensor
+    """At each of these fronts, the newest tensor's share of the square."""
 
 
 def measure_gain(sweep: Sweep) -> Gain | None:
-    """Return the gain between the first and the last hidden cut; None where there are fewer than two."""
+    """Return the gain between the first and the last hidden front; None where there are fewer than two."""
     path = sweep.path
-    cuts = path.layer_cuts()
-    if len(cuts) < 2:  # noqa: PLR2004  a gain needs two ends
+    found = fronts(path)
+    if len(found) < 2:  # noqa: PLR2004  a gain needs two ends
         return None
-    draws = [_gains(sweep, cuts, draw) for draw in range(COTANGENTS)]
-    gains = [mean(column) for column in zip(*draws, strict=True)]
+    sets = parted(sweep, found)
+    pulled = [_pulled(found, sets, _cotangents(sweep, found[-1], sets[-1], draw)) for draw in range(COTANGENTS)]
+    draws = [_gains(each) for each in torch.stack([each.norms for each in pulled]).tolist()]
+    gains = [sum(column) / len(draws) for column in zip(*draws, strict=True)]
     totals = [sum(draw) for draw in draws]
     finite = all(map(math.isfinite, totals))
-    half = gains[len(gains) // 2 :]
-    first, last = (sweep.values[cut].detach() for cut in (cuts[0], cuts[-1]))
+    moments = torch.stack([power(tensors) for tensors in sets]).tolist()
+    slopes = measure_slopes(sweep)
+    size = sweep.subject.batch.size
     return Gain(
-        segments=tuple(_segments(path, cuts, gains)),
+        segments=tuple(_segments(path, found, gains, moments, slopes)),
         total=sum(gains),
         typical=len(gains) * median(gains),
-        late=len(gains) * mean(half),
+        late=len(gains) * mean(gains[len(gains) // 2 :]),
         standard_error=stdev(totals) / math.sqrt(len(totals)) if finite else 0.0,
-        sampling=math.sqrt(_KURTOSIS * sum(1 / max(_width(path, sweep, cut), 1) for cut in cuts)),
-        forward=_log_ratio(_power(last), _power(first)),
-        collapse=_sample_collapse(first, last, sweep.subject.batch.size),
-        token_collapse=_token_collapse(first, last),
+        sampling=_sampling(sweep, found, slopes),
+        forward=log_ratio(moments[-1], moments[0]),
+        collapse=sample_collapse(sets[0], sets[-1], size),
+        token_collapse=token_collapse(sets[0], sets[-1]),
+        nonlinearity=_nonlinearity(sets, pulled, totals, size) if finite else None,
+        bypass=_starved(path, found, pulled[0]),
+        power=exponent(gains) if finite else None,
+        normalized=_normalized(path, found),
     )
 
 
-def measure_recurrent(sweep: Sweep) -> tuple[RecurrentGain, ...]:
-    """Return the gain from the last to the first time step of every recurrent operator."""
-    nodes = {node.name: node for node in sweep.subject.graph.nodes if node.op in RECURRENT}
-    found = []
-    for key, states in sweep.states.items():
-        node = nodes.get(key.partition("#")[0])
-        if node is None or len(states) < 2 or not states[-1].requires_grad:  # noqa: PLR2004
-            continue
-        total = sum(_pulled_back(states, _cotangent(sweep, key, states[-1], 0)))
-        found.append(RecurrentGain(node.name, node.op, len(states), total, node.origin))
-    return tuple(found)
-
-
-def _gains(sweep: Sweep, cuts: Sequence[str], draw: int) -> list[float]:
-    """Return the gain of each segment, in forward order, for one random cotangent."""
-    tensors = [sweep.values[cut] for cut in cuts]
-    return _pulled_back(tensors, _cotangent(sweep, cuts[-1], tensors[-1], draw))
-
-
-def _pulled_back(tensors: Sequence[Tensor], cotangent: Tensor) -> list[float]:
-    """Return ln of the squared norm's change between neighbours; -inf from where on nothing comes back."""
-    gains = []
-    for end, start in pairwise(reversed(tensors)):
-        (pulled,) = torch.autograd.grad(end, start, cotangent, retain_graph=True, allow_unused=True)
-        norm = 0.0 if pulled is None else float(pulled.double().norm())
-        if norm == 0 or not math.isfinite(norm):
-            gains.append(-math.inf if norm == 0 else math.inf)
-            break
-        gains.append(2 * math.log(norm))
-        cotangent = (pulled.double() / norm).to(pulled.dtype) if pulled is not None else cotangent
-    missing = len(tensors) - 1 - len(gains)
-    return [0.0] * missing + gains[::-1]
-
-
-def _cotangent(sweep: Sweep, name: str, like: Tensor, draw: int) -> Tensor:
-    drawn = torch.randn(like.shape, generator=torch_stream(sweep.subject.seed, f"cotangent {draw} {name}"))
-    unit: Tensor = drawn / drawn.norm().clamp_min(torch.finfo(drawn.dtype).tiny)
-    return unit.to(like)
-
-
-def _segments(path: Path, cuts: Sequence[str], gains: Sequence[float]) -> list[Segment]:
-    nodes = [path.producers[cut] for cut in cuts]
-    places = [path.position[cut] for cut in cuts]
-    return [
-        Segment(
-            start=nodes[index].name,
-            end=nodes[index + 1].name,
-            gain=gain,
-            layers=path.depth[cuts[index + 1]] - path.depth[cuts[index]],
-            origin=nodes[index].origin,
-            operators=_operators(path, places[index], places[index + 1]),
+def _pulled(found: Sequence[Front], sets: Sequence[Sequence[Tensor]], cotangents: Sequence[Tensor]) -> _Pulled:
+    norms, shares = [], []
+    for front, (ends, starts) in zip(reversed(found[:-1]), pairwise(reversed(sets)), strict=True):
+        cotangents, norm = _back(ends, starts, cotangents)
+        norms.append(norm)
+        shares.append(
+            squares([cotangents[front.values.index(front.newest)]]) if len(front.values) > 1 else norm.new_ones(())
         )
-        for index, gain in enumerate(gains)
+    return _Pulled(torch.stack(norms), list(cotangents), torch.stack(shares))
+
+
+def _back(
+    ends: Sequence[Tensor], starts: Sequence[Tensor], cotangents: Sequence[Tensor]
+) -> tuple[list[Tensor], Tensor]:
+    """Return the unit cotangent one front earlier, and the factor of its norm."""
+    given = torch.autograd.grad(ends, starts, cotangents, retain_graph=True, allow_unused=True)
+    back = [torch.zeros_like(start) if each is None else each for each, start in zip(given, starts, strict=True)]
+    norm = squares(back).sqrt()
+    scale = torch.where(norm > 0, norm, 1.0)
+    return [(each / scale).to(each.dtype) for each in back], norm
+
+
+def _gains(norms: Sequence[float]) -> list[float]:
+    """Return ln of the squared factors in forward order; -inf from where on nothing comes back."""
+    gains = []
+    for norm in norms:
+        known = 0 < norm < math.inf
+        gains.append(2 * math.log(norm) if known else -math.inf if norm == 0 else math.inf)
+        if not known:
+            break
+    return [0.0] * (len(norms) - len(gains)) + gains[::-1]
+
+
+def _cotangents(sweep: Sweep, front: Front, like: Sequence[Tensor], draw: int) -> list[Tensor]:
+    drawn = [_drawn(sweep, value, each, draw) for value, each in zip(front.values, like, strict=True)]
+    norm = squares(drawn).sqrt().clamp_min(torch.finfo(torch.float64).tiny)
+    return [(each / norm).to(tensor) for each, tensor in zip(drawn, like, strict=True)]
+
+
+def _drawn(sweep: Sweep, name: str, like: Tensor, draw: int) -> Tensor:
+    return torch.randn(like.shape, generator=torch_stream(sweep.subject.seed, f"cotangent {draw} {name}"))
+
+
+def _nonlinearity(
+    sets: Sequence[Sequence[Tensor]], pulled: Sequence[_Pulled], totals: Sequence[float], samples: int
+) -> float | None:
+    """Return ln NLC², the mean over cotangents."""
+    units = [nonlinearity(sets[0], sets[-1], each.first, samples) for each in pulled]
+    known = [unit for unit in units if unit is not None]
+    if not known:
+        return None
+    logs = [
+        math.log(unit) + total
+        for unit, total in zip(torch.stack(known).tolist(), totals, strict=True)
+        if 0 < unit < math.inf
     ]
+    return max(logs) + math.log(mean(math.exp(each - max(logs)) for each in logs)) if logs else None
 
 
-def _operators(path: Path, start: int, end: int) -> tuple[str, ...]:
-    written = path.values[start + 1 : end + 1]
-    return tuple(dict.fromkeys(path.producers[value].op for value in written if value in path.producers))
+def _starved(path: Path, found: Sequence[Front], pulled: _Pulled) -> Bypass | None:
+    """Return where the newest tensor of a front gets the least of what comes back; None where no skip passes one."""
+    known = [
+        (math.log(share * len(front.values)), front)
+        for share, front in zip(pulled.shares.tolist(), reversed(found[:-1]), strict=True)
+        if share > 0 and len(front.values) > 1
+    ]
+    if not known:
+        return None
+    least, front = min(known, key=lambda each: each[0])
+    return Bypass(path.producers[front.newest].name, least)
 
 
-def _width(path: Path, sweep: Sweep, value: str) -> int:
+def _segments(
+    path: Path,
+    found: Sequence[Front],
+    gains: Sequence[float],
+    moments: Sequence[float],
+    slopes: Mapping[str, Slopes],
+) -> Iterator[Segment]:
+    chain = frozenset(path.cuts()).union(gates(path))
+    for index, (start, end) in enumerate(pairwise(found)):
+        values = _between(path, start, end)
+        node = path.producers[start.newest]
+        yield Segment(
+            start=node.name,
+            end=path.producers[end.newest].name,
+            gain=gains[index],
+            layers=end.depth - start.depth,
+            origin=node.origin,
+            operators=tuple(dict.fromkeys(path.producers[each].op for each in values if each in path.producers)),
+            forward=log_ratio(moments[index + 1], moments[index]),
+            slopes=_slopes(values, slopes) if chain.issuperset(values) else None,
+            alive=len(start.values),
+        )
+
+
+def _slopes(values: Sequence[str], slopes: Mapping[str, Slopes]) -> float:
+    """Return ln E[φ'²] over the activations that write these values."""
+    return sum(math.log(max(slopes[value].square, 1e-300)) for value in values if value in slopes)
+
+
+def _between(path: Path, start: Front, end: Front) -> tuple[str, ...]:
+    """Return the values after one front up to the next; where skips pass, those that the newest ones stand for."""
+    return path.values[path.position[start.newest] + 1 : path.position[end.newest] + 1]
+
+
+def _sampling(sweep: Sweep, found: Sequence[Front], slopes: Mapping[str, Slopes]) -> float:
+    """Return √Σ κ/n over the fronts: κ of the activations within, n the features of the newest tensor."""
+    path = sweep.path
+    parts = []
+    for start, end in pairwise(found):
+        met = [slopes[value].kurtosis for value in _between(path, start, end) if value in slopes]
+        parts.append(max(met, default=LINEAR) / max(_width(sweep, end.newest), 1))
+    return math.sqrt(sum(parts))
+
+
+def _width(sweep: Sweep, value: str) -> int:
     tensor = sweep.values[value]
-    return tensor.shape[path.feature_axis(value, tensor.dim())] if tensor.dim() else 1
+    return tensor.shape[sweep.path.feature_axis(value, tensor.dim())] if tensor.dim() else 1
 
 
-def _power(value: Tensor) -> float:
-    return float(value.double().square().mean())
-
-
-def _sample_collapse(first: Tensor, last: Tensor, samples: int) -> float:
-    """Return C between samples; recurrent operators have them on another axis than the first."""
-    before, after = (next((axis for axis, size in enumerate(cut.shape) if size == samples), 0) for cut in (first, last))
-    return _log_ratio(_between(last, after), _between(first, before))
-
-
-def _token_collapse(first: Tensor, last: Tensor) -> float:
-    """Return C between positions, where both cuts are [batch, positions, features] of the same length."""
-    sequences = first.dim() == last.dim() == _SEQUENCE and first.shape[1] == last.shape[1] > 1
-    return _log_ratio(_between(last, 1), _between(first, 1)) if sequences else 0.0
-
-
-def _between(value: Tensor, axis: int) -> float:
-    """Return the share of the second moment that is variance along an axis."""
-    value = value.double()
-    power = float(value.square().mean())
-    between = float((value - value.mean(axis, keepdim=True)).square().mean())
-    return max(between / power, _ROUNDING) if power > 0 else 0.0
-
-
-def _log_ratio(after: float, before: float) -> float:
-    """Return ln of a ratio; 0 where there is none, since infinities (of a mask) stand in one of the values."""
-    tiny = 1e-290
-    comparable = 0 < before < math.inf and math.isfinite(after)
-    return math.log(max(after, tiny)) - math.log(max(before, tiny)) if comparable else 0.0
+def _normalized(path: Path, found: Sequence[Front]) -> bool:
+    """Whether most segments hold a norm."""
+    held = [
+        any(path.producers[value].op in NORMS for value in _between(path, start, end) if value in path.producers)
+        for start, end in pairwise(found)
+    ]
+    return 2 * sum(held) > len(held)

@@ -1,9 +1,10 @@
 """The probe: a subject in, evidence out."""
 
 from service.contract.problem import BatchMismatch, UnsupportedModel
+from worker.probe.along_time import measure_recurrent
 from worker.probe.attention import attention_entropy
 from worker.probe.evidence import Evidence
-from worker.probe.gain import measure_gain, measure_recurrent
+from worker.probe.gain import measure_gain
 from worker.probe.inputs import measure_inputs
 from worker.probe.losses import measure_loss
 from worker.probe.mixing import measure_mixing
@@ -11,8 +12,12 @@ from worker.probe.nonfinite import find_nonfinite
 from worker.probe.places import measure_places
 from worker.probe.precision import measure_precision
 from worker.probe.regularization import declared, measure_regularization
+from worker.probe.residual import measure_joins
+from worker.probe.shattering import measure_shattering
+from worker.probe.structure import measure_structure
 from worker.probe.sweep import Sweep, sweep
 from worker.probe.targets import measure_target
+from worker.probe.thorough import Thorough, measure_thoroughly
 from worker.probe.training import usual_optimizer
 from worker.probe.weights import measure_parameters
 from worker.subject import Subject
@@ -25,6 +30,7 @@ def probe(subject: Subject, *, deep: bool = False) -> Evidence:
     """
     run = _run(subject)
     nonfinite = find_nonfinite(run)
+    thorough = Thorough() if nonfinite else measure_thoroughly(run, deep=deep)
     return Evidence(
         places=measure_places(run),
         parameters=measure_parameters(run, usual_optimizer(subject)),
@@ -33,14 +39,20 @@ def probe(subject: Subject, *, deep: bool = False) -> Evidence:
         samples=subject.batch.size,
         gain=None if nonfinite else measure_gain(run),
         recurrent=() if nonfinite else measure_recurrent(run),
+        joins=() if nonfinite else measure_joins(run),
+        shattering=measure_shattering(run) if deep and not nonfinite else None,
         nonfinite=nonfinite,
         declared=declared(subject),
         regularization=None if nonfinite else measure_regularization(run),
         attention=attention_entropy(run),
         precision=None if nonfinite else measure_precision(run, usual_optimizer(subject)),
+        sharpness=thorough.sharpness,
+        deep=thorough.deep,
+        unmeasured=thorough.unmeasured,
         synthetic=subject.batch.synthetic,
         target=measure_target(run),
         mixing=None if nonfinite else measure_mixing(run),
+        structure=measure_structure(run),
         origins={node.name: node.origin for node in subject.graph.nodes if node.origin},
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from worker.probe.evidence.batch import InputEvidence, LossEvidence, Mixing, TargetEvidence
 from worker.probe.evidence.deep import Deep, Halves, Isometry, Noise, Rank, Sharpness, WidthTrend
-from worker.probe.evidence.gain import Gain, Join, RecurrentGain, Segment, Shattering
+from worker.probe.evidence.gain import Bypass, Gain, Join, RecurrentGain, Segment, Shattering
 from worker.probe.evidence.numbers import NonFinite
 from worker.probe.evidence.parameters import Cut, ParameterEvidence
 from worker.probe.evidence.places import Activation, Gradient, PlaceEvidence, Units
@@ -20,6 +20,7 @@ from worker.probe.evidence.training import TELLING_STEPS, Declared, Regularizati
 __all__ = [
     "TELLING_STEPS",
     "Activation",
+    "Bypass",
     "Cut",
     "Declared",
     "Deep",
