@@ -7,6 +7,8 @@
 `model` is a description of the project's own.  `batch` gives each array as nested lists, or as a law to draw it by:
 `{"law": "normal", "std": 1000}`, `{"law": "classes", "of": 4}`, `{"law": "uniform", "low": 0, "high": 1}`; `samples`
 says how many (64), and `poison` puts a number that JSON cannot hold, `"nan"` or `"inf"`, into one sample.
+`"export": "training"` hands the model in as an ONNX file; `"folded"` as one whose batch norms are folded into the
+convolutions before them, with the names that torch's exporter gives for inference.
 """
 
 import json
@@ -15,9 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from service.contract.architecture import parse
 from service.contract.options import Options
 from service.contract.report import Report
 from worker.examine import examine
+from worker.load.architecture import lower
+from worker.network.export import to_onnx
+from worker.network.graph import Graph, Node, Parameter
 
 CASES = Path(__file__).parent / "cases"
 
@@ -30,14 +36,42 @@ def read(code: str, kind: str) -> dict[str, Any]:
 
 def examined(case: dict[str, Any], folder: Path, **options: Any) -> Report:  # noqa: ANN401
     """Return the report of a case, its files written to `folder`; nothing is treated unless `options` say so."""
-    model = folder / "model.json"
-    model.write_text(json.dumps(case["model"]), encoding="utf-8")
-    batch = None
+    model, batch = _model(case, folder), None
     if "batch" in case:
         batch = folder / "batch.npz"
         np.savez(batch, **arrays(case["batch"], case["model"]["input"]))  # type: ignore[arg-type]
     chosen = Options.model_validate({"treat": False, **case.get("options", {}), **options})
     return examine(model, batch, chosen)
+
+
+def _model(case: dict[str, Any], folder: Path) -> Path:
+    """Write the model in the form that the case asks for."""
+    described = json.dumps(case["model"])
+    if "export" not in case:
+        path = folder / "model.json"
+        path.write_text(described, encoding="utf-8")
+        return path
+    path, graph = folder / "model.onnx", lower(parse(described.encode()), seed=0)
+    path.write_bytes(to_onnx(_folded(graph) if case["export"] == "folded" else graph).SerializeToString())
+    return path
+
+
+def _folded(graph: Graph) -> Graph:
+    """Return the graph with each batch norm, whose statistics are fresh, folded into the convolution before it."""
+    producers = graph.producers()
+    norms = {node.outputs[0]: producers[node.inputs[0]] for node in graph.nodes if node.op == "BatchNormalization"}
+    nodes, parameters = [], dict(graph.parameters)
+    for node in graph.nodes:
+        if node.op == "BatchNormalization":
+            convolution = norms[node.outputs[0]]
+            kernel, bias = (f"onnx::Conv_{len(parameters) + index}" for index in range(2))
+            parameters[kernel] = parameters.pop(convolution.inputs[1])
+            parameters[bias] = Parameter(graph.parameters[node.inputs[2]].value)
+            inputs = (convolution.inputs[0], kernel, bias)
+            nodes.append(Node("Conv", inputs, node.outputs, convolution.name, convolution.attributes))
+        elif node not in norms.values():
+            nodes.append(node)
+    return graph.replace(nodes=tuple(nodes), parameters=parameters)
 
 
 def arrays(batch: dict[str, Any], given: dict[str, Any]) -> dict[str, np.ndarray]:
