@@ -16,10 +16,10 @@ READY := .venv/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve test check fix generate conformance bench clean
+.PHONY: help setup demo serve test check fix generate conformance bench bench-diagnosis clean
 
 help: ## List these commands.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## Create .venv and install everything into it, at the versions of constraints.txt.
 
@@ -66,6 +66,10 @@ bench: $(READY) ## Run every benchmark; the figures go to the terminal and to bu
 	    name=$$(basename "$$script" .py); echo "== $$name" >&2; \
 	    $(BIN)/python "$$script" | tee "build/bench/$$name.json"; \
 	done
+
+bench-diagnosis: $(READY) ## Examine the labelled models, beside published rules; writes docs/accuracy.md.
+	$(BIN)/python -m benchmarks.diagnosis.run --results benchmarks/diagnosis/results.json
+	$(BIN)/python -m benchmarks.diagnosis.accuracy
 
 clean: ## Remove what was built, measured and cached; .venv and the service's own data stay.
 	rm -rf build dist demo-reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

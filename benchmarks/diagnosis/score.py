@@ -121,9 +121,15 @@ def recall(rows: Sequence[Row], symptom: str | None = None, told: Told = named) 
     return rate((r for r in rows if r["sick"] and (symptom is None or symptom in r["symptoms"])), told)
 
 
-def precision(rows: Sequence[Row], symptom: str) -> Rate:
-    """Return how many of the rows that are told to have `symptom` do have it."""
-    return rate((row for row in rows if symptom in told_symptoms(row)), lambda row: symptom in row["symptoms"])
+def has(row: Row, symptom: str) -> bool:
+    """Whether a row's model has a symptom; training stalls wherever nothing trained it, whatever the fault is."""
+    return symptom in row["symptoms"] or (symptom == "stalled_training" and row["sick"] and row["trains"] == 0)
+
+
+def precision(rows: Sequence[Row], symptom: str | None = None) -> Rate:
+    """Return how many of the symptoms told, or of the tellings of this one, are true of their model."""
+    told = [(each, row) for row in rows for each in told_symptoms(row) if symptom in {None, each}]
+    return Rate(sum(has(row, each) for each, row in told), len(told))
 
 
 def by_peer(peer: str, rules: Iterable[str] | None = None) -> Told:

@@ -71,15 +71,16 @@ def symptoms(rows: Sequence[Row]) -> Table:
     made = []
     for half in _halves(rows):
         own = scored(rows, half)
-        made += [(half, "all", _rate(recall(own)), _rate(recall(own, told=named_first)), _rate(_precise(own)))]
+        made += [(half, "all", _rate(recall(own)), _rate(recall(own, None, named_first)), _rate(precision(own)))]
         every = sorted({each for row in own for each in (*row["symptoms"], *told_symptoms(row))})
         made += [
             (half, each, _rate(recall(own, each)), _rate(recall(own, each, named_first)), _rate(precision(own, each)))
             for each in every
         ]
     note = (
-        "Named: a finding that warns or rejects has one of the symptoms that are right for the model.  Named first: the "
-        "first such finding has.  Precision: of the models that are told to have the symptom, those that do."
+        "Named: a finding that warns or rejects has one of the symptoms that are right for the model.  Named first: "
+        "the first such finding has.  Precision: of such findings of the symptom, those on a model that has it; a "
+        "model that nothing trained has stalled training, too."
     )
     return Table("The symptom", note, ("half", "symptom", "named", "named first", "precision"), made)
 
@@ -190,12 +191,6 @@ def _peer(half: str, rows: Sequence[Row], name: str, which: str, told: Callable[
 
     found = detection(rows, told)
     return (half, f"{name} ({which})", *_detected(found), _rate(rate((r for r in rows if r["sick"]), named_by_it)))
-
-
-def _precise(rows: Sequence[Row]) -> Rate:
-    """Return how many of all findings that weigh name a symptom that their model has."""
-    told = [(symptom, row) for row in rows for symptom in told_symptoms(row)]
-    return Rate(sum(symptom in row["symptoms"] for symptom, row in told), len(told))
 
 
 def _detected(found: Detection) -> tuple[str, ...]:

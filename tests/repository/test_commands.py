@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-TARGETS = {"help", "setup", "demo", "serve", "test", "check", "fix", "generate", "conformance", "bench", "clean"}
+TARGETS = {
+    "help", "setup", "demo", "serve", "test", "check", "fix", "generate", "conformance", "bench", "bench-diagnosis",
+    "clean",
+}  # fmt: skip
 BIN = Path(sys.executable).parent
 
 
@@ -28,7 +31,7 @@ def make(*arguments: str) -> str:
 
 
 def test_help_lists_every_target_with_its_sentence() -> None:
-    listed = dict(re.findall(r"^  make (\w+) +(\S.*)$", make("help"), re.MULTILINE))
+    listed = dict(re.findall(r"^  make ([\w-]+) +(\S.*)$", make("help"), re.MULTILINE))
     phony = set(re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[0].split())
     assert listed.keys() == phony == TARGETS
     assert all(sentence.endswith((".", '"')) for sentence in listed.values())

@@ -88,8 +88,8 @@ PEER: Final = Peer(
     source="https://github.com/DeepDiagnosis/ICSE2022 (callback/callbacks.py)",
     reading=(
         "A step on the whole batch is an epoch, every weight with two axes is a dense layer, logits under a loss that "
-        "takes them pass for a softmax, accuracies are those of classifiers, and one of 1 may stay.  A gradient is zero "
-        "where all of it is: over the classes of a softmax its mean always is, up to rounding."
+        "takes them pass for a softmax, accuracies are those of classifiers, and one of 1 may stay.  A gradient is "
+        "zero where all of it is: over the classes of a softmax its mean always is, up to rounding."
     ),
     rules=(
         rule("out of range", out_of_range, "loss_mismatch", "target_problem"),
