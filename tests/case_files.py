@@ -8,7 +8,9 @@
 `{"law": "normal", "std": 1000}`, `{"law": "classes", "of": 4}`, `{"law": "uniform", "low": 0, "high": 1}`; `samples`
 says how many (64), and `poison` puts a number that JSON cannot hold, `"nan"` or `"inf"`, into one sample.
 `"export": "training"` hands the model in as an ONNX file; `"folded"` as one whose batch norms are folded into the
-convolutions before them, with the names that torch's exporter gives for inference.
+convolutions before them, with the names that torch's exporter gives for inference.  A model that no description can say
+stands in onnx's own notation under `onnx`: its `signature`, its `body`, and the shapes of `weights` to be drawn (or
+whole numbers, under `constants`); `model` then only says the input's shape.
 """
 
 import json
@@ -20,6 +22,7 @@ import numpy as np
 from service.contract.architecture import parse
 from service.contract.options import Options
 from service.contract.report import Report
+from tests.odd_models import graph, normal
 from worker.examine import examine
 from worker.load.architecture import lower
 from worker.network.export import to_onnx
@@ -46,32 +49,42 @@ def examined(case: dict[str, Any], folder: Path, **options: Any) -> Report:  # n
 
 def _model(case: dict[str, Any], folder: Path) -> Path:
     """Write the model in the form that the case asks for."""
+    if "onnx" in case:
+        return _written(case["onnx"], folder / "model.onnx")
     described = json.dumps(case["model"])
     if "export" not in case:
         path = folder / "model.json"
         path.write_text(described, encoding="utf-8")
         return path
-    path, graph = folder / "model.onnx", lower(parse(described.encode()), seed=0)
-    path.write_bytes(to_onnx(_folded(graph) if case["export"] == "folded" else graph).SerializeToString())
+    path, lowered = folder / "model.onnx", lower(parse(described.encode()), seed=0)
+    path.write_bytes(to_onnx(_folded(lowered) if case["export"] == "folded" else lowered).SerializeToString())
     return path
 
 
-def _folded(graph: Graph) -> Graph:
+def _written(text: dict[str, Any], path: Path) -> Path:
+    """Write a model that is given in onnx's own notation."""
+    tensors = {name: normal(*shape, std=shape[0] ** -0.5) for name, shape in text["weights"].items()}
+    tensors |= {name: np.asarray(value) for name, value in text.get("constants", {}).items()}
+    path.write_bytes(graph(text["signature"], text["body"], tensors).SerializeToString())
+    return path
+
+
+def _folded(given: Graph) -> Graph:
     """Return the graph with each batch norm, whose statistics are fresh, folded into the convolution before it."""
-    producers = graph.producers()
-    norms = {node.outputs[0]: producers[node.inputs[0]] for node in graph.nodes if node.op == "BatchNormalization"}
-    nodes, parameters = [], dict(graph.parameters)
-    for node in graph.nodes:
+    producers = given.producers()
+    norms = {node.outputs[0]: producers[node.inputs[0]] for node in given.nodes if node.op == "BatchNormalization"}
+    nodes, parameters = [], dict(given.parameters)
+    for node in given.nodes:
         if node.op == "BatchNormalization":
             convolution = norms[node.outputs[0]]
             kernel, bias = (f"onnx::Conv_{len(parameters) + index}" for index in range(2))
             parameters[kernel] = parameters.pop(convolution.inputs[1])
-            parameters[bias] = Parameter(graph.parameters[node.inputs[2]].value)
+            parameters[bias] = Parameter(given.parameters[node.inputs[2]].value)
             inputs = (convolution.inputs[0], kernel, bias)
             nodes.append(Node("Conv", inputs, node.outputs, convolution.name, convolution.attributes))
         elif node not in norms.values():
             nodes.append(node)
-    return graph.replace(nodes=tuple(nodes), parameters=parameters)
+    return given.replace(nodes=tuple(nodes), parameters=parameters)
 
 
 def arrays(batch: dict[str, Any], given: dict[str, Any]) -> dict[str, np.ndarray]:

