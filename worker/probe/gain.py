@@ -64,7 +64,7 @@ def measure_gain(sweep: Sweep) -> Gain | None:
         typical=len(gains) * median(gains),
         late=len(gains) * mean(gains[len(gains) // 2 :]),
         standard_error=stdev(totals) / math.sqrt(len(totals)) if finite else 0.0,
-        sampling=_sampling(sweep, found, slopes),
+        sampling=_sampling(sweep, found, gains, slopes),
         forward=log_ratio(moments[-1], moments[0]),
         collapse=sample_collapse(sets[0], sets[-1], size),
         token_collapse=token_collapse(sets[0], sets[-1]),
@@ -167,6 +167,7 @@ def _segments(
             operators=tuple(dict.fromkeys(path.producers[each].op for each in values if each in path.producers)),
             forward=log_ratio(moments[index + 1], moments[index]),
             slopes=_slopes(values, slopes) if chain.issuperset(values) else None,
+            activation=next((slopes[value].op for value in values if value in slopes), ""),
             alive=len(start.values),
         )
 
@@ -181,13 +182,18 @@ def _between(path: Path, start: Front, end: Front) -> tuple[str, ...]:
     return path.values[path.position[start.newest] + 1 : path.position[end.newest] + 1]
 
 
-def _sampling(sweep: Sweep, found: Sequence[Front], slopes: Mapping[str, Slopes]) -> float:
-    """Return √Σ κ/n over the fronts: κ of the activations within, n the features of the newest tensor."""
-    path = sweep.path
-    parts = []
-    for start, end in pairwise(found):
-        met = [slopes[value].kurtosis for value in _between(path, start, end) if value in slopes]
-        parts.append(max(met, default=LINEAR) / max(_width(sweep, end.newest), 1))
+def _sampling(sweep: Sweep, found: Sequence[Front], gains: Sequence[float], slopes: Mapping[str, Slopes]) -> float:
+    """Return √Σ κ/n over the fronts: κ of the activations within, n the features of the newest tensor.
+
+    Where a branch is added to a skip, only the branch scatters: its part of the gain is 1 − e⁻ᵍ.
+    """
+    path, parts = sweep.path, []
+    chain = frozenset(path.cuts()).union(gates(path))
+    for (start, end), gain in zip(pairwise(found), gains, strict=True):
+        values = _between(path, start, end)
+        kurtosis = max((slopes[value].kurtosis for value in values if value in slopes), default=LINEAR)
+        part = 1.0 if chain.issuperset(values) else 1 - math.exp(-min(abs(gain), 1e3))
+        parts.append(part**2 * kurtosis / max(_width(sweep, end.newest), 1))
     return math.sqrt(sum(parts))
 
 

@@ -1,25 +1,30 @@
-"""Judges the end-to-end gradient gain: where it vanishes, and where it explodes."""
+"""Judges the end-to-end gradient gain: where it vanishes, where it explodes, and why."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence, Gain, Segment
+from worker.probe.evidence.reading import Cause, cause, kept
 from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
 
 _NATS_PER_DECADE: Final = 2 * math.log(10)
 
 
 @rule("GRD01", Symptom.VANISHING_GRADIENT, order=40, aliases=["VanishingGradient", "GradientVanish"])
-def vanishing_gradient(evidence: Evidence, *, note: float = 3.0, risk: float = 6.0) -> Answer:
+def vanishing_gradient(
+    evidence: Evidence, *, note: float = 3.0, risk: float = 6.0, sigmas: float = 2.0, bypassed: float = 12.0
+) -> Answer:
     """The gradient fades on its way back to the first layers.
 
     What it measures
         G, the natural logarithm of how much the squared norm of a random cotangent changes from the last hidden cut
         of the graph back to the first, and the same from the typical layer.  Below -6 by both is at risk; -3 to -6
-        is a note.
+        is a note, and so is what lies within two standard deviations of -6.  A layer that skips lead past, and that
+        gets e⁻¹² of an even share of the gradient, is a note as well.
 
     Why it matters
         A network is trainable while its depth is within about six of its depth scales, that is |G| < 6.  Beyond,
@@ -28,33 +33,38 @@ def vanishing_gradient(evidence: Evidence, *, note: float = 3.0, risk: float = 6
 
     When it is wrong
         Adaptive optimizers train some networks down to G = -16; the training trial decides whether this rejects.
-        A trained model may have small gains on purpose.  Networks whose branches all run in parallel have few cuts.
+        A trained model may have small gains on purpose.
 
     References
         Schoenholz et al. 2017 (arXiv 1611.01232); Hanin and Nica 2018 (arXiv 1812.05994); Glorot and Bengio 2010.
     """
-    return _judge(evidence, -1, _Limits(note, risk))
+    answer = _judge(evidence, -1, _Limits(note, risk, risk, sigmas))
+    return (_bypassed(evidence, bypassed) or answer) if answer is CLEAR else answer
 
 
 @rule("GRD02", Symptom.EXPLODING_GRADIENT, order=40, aliases=["ExplodingTensor", "GradientExplode"])
-def exploding_gradient(evidence: Evidence, *, note: float = 3.0, risk: float = 6.0) -> Answer:
+def exploding_gradient(
+    evidence: Evidence, *, note: float = 3.0, risk: float = 6.0, normalized: float = 12.0, sigmas: float = 2.0
+) -> Answer:
     """The gradient grows on its way back to the first layers.
 
     What it measures
-        G, as for GRD01; above +6 by total and by trend is at risk, +3 to +6 is a note.
+        G, as for GRD01; above +6 by total and by trend is at risk, +3 to +6 is a note, and so is what lies within two
+        standard deviations of +6.  Where most layers are normalized, the limit is +12.
 
     Why it matters
         Where the gradient of an early layer is e³ times that of a late one, a step that is safe for the first is
         nothing for the last; small changes of the input become large changes of the output.
 
     When it is wrong
-        Residual networks with normalization grow as a power of depth, which is harmless; the trend of the later half is
-        taken into account for that.  The training trial decides whether this rejects.
+        Residual networks with normalization grow as a power of depth, which is harmless and left alone.  Normalized
+        layers do not mind large weights: plain networks with batch normalization train to some sixteen depth
+        scales.  The training trial decides whether this rejects.
 
     References
         Yang et al. 2019 (arXiv 1902.08129: batch normalization without skips explodes); Pascanu et al. 2013.
     """
-    return _judge(evidence, 1, _Limits(note, risk))
+    return _judge(evidence, 1, _Limits(note, risk, normalized, sigmas))
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,14 @@ class _Limits:
 
     note: float
     risk: float
+    normalized: float
+    """Stands in for `risk` where most layers are normalized."""
+    sigmas: float
+    """Standard deviations within which a limit counts as not passed."""
+
+    def of(self, gain: Gain) -> float:
+        """Return where this gain is at risk."""
+        return self.normalized if gain.normalized else self.risk
 
 
 def _judge(evidence: Evidence, sign: int, limits: _Limits) -> Answer:
@@ -72,32 +90,92 @@ def _judge(evidence: Evidence, sign: int, limits: _Limits) -> Answer:
         return Silence("not_applicable", "fewer than two hidden layers stand in a row, or the run was not finite")
     if not math.isfinite(gain.total):
         return Silence("could_not_judge", "no finite gradient comes back from the last hidden layer to the first")
-    size = sign * gain.rate
-    if size < limits.note:
+    size, limit = sign * gain.rate, limits.of(gain)
+    if size < (limits.risk if _harmless(gain) else limits.note):
         return CLEAR
-    at_risk = size >= limits.risk
-    fair = sign * limits.risk / len(gain.segments)
-    worst = sorted(gain.segments, key=lambda segment: -sign * segment.gain)
-    beyond = [segment for segment in worst if sign * segment.gain >= sign * fair]
-    verb = "shrinks" if sign < 0 else "grows"
-    count = sum(segment.layers for segment in gain.segments)
-    layers = f"{count} layer{'s' if count > 1 else ''}"
+    doubt = limit - limits.sigmas * gain.sigma <= size < limit + limits.sigmas * gain.sigma and size >= limits.risk
+    beyond = f"beyond {sign * limit:+g} is at risk"
     return Observation(
-        f"On its way back over {layers} the gradient {verb} by a factor of {_factor(gain.total)} "
-        f"(ln of squared gain {gain.total:+.1f}; beyond {sign * limits.risk:+g} is at risk). "
-        f"{_where(evidence, gain, worst[0], sign)}{_trained(evidence)}",
-        weigh(evidence) if at_risk else Severity.INFO,
-        tuple(_place(segment, fair) for segment in (beyond or worst[:1])[:SHOWN_PLACES]),
+        f"On its way back over {_layers(gain)} the gradient {'shrinks' if sign < 0 else 'grows'} by a factor of "
+        f"{_factor(gain.total)} (ln of squared gain {gain.total:+.1f}; {beyond}){_why(evidence, gain)}. "
+        f"{_where(evidence, gain, sign)}{_doubt(gain) if doubt else ''}{_trained(evidence)}",
+        _severity(evidence, gain, size, limits, doubt=doubt),
+        _places(gain, sign, sign * limit / len(gain.segments)),
         {
             "gain": gain.total,
             "typical_gain": gain.typical,
             "late_gain": gain.late,
             "forward_gain": gain.forward,
+            "relative_gain": gain.relative,
             "collapse": gain.collapse,
+            "farthest_gain": gain.dip,
             "standard_error": gain.standard_error,
-        },
-        _confidence(gain, limits.risk if at_risk else limits.note),
+        }
+        | ({} if gain.nonlinearity is None else {"nonlinearity": gain.nonlinearity}),
+        _confidence(gain, limit if size >= limit else limits.note),
     )
+
+
+def _severity(evidence: Evidence, gain: Gain, size: float, limits: _Limits, *, doubt: bool) -> Severity:
+    """Return how much a gain weighs: at risk it warns, in doubt only where a failed trial bears it out."""
+    failed = evidence.training is not None and evidence.training.failed
+    sure = size >= limits.of(gain) and not doubt and not _harmless(gain)
+    return weigh(evidence) if sure or (failed and size >= limits.risk) else Severity.INFO
+
+
+def _harmless(gain: Gain) -> bool:
+    """Whether the gradient grows as the second or third power of depth, as behind norms in residual networks."""
+    return gain.rate > 0 and gain.power is not None and gain.power < 3  # noqa: PLR2004  batch norm's law is 2 to 2.5
+
+
+def _bypassed(evidence: Evidence, limit: float) -> Observation | None:
+    """Tell of a layer that the gradient is led past by skips."""
+    bypass = evidence.gain.bypass if evidence.gain else None
+    if bypass is None or bypass.share > -limit:
+        return None
+    return Observation(
+        f"Skips carry nearly all of the gradient: {evidence.called(bypass.node)} gets {_factor(bypass.share)} times "
+        f"less than an even share (ln of its squared share {bypass.share:+.1f}; {-limit:+g} is the limit): what they "
+        "lead past hardly learns.",
+        Severity.INFO,
+        (Place(node=bypass.node, origin=evidence.origins.get(bypass.node), measured=bypass.share, limit=-limit),),
+        {"share": bypass.share},
+    )
+
+
+def _why(evidence: Evidence, gain: Gain) -> str:
+    """Return the cause, as the end of a sentence."""
+    found = cause(gain, evidence.joins)
+    shrinks = gain.rate < 0
+    slope = kept(gain)
+    act = _activation(gain)
+    return {
+        None: "",
+        Cause.SCALE: (
+            f", because the weights are too {'small' if shrinks else 'large'}{f' for {act}' if act else ''}: "
+            f"the signal itself {'shrinks' if shrinks else 'grows'} by {_factor(gain.forward)} on its way forward"
+        ),
+        Cause.SLOPES: f", because the slopes of {act} keep {_share(math.sqrt(slope or 0.0))} of it per layer",
+        Cause.FLOOR: (
+            ", because what is the same for all samples, such as biases, takes the signal's place: "
+            f"the share of variance between samples falls by e^{-gain.collapse:.1f}"
+        ),
+        Cause.RESIDUAL: (
+            f", because {sum(not join.normalized for join in evidence.joins)} residual branches are added "
+            "to their skips unscaled and without a norm"
+        ),
+        Cause.BATCH_NORM: ", because batch normalization without skips multiplies it at every layer",
+        Cause.CHAOS: (
+            ", because small differences grow from layer to layer while the signal keeps its size"
+            + (f": the weights are too large for {act}" if act and not gain.normalized else "")
+        ),
+    }[found]
+
+
+def _activation(gain: Gain) -> str:
+    """Return the activation of most segments; "" where there is none."""
+    met = Counter(segment.activation for segment in gain.segments).most_common(1)
+    return met[0][0] if met else ""
 
 
 def _trained(evidence: Evidence) -> str:
@@ -108,30 +186,54 @@ def _trained(evidence: Evidence) -> str:
     return f" It learns the batch under {well[0]}, but not under {ill[0]}." if well and ill else ""
 
 
+def _layers(gain: Gain) -> str:
+    count = sum(segment.layers for segment in gain.segments)
+    return f"{count} layer{'s' if count > 1 else ''}"
+
+
 def _factor(gain: float) -> str:
     """Say how many times a norm changes, given ln of its square."""
     decades = abs(gain) / _NATS_PER_DECADE
     return f"{10**decades:.1f}" if decades < 2 else f"10^{decades:.1f}"  # noqa: PLR2004  100 and more read as powers
 
 
+def _share(part: float) -> str:
+    """Say a part of a whole, however small."""
+    return f"{part:.0%}" if part >= 0.01 else f"1/{1 / max(part, 1e-300):.3g}"  # noqa: PLR2004  a hundredth
+
+
+def _doubt(gain: Gain) -> str:
+    return (
+        f" That is within two standard deviations of the limit (±{2 * gain.sigma:.1f} for this width and depth), so "
+        "another draw of the weights may fall on its other side."
+    )
+
+
 def _confidence(gain: Gain, limit: float) -> float:
     """Return how sure it is that |rate| lies beyond `limit`, for a normal error of the cotangents and of the draw."""
-    sigma = math.hypot(gain.standard_error, gain.sampling)
     distance = abs(gain.rate) - limit
-    if sigma == 0:
+    if gain.sigma == 0:
         return 1.0
-    return round(0.5 * (1 + math.erf(distance / sigma / math.sqrt(2))), 3)
+    return round(0.5 * (1 + math.erf(distance / gain.sigma / math.sqrt(2))), 3)
 
 
-def _where(evidence: Evidence, gain: Gain, worst: Segment, sign: int) -> str:
-    share = worst.gain / gain.total if gain.total else 0.0
-    if share > 0.5 and len(gain.segments) > 2:  # noqa: PLR2004  one of several is to blame for most of it
+def _where(evidence: Evidence, gain: Gain, sign: int) -> str:
+    worst = max(gain.segments, key=lambda segment: sign * segment.gain)
+    few = len(gain.segments) <= 2  # noqa: PLR2004  of two, the worse one is no trend
+    if few or worst.gain / gain.total > 0.5:  # noqa: PLR2004  one of several is to blame for most of it
         start, end = evidence.called(worst.start), evidence.called(worst.end)
         stretch = f"within {start}" if start == end else f"between {start} and {end}"
-        return f"Most of it happens {stretch} ({', '.join(worst.operators)})."
+        return f"{'It' if len(gain.segments) == 1 else 'Most of it'} happens {stretch} ({', '.join(worst.operators)})."
     each = math.exp(gain.typical / len(gain.segments) / 2)
-    does = f"keeps {each:.0%} of it" if sign < 0 else f"multiplies it by {each:.2f}"
+    does = f"keeps {_share(each)} of it" if sign < 0 else f"multiplies it by {each:.2f}"
     return f"It happens everywhere: the typical layer {does}."
+
+
+def _places(gain: Gain, sign: int, fair: float) -> tuple[Place, ...]:
+    """Return the segments beyond their share of the limit, the worst first."""
+    worst = sorted(gain.segments, key=lambda segment: -sign * segment.gain)
+    beyond = [segment for segment in worst if sign * segment.gain >= sign * fair]
+    return tuple(_place(segment, fair) for segment in (beyond or worst[:1])[:SHOWN_PLACES])
 
 
 def _place(segment: Segment, limit: float) -> Place:

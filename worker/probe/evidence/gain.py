@@ -26,6 +26,8 @@ class Segment:
     """ln of the second moment at `end` by that at `start`."""
     slopes: float | None = None
     """ln E[φ'²] of the activations, the part of the gain that is theirs; None where branches lie between the ends."""
+    activation: str = ""
+    """The operator of those slopes; "" where there is none."""
     alive: int = 1
     """Tensors alive at `start`: more than one where skips pass it."""
 
