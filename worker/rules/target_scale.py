@@ -22,7 +22,7 @@ def target_scale(evidence: Evidence, *, decades: float = 1.5) -> Answer:
 
     What it measures
         For losses of numbers, the root mean square of the targets (over 30) and their standard deviation (under 0.03),
-        in decades from 1; beyond 1.5 it counts.
+        in decades from 1; beyond 1.5 it counts, unless the outputs start that far out, too.
 
     Why it matters
         An initialized network answers with numbers around one.  Adam moves them by about its rate per weight and step,
@@ -44,14 +44,15 @@ def target_scale(evidence: Evidence, *, decades: float = 1.5) -> Answer:
     if isfinite(loss.head_high) and isfinite(loss.head_low):
         return Silence("not_applicable", "the head has a bound, by which LOS01 judges the targets")
     size, low, high = sqrt(target.mean**2 + target.std**2), 10**-decades, 10**decades
-    small = 0 < target.std < low
-    if size <= high and not small:
+    large = size > high * max(loss.output_rms, 1)
+    small = 0 < target.std < low * min(loss.output_rms or 1, 1)
+    if not large and not small:
         return CLEAR
-    what, measured = ("root mean square", size) if size > high else ("standard deviation", target.std)
+    what, measured = ("root mean square", size) if large else ("standard deviation", target.std)
     return Observation(
         f"The targets have a {what} of {measured:.3g}; {low:.2g} to {high:.3g} is what a network starts near. "
         "Standardize them, and undo it on the predictions.",
         note(evidence),
-        (Place(node="target", measured=measured, limit=high if size > high else low),),
+        (Place(node="target", measured=measured, limit=high if large else low),),
         {"mean": target.mean, "std": target.std},
     )
