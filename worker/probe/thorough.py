@@ -1,11 +1,19 @@
 """What takes many passes: measured where the examination is deep, or where it costs little and a rate is declared."""
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from worker.probe.coherence import measure_coherence
 from worker.probe.curvature import affordable, measure_sharpness
 from worker.probe.evidence import Deep, Sharpness
+from worker.probe.jacobian import measure_isometry
+from worker.probe.noise import measure_noise
+from worker.probe.ranks import measure_ranks
+from worker.probe.stability import measure_halves
 from worker.probe.sweep import Sweep
 from worker.probe.training import usual_optimizer
+
+Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True)
@@ -16,12 +24,29 @@ class Thorough:
     deep: Deep | None = None
     unmeasured: dict[str, str] = field(default_factory=dict)
 
+    def kept(self, name: str, found: Measured | str) -> Measured | None:
+        """Return what was measured; where that is the reason why it was not, note the reason."""
+        if isinstance(found, str):
+            self.unmeasured[name] = found
+            return None
+        return found
+
 
 def measure_thoroughly(sweep: Sweep, *, deep: bool) -> Thorough:
     """Return what many passes show of a subject whose numbers are all finite."""
-    subject = sweep.subject
+    subject, notes = sweep.subject, Thorough()
     if not (deep or affordable(subject)):
-        return Thorough()
-    found = measure_sharpness(subject, usual_optimizer(subject))
-    unmeasured = {"sharpness": found} if isinstance(found, str) else {}
-    return Thorough(None if isinstance(found, str) else found, None, unmeasured)
+        return notes
+    sharpness = notes.kept("sharpness", measure_sharpness(subject, usual_optimizer(subject)))
+    return Thorough(sharpness, _deep(sweep, notes) if deep else None, notes.unmeasured)
+
+
+def _deep(sweep: Sweep, notes: Thorough) -> Deep:
+    subject = sweep.subject
+    return Deep(
+        noise=notes.kept("noise", measure_noise(subject)),
+        coherence=notes.kept("coherence", measure_coherence(subject)),
+        isometry=notes.kept("isometry", measure_isometry(sweep)),
+        ranks=measure_ranks(sweep),
+        halves=notes.kept("halves", measure_halves(subject)),
+    )
