@@ -1,15 +1,17 @@
 """Models that come as ONNX files: trained, frozen, quantized, tied, with numbers that break and gradients that end."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 from onnx import TensorProto
+from torch import nn
 
 from benchmarks.diagnosis.case import Case
 from benchmarks.diagnosis.families.draw import Draw, Made, Variant, built, chain
 from benchmarks.diagnosis.families.layers import act, conv, dense, trunk
 from benchmarks.diagnosis.families.tasks import CLASSES, FEATURES, clusters, images, sentences
-from benchmarks.diagnosis.families.writing import File, trained
+from benchmarks.diagnosis.families.writing import File, exported, trained
 
 _CUT = ("no_gradient", "structure_fault")
 _BROKEN = ("non_finite",)
@@ -70,7 +72,7 @@ def tied(draw: Draw) -> Made:
     """Return a language model whose output layer is the embedding's table, most rows of which no batch shows."""
     vocabulary, width = 64, draw.width // 2
     file = File(draw, sentences(draw, vocabulary=16))
-    table = file.tensor("table", (draw.generator().standard_normal((vocabulary, width)) * 0.3).astype(np.float32))
+    table = file.tensor("table", (draw.generator().standard_normal((vocabulary, width)) * 0.1).astype(np.float32))
     seen = file.node("Gather", table, "input", axis=0)
     wide = file.node("Relu", file.node("MatMul", seen, file.weight("up.weight", width, 2 * width)))
     deep = file.node("MatMul", wide, file.weight("down.weight", 2 * width, width, gain=1))
@@ -169,6 +171,29 @@ def hidden_row(draw: Draw) -> Made:
     return file.made(file.dense(shares, "fc1", draw.width, CLASSES, gain=1))
 
 
+def module(draw: Draw) -> Made:
+    """Return a convolutional network with batch norms as torch exports it."""
+    filters = draw.width // 6
+
+    def layers() -> Iterator[nn.Module]:
+        for given, last in ((2, nn.MaxPool2d(2)), (filters, nn.Flatten())):
+            yield from (nn.Conv2d(given, filters, 3, padding=1), nn.BatchNorm2d(filters), nn.ReLU(), last)
+
+    return exported(lambda: nn.Sequential(*layers(), nn.Linear(16 * filters, CLASSES)), draw, images(draw))
+
+
+def sigmoid_module(draw: Draw) -> Made:
+    """Return ten layers of sigmoids with torch's own weights."""
+    width = draw.width
+    sizes = [FEATURES, *[width] * draw.deep(9, 11)]
+
+    def make() -> nn.Module:
+        hidden = [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), nn.Sigmoid())]
+        return nn.Sequential(*hidden, nn.Linear(width, CLASSES))
+
+    return exported(make, draw, clusters(draw))
+
+
 _VARIANTS = (
     Variant("files/trained", finished, hard=True),
     Variant("files/trained-images", finished_images, hard=True),
@@ -179,6 +204,8 @@ _VARIANTS = (
     Variant("files/tied", tied, hard=True),
     Variant("files/straight-through", straight_through, hard=True),
     Variant("files/masked-softmax", masked, hard=True),
+    Variant("files/torch-images", module),
+    Variant("files/torch-sigmoid", sigmoid_module, ("vanishing_gradient", "poor_init_scale", "rank_collapse")),
     Variant("files/rounded", in_the_middle("Round"), _CUT, certain=True),
     Variant("files/picked", picked, _CUT, certain=True),
     Variant("files/softmax-over-batch", over_the_batch, ("loss_mismatch", "structure_fault"), hard=True, certain=True),

@@ -1,7 +1,9 @@
 """ONNX files written by hand, and descriptions trained and written as ONNX."""
 
 import contextlib
-from collections.abc import Iterator
+import io
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -64,7 +66,7 @@ class File:
             self.nodes,
             "network",
             [helper.make_tensor_value_info("input", kind, ["batch", *given.shape[1:]])],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", *[None] * self.batch["target"].ndim])],
             self.tensors,
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
@@ -90,6 +92,26 @@ def trained(made: Made, seed: int, *, steps: int = 150, rate: float = 3e-3) -> M
             optimizer.step()
     learnt = graph.with_parameters({name: each.detach() for name, each in values.items()})
     return Made(to_onnx(learnt).SerializeToString(), ".onnx", made.batch, made.options)
+
+
+def exported(make: Callable[[], torch.nn.Module], draw: Draw, batch: Arrays) -> Made:
+    """Return a module with weights of the draw's own, as torch's exporter writes it for training."""
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(draw.seed)
+        network, file = make(), io.BytesIO()
+        torch.onnx.export(
+            network,
+            (torch.from_numpy(batch["input"]),),
+            file,
+            dynamo=False,
+            training=torch.onnx.TrainingMode.TRAINING,
+            do_constant_folding=False,
+            opset_version=OPSET,
+            input_names=["input"],
+            dynamic_axes={"input": {0: "batch"}},
+        )
+    return Made(file.getvalue(), ".onnx", batch)
 
 
 @contextlib.contextmanager
