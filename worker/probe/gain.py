@@ -22,8 +22,8 @@ from worker.network.graph import torch_stream
 from worker.probe.collapse import log_ratio, nonlinearity, power, sample_collapse, squares, token_collapse
 from worker.probe.evidence import Bypass, Gain, Segment
 from worker.probe.fronts import Front, fronts, parted
+from worker.probe.norms import normed
 from worker.probe.path import Path
-from worker.probe.places import NORMS
 from worker.probe.power_law import exponent
 from worker.probe.slopes import LINEAR, Slopes, gates, measure_slopes
 from worker.probe.sweep import Sweep
@@ -204,8 +204,6 @@ def _width(sweep: Sweep, value: str) -> int:
 
 def _normalized(path: Path, found: Sequence[Front]) -> bool:
     """Whether most segments hold a norm."""
-    held = [
-        any(path.producers[value].op in NORMS for value in _between(path, start, end) if value in path.producers)
-        for start, end in pairwise(found)
-    ]
+    norms = normed(path)
+    held = [not norms.isdisjoint(_between(path, start, end)) for start, end in pairwise(found)]
     return 2 * sum(held) > len(held)

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from worker.network.graph import Node, reads
-from worker.network.layers import PLAIN
 from worker.probe.collapse import log_ratio, power
 from worker.probe.evidence import Join
+from worker.probe.norms import normed
 from worker.probe.path import Path
-from worker.probe.places import NORMS
 from worker.probe.sweep import Sweep
 
 
@@ -69,13 +68,16 @@ class _Joins:
                     joins.append((node, skip, branch))
         return joins
 
+    @cached_property
+    def norms(self) -> frozenset[str]:
+        """The values that norms write."""
+        return normed(self.path)
+
     def normalized(self, node: Node, skip: str, branch: str) -> bool:
-        """Whether a norm stands in the branch, or reads the sum."""
-        within = (self.path.producers.get(value) for value in self._behind(branch, skip))
-        after = list(self.readers.get(node.outputs[0], ()))
-        if len(after) == 1 and after[0].op in PLAIN:
-            after = list(self.readers.get(after[0].outputs[0], ()))
-        return any(each is not None and each.op in NORMS for each in (*within, *after))
+        """Whether a norm stands in the branch, or only a norm reads the sum."""
+        after = self.readers.get(node.outputs[0], ())
+        alone = len(after) == 1 and not self.norms.isdisjoint(after[0].outputs)
+        return alone or not self.norms.isdisjoint(self._behind(branch, skip) - {skip})
 
     def _behind(self, value: str, stop: str) -> set[str]:
         """Return the values that one is made of, back to the position of another."""

@@ -1,0 +1,47 @@
+"""Finds networks whose gradients at inputs that are alike have nothing in common."""
+
+from math import exp
+
+from service.contract.report import Place
+from service.contract.words import Severity, Symptom
+from worker.probe.evidence import Evidence
+from worker.rules import CLEAR, Answer, Observation, Silence, rule
+
+
+@rule("SHT01", Symptom.SHATTERED_GRADIENT, order=47, told_by=[Symptom.VANISHING_GRADIENT, Symptom.EXPLODING_GRADIENT])
+def shattered_gradient(evidence: Evidence, *, alike: float = 0.1, nonlinearity: float = 10.0) -> Answer:
+    """Gradients at inputs that are alike have nothing in common.
+
+    What it measures
+        The cosine between the gradients at two inputs of correlation 0.9, and NLC, how much faster the output
+        changes with the input than a linear map's would.  Under 0.1 at an NLC above 10 the gradient is white noise.
+        Only examinations that are deep measure it.
+
+    Why it matters
+        What one sample teaches the first layers is then no use for its neighbours; momentum and averages over a batch
+        cancel.
+
+    When it is wrong
+        Plain rectifier networks are shattered from some thirty layers on and can still be trained for a while, so it
+        only explains and never warns.
+
+    References
+        Balduzzi et al. 2017 (arXiv 1702.08591); Philipp and Carbonell 2018 (arXiv 1806.00179).
+    """
+    found, gain = evidence.shattering, evidence.gain
+    if found is None or gain is None or gain.nonlinearity is None:
+        return Silence(
+            "not_applicable", "the examination is not deep, or its inputs are tokens or lead to no hidden layers"
+        )
+    ratio = exp(gain.nonlinearity / 2)
+    if found.left >= alike or ratio <= nonlinearity:
+        return CLEAR
+    start = gain.segments[0].start
+    return Observation(
+        f"Gradients at inputs of correlation {found.given:g} have a cosine of {found.left:.2f} ({alike:g} is the "
+        f"limit), and the output changes {ratio:.3g} times as fast as a linear map's ({nonlinearity:g}): what one "
+        "sample teaches is noise to its neighbours.",
+        Severity.INFO,
+        (Place(node=start, origin=evidence.origins.get(start), measured=found.left, limit=alike),),
+        {"cosine": found.left, "nonlinearity": ratio},
+    )
