@@ -35,6 +35,11 @@ def diagnose(evidences: Sequence[Evidence]) -> tuple[tuple[Finding, ...], tuple[
     return tuple(findings), tuple(coverage)
 
 
+def told(evidence: Evidence) -> dict[str, Observation]:
+    """Return what the rules that fire on one draw say, by their code."""
+    return {code: answer for code, answer in _judged(evidence).items() if isinstance(answer, Observation)}
+
+
 def shown(evidence: Evidence) -> Shown:
     """Return the rules that fire on one draw, and how gravely."""
     return _shown(_judged(evidence))

@@ -22,9 +22,10 @@ from worker.handing_back import patched, treated_model
 from worker.load.fidelity import compare
 from worker.load.subject import Loaded, load
 from worker.probe.training import LEARNT, Ask
-from worker.redraws import redraws_section, same_weights
+from worker.redraws import is_drawn, redraws_section, same_weights
 from worker.remedies import Clinic, prescription
 from worker.stopwatch import Progress, Stopwatch, silent
+from worker.sureness import sureness
 from worker.threads import threads_for
 from worker.trial import Bench, Examined, Tried, applied_to, measured
 
@@ -80,6 +81,7 @@ def examine(
         loss=reporting.loss_section(loaded, first),
         fidelity=fidelity,
         verdict=before.verdict,
+        confidence=sureness(before.verdict, before.evidences, redrawn=is_drawn(loaded.subject)),
         summary=reporting.summary(before.verdict, findings, prescribed, before.evidences),
         findings=findings,
         remedies=remedies,

@@ -1,7 +1,8 @@
 """The report's sections, from what was loaded and measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
+from math import isfinite
 
 import torch
 from torch import Tensor as Array
@@ -25,9 +26,11 @@ from service.contract.report import (
     TrainingSection,
 )
 from service.contract.words import OptimizerName, Severity, Verdict
+from worker.course import Run
 from worker.load.subject import Loaded
 from worker.passes import Passes as Counted
-from worker.probe.evidence import Evidence, ParameterEvidence, PlaceEvidence
+from worker.probe.evidence import Evidence, ParameterEvidence, PlaceEvidence, Training
+from worker.probe.training import RANGE_STEPS
 from worker.treatments import treatments
 
 
@@ -88,7 +91,6 @@ def training_section(evidences: Sequence[Evidence]) -> TrainingSection | None:
     best = training.best if training else None
     if training is None or best is None:
         return None
-    runs = [f"{run.optimizer} at {run.learning_rate:g}: {_outcome(run.beaten, run.diverged)}" for run in training.runs]
     clip = training.suggested_clip
     return TrainingSection(
         steps=len(best.losses),
@@ -97,13 +99,51 @@ def training_section(evidences: Sequence[Evidence]) -> TrainingSection | None:
         learning_rate=best.learning_rate,
         loss=best.losses,
         gradient_norm=best.gradient_norms,
-        max_stable_learning_rate=training.stable_learning_rate,
+        sharpness=evidences[0].sharpness and evidences[0].sharpness.value,
+        max_stable_learning_rate=training.largest_stable_rate,
         suggested=Suggested(
             learning_rate=training.suggested_learning_rate,
             clipping=Clipping(kind="norm", limit=clip) if clip else None,
         ),
-        notes=(*runs, *(() if training.complete else ("The time box ended the trial before its last step.",))),
+        notes=tuple(_course(evidences[0], training)),
     )
+
+
+def _course(evidence: Evidence, training: Training) -> Iterator[str]:
+    """Say of each run how many steps it had, why no more, and what it came to."""
+    for run in training.runs:
+        yield f"{run.optimizer} at {run.learning_rate:g}: {_ended(run, training.steps)} it {_outcome(evidence, run)}."
+    if training.runs and training.runs[0].whole:
+        yield f"Every step takes the whole batch, which has {_several(evidence.samples, 'sample')}."
+    if training.rates:
+        yield _rates(training)
+    if not training.complete:
+        yield "The time box ended the trial before its last step."
+
+
+def _ended(run: Run, steps: int) -> str:
+    """Say after how many steps a run ended, and why before the last."""
+    taken = f"after {_several(len(run.losses), 'step')}"
+    if len(run.losses) >= steps:
+        return taken
+    if run.late:
+        return f"{taken} of {steps}, when the time was up,"
+    return f"{taken} of {steps}, as more would show no more," if isfinite(run.final) else f"{taken} of {steps}"
+
+
+def _rates(training: Training) -> str:
+    """Say what the range tests came to."""
+    stable, short = training.largest_stable_rate, len(training.rates)
+    said = f"Range test: {_several(short, 'short run')} of {RANGE_STEPS} steps"
+    if stable is None:
+        return f"{said}; none was stable."
+    best = training.best.optimizer if training.best else ""
+    bound = "is the largest rate that does not diverge" if training.bounded else "does not diverge, nor was more tried"
+    return f"{said}; with {best} {stable:g} {bound}."
+
+
+def _several(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def lateness(options: Options) -> tuple[str, ...]:
@@ -161,10 +201,11 @@ def _untried(evidence: Evidence) -> str:
     return "the batch's targets are all the same."
 
 
-def _outcome(beaten: bool, diverged: bool) -> str:  # noqa: FBT001
-    if beaten:
-        return "beat the best constant prediction"
-    return "diverged" if diverged else "did not beat the best constant prediction"
+def _outcome(evidence: Evidence, run: Run) -> str:
+    if not run.beaten:
+        return "diverged" if run.diverged else "had not beaten the best constant prediction"
+    forgot = run.diverged or run.final >= evidence.loss.chance
+    return "had beaten the best constant prediction" + (", and lost it again" if forgot else "")
 
 
 def _row(place: PlaceEvidence, parameters: Mapping[str, ParameterEvidence]) -> ProfileRow:

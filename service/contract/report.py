@@ -242,6 +242,9 @@ class TrainingSection(Contract):
     gradient_norm: tuple[Number, ...]
     sharpness: Number | None = None
     max_stable_learning_rate: Number | None = None
+    """The largest rate that was tried for this optimizer below the least at which it diverges; absent without a range
+    test.
+    """
     suggested: Suggested = Suggested()
     notes: tuple[str, ...] = ()
 
@@ -283,6 +286,11 @@ class Report(Contract):
     loss: LossSection
     fidelity: Fidelity
     verdict: Verdict
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    """The probability that the verdict stands: over further draws of the weights, and by how far these draws decide.
+
+    Absent in reports made before it was told.
+    """
     summary: str
     findings: tuple[Finding, ...]
     remedies: tuple[Remedy, ...]

@@ -37,7 +37,8 @@ def code(name: str) -> str:
 
 def _head(report: Report, gate: GateResult | None) -> Iterator[str]:
     verdict = gate.verdict if gate else report.verdict
-    yield f"## {_ICONS[verdict]} Gradgate: {verdict}"
+    sure = f" ({words.sure(report)})" if words.sure(report) and verdict is report.verdict else ""
+    yield f"## {_ICONS[verdict]} Gradgate: {verdict}{sure}"
     yield ""
     yield f"**{prose(report.summary)}**"
     yield ""

@@ -23,7 +23,8 @@ def render(report: Report, gate: GateResult | None, source: str = "") -> str:
 
 def _head(report: Report, gate: GateResult | None) -> Iterator[str]:
     verdict = gate.verdict if gate else report.verdict
-    yield from _wrapped(f"{words.MARKS[verdict]} {verdict.upper()}  {words.subject(report)}", "", "  ")
+    sure = f" ({words.sure(report)})" if words.sure(report) and verdict is report.verdict else ""
+    yield from _wrapped(f"{words.MARKS[verdict]} {verdict.upper()}{sure}  {words.subject(report)}", "", "  ")
     yield ""
     yield from _wrapped(report.summary, "  ")
     yield from _wrapped(draws.told(report), "  ")

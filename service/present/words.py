@@ -149,6 +149,11 @@ def notes(report: Report) -> Iterator[str]:
     yield from report.notes
 
 
+def sure(report: Report) -> str:
+    """Return how sure the verdict is, in few words; nothing where it is not told."""
+    return "" if report.confidence is None else f"{report.confidence:.2f} sure"
+
+
 def decides(gate: GateResult | None) -> bool:
     """Say whether a policy had anything to say beyond the report's own verdict."""
     excused = {Outcome.WAIVED, Outcome.OFF}

@@ -152,6 +152,8 @@ def _held_back(subject: Subject, trainer: Trainer, training: Training, deadline:
     if not run.diverged and run.final < _HELD_BACK * subject.loss.chance(subject.target):
         return training
     optimizer = declared_optimizer(free, OptimizerName(run.optimizer), run.learning_rate)
+    if subject.settings.learning_rate is None:  # a rate that was chosen under the penalty says little without it
+        optimizer = declared_optimizer(free, OptimizerName.ADAM, USUAL_RATE)
     return replace(training, regularized=run, unregularized=Trainer(free).run(optimizer, steps, seed, deadline))
 
 
@@ -182,8 +184,9 @@ def _clip(training: Training) -> float | None:
 
 
 def _stable(runs: tuple[Run, ...]) -> float | None:
-    """Return the rate at which the declared optimizer does learn, where it does not at the declared one."""
-    declared = next((run for run in runs if run.declared and not run.beaten), None)
+    """Return the rate at which the declared optimizer learns calmly, where it does not at the declared one."""
+    declared = next((run for run in runs if run.declared and not (run.beaten and run.spike <= CALM)), None)
     if declared is None:
         return None
-    return next((run.learning_rate for run in runs if run.beaten and run.optimizer == declared.optimizer), None)
+    others = [run for run in runs if run is not declared and run.optimizer == declared.optimizer]
+    return next((run.learning_rate for run in others if run.beaten), None)

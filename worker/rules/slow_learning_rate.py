@@ -6,7 +6,13 @@ from worker.probe.evidence import Evidence
 from worker.rules import CLEAR, Answer, Observation, Silence, rule
 
 
-@rule("TRN03", Symptom.SLOW_LEARNING_RATE, order=50, aliases=["learning rate too low"])
+@rule(
+    "TRN03",
+    Symptom.SLOW_LEARNING_RATE,
+    order=51,
+    aliases=["learning rate too low", "UnchangedTensor"],
+    told_by=[Symptom.OVER_REGULARIZATION, Symptom.UNSTABLE_LEARNING_RATE],
+)
 def slow_learning_rate(evidence: Evidence, *, factor: float = 64.0) -> Answer:
     """Training hardly moves at the learning rate that is meant to be used.
 

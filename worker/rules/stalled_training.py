@@ -11,7 +11,13 @@ from worker.rules import CLEAR, Answer, Observation, Silence, rule
 _TOO_SHORT = f" A trial of fewer than {TELLING_STEPS} steps proves little, so this only warns."
 
 
-@rule("TRN02", Symptom.STALLED_TRAINING, order=60, aliases=["LossNotDecreasing"])
+@rule(
+    "TRN02",
+    Symptom.STALLED_TRAINING,
+    order=60,
+    aliases=["LossNotDecreasing"],
+    told_by=[Symptom.OVER_REGULARIZATION],
+)
 def stalled_training(evidence: Evidence, *, share: float = 0.999) -> Answer:
     """The network does not learn even the batch at hand.
 

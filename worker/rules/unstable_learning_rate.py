@@ -8,15 +8,25 @@ from worker.course import Run
 from worker.probe.evidence import Evidence
 from worker.rules import CLEAR, Answer, Observation, Silence, rule, weigh
 
+_FORGOTTEN = 2
+"""Times its lowest at which a loss that ends so high is not called learnt."""
 
-@rule("TRN01", Symptom.UNSTABLE_LEARNING_RATE, order=50, aliases=["divergence"])
-def unstable_learning_rate(evidence: Evidence, *, spike: float = 10.0) -> Answer:
+
+@rule(
+    "TRN01",
+    Symptom.UNSTABLE_LEARNING_RATE,
+    order=50,
+    aliases=["divergence"],
+    told_by=[Symptom.OVER_REGULARIZATION],
+)
+def unstable_learning_rate(evidence: Evidence, *, spike: float = 10.0, share: float = 0.999) -> Answer:
     """Training diverges at the learning rate that is meant to be used.
 
     What it measures
         A run of the training trial under the declared optimizer and rate: it diverges where a loss or a gradient stops
-        being finite, or nothing is learnt and the loss ends above where it began, while a lower rate learns the batch.
-        That rejects; a loss that shoots up to ten times its start and comes back only warns.
+        being finite, or nothing is learnt and the loss ends above where it began.  That rejects, and so does a run that
+        learns nothing, or forgets what it learnt and ends at .999 of the best constant prediction's loss or above,
+        while a lower rate learns the batch.  A loss that shoots up to ten times its start and comes back only warns.
 
     Why it matters
         The same steps on the full data diverge in the same way, some GPU-hours later.
@@ -28,11 +38,13 @@ def unstable_learning_rate(evidence: Evidence, *, spike: float = 10.0) -> Answer
         Lewkowycz et al. 2020 (arXiv 2003.02218): 2/λ is a scale, not the limit; so the rate is tried, not computed.
     """
     training = evidence.training
-    run = next((run for run in training.runs if run.declared), None) if training else None
+    run = training.declared if training else None
     if training is None or run is None:
         return Silence("not_applicable", "no learning rate was declared, or nothing was trained")
     stable = training.stable_learning_rate
-    unstable = run.diverged or (stable is not None and run.learning_rate > stable)
+    lower = stable is not None and run.learning_rate > stable
+    forgot = run.beaten and run.final >= share * evidence.loss.chance
+    unstable = run.diverged or (lower and (forgot or not run.beaten))
     if not unstable and run.spike <= spike:
         return CLEAR
     if not training.passed:
@@ -58,4 +70,6 @@ def _course(run: Run) -> str:
         return f"the loss, {first:.3g} at first, stopped being finite within {steps} steps"
     if not run.beaten:
         return f"the loss went from {first:.3g} to {run.final:.3g} in {steps} steps and the batch was not learnt"
+    if run.diverged or run.final > run.lowest * _FORGOTTEN:
+        return f"the loss went from {first:.3g} up to {max(run.losses):.3g} and ended at {run.final:.3g}"
     return f"the loss shot up from {first:.3g} to {max(run.losses):.3g} before the batch was learnt"

@@ -9,6 +9,7 @@ TELLING_STEPS = 200
 """Steps from which a training trial that fails proves something: after 50, two of five networks that fail still
 learn.
 """
+_HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Training:
     judged: bool
     """Whether the batch allows a judgement: its targets differ."""
     stable_learning_rate: float | None = None
-    """A rate at which the declared optimizer trains, found only where the declared one does not."""
+    """A rate at which the declared optimizer trains, looked for only where the declared one does not, or shoots up."""
     suggested_learning_rate: float | None = None
     suggested_clip: float | None = None
     """A percentile of the measured norms; None where no run shows that clipping is needed."""
@@ -100,5 +101,5 @@ class Regularization:
 
     @property
     def kept(self) -> float:
-        """The share of signals that passes all dropouts, were they in a row."""
-        return prod(1 - share for _, share in self.dropouts)
+        """The share of signals that passes the dropouts of half and more, were they in a row."""
+        return prod(1 - share for _, share in self.dropouts if share >= _HALF)
