@@ -21,6 +21,7 @@ from worker.diagnose import diagnose, verdict
 from worker.optimizers import Optimizer
 from worker.probe.evidence import Evidence
 from worker.probe.measure import probe
+from worker.probe.thorough import planned_s
 from worker.probe.training import LEARNT, Ask, declared_optimizer, try_training, usual_optimizer
 from worker.subject import Subject
 from worker.training import Trainer
@@ -181,8 +182,8 @@ class Bench:
 
 def measured(subject: Subject, ask: Ask, deadline: Deadline) -> Evidence:
     """Probe a subject and, where its numbers are finite, train it; see `Ask` for how thoroughly."""
-    with deadline.meter.timed("probe", PROBE * subject.pass_s):
-        evidence = probe(subject, deep=ask.deep)
+    with deadline.meter.timed("probe", PROBE * subject.pass_s + planned_s(subject, deep=ask.deep, sharp=ask.both)):
+        evidence = probe(subject, deep=ask.deep, sharp=ask.both)
     if evidence.nonfinite is not None:
         return evidence
     at_risk = evidence.gain is not None and abs(evidence.gain.rate) >= RISK

@@ -9,6 +9,7 @@ from typing import Final
 
 import torch
 
+from worker.passes import count
 from worker.probe.landscape import Landscape
 from worker.probe.noise import over_samples
 from worker.subject import Subject
@@ -23,12 +24,13 @@ def measure_coherence(subject: Subject) -> float | str:
     if not subject.divisible or subject.batch.size < 2:  # noqa: PLR2004  a pair takes two
         return "the batch cannot be parted into samples"
     landscape = Landscape(subject)
-    count = min(MOST, subject.batch.size)
+    samples = min(MOST, subject.batch.size)
+    count(forward=1, backward=1)
     total = torch.zeros_like(landscape.weights, dtype=torch.float64)
-    for row in torch.linspace(0, subject.batch.size - 1, count).round().long().tolist():
+    for row in torch.linspace(0, subject.batch.size - 1, samples).round().long().tolist():
         gradient = landscape.gradient(torch.tensor([row], device=subject.device)).double()
         norm = gradient.norm()
         if not bool(norm.isfinite() & (norm > 0)):
             return f"sample {row} has no finite gradient but zero"
         total += gradient / norm
-    return (float(total @ total) - count) / (count * (count - 1))
+    return (float(total @ total) - samples) / (samples * (samples - 1))

@@ -29,7 +29,7 @@ from worker.subject import Subject
 STEPS: Final = 8
 PASSES: Final = 50
 """Forward passes that a measurement costs."""
-AFFORDABLE_S: Final = 0.5
+AFFORDABLE_S: Final = 0.2
 """Planned seconds up to which it is taken of every subject whose learning rate is declared."""
 _BETA: Final = 0.9
 _EXHAUSTED: Final = 1e-4

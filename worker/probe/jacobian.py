@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from worker.network.graph import torch_stream
+from worker.passes import count
 from worker.probe.evidence import Isometry
 from worker.probe.sweep import Sweep
 
@@ -27,6 +28,7 @@ def measure_isometry(sweep: Sweep) -> Isometry | str:
     cuts = sweep.path.layer_cuts()
     if len(cuts) < 2:  # noqa: PLR2004  a Jacobian has two ends
         return "there are fewer than two hidden layers that nothing skips"
+    count(backward=DRAWS + 2 * STEPS + 1)
     start, end = sweep.values[cuts[0]], sweep.values[cuts[-1]]
     size = min(start.numel(), end.numel())
     squares = [

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from service.contract.words import Mode
 from worker.network.run import Program
+from worker.passes import count
 from worker.subject import Subject
 
 STEP: Final = float(torch.finfo(torch.float32).eps) ** (1 / 3)
@@ -36,7 +37,7 @@ class Landscape:
         return _flat([self._fixed[name] for name in self.names])
 
     def gradient(self, rows: Tensor | None = None, *, at: Tensor | None = None) -> Tensor:
-        """Return the gradient, on the samples `rows` (of the whole batch), at other weights than the own."""
+        """Return the gradient, on all samples or on some, here or at other weights.  Who takes some counts them."""
         leaves = self._leaves(self.weights if at is None else at)
         return _flat(self._gradients(leaves, rows, twice=False))
 
@@ -56,6 +57,8 @@ class Landscape:
 
     def _gradients(self, leaves: Sequence[Tensor], rows: Tensor | None, *, twice: bool) -> tuple[Tensor, ...]:
         loss = self._loss(leaves, rows)
+        if rows is None:
+            count(forward=1, backward=1)
         if not loss.requires_grad:
             return tuple(map(torch.zeros_like, leaves))
         return torch.autograd.grad(loss, leaves, create_graph=twice, allow_unused=True, materialize_grads=True)
@@ -104,6 +107,7 @@ class Curvature:
         parts = [part for part, kept in zip(self._landscape.split(vector), self._kept, strict=True) if kept]
         if not parts:
             return torch.zeros_like(vector)
+        count(backward=2)
         found = torch.autograd.grad(
             self._gradients, self._leaves, parts, retain_graph=True, allow_unused=True, materialize_grads=True
         )

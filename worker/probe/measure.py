@@ -23,14 +23,15 @@ from worker.probe.weights import measure_parameters
 from worker.subject import Subject
 
 
-def probe(subject: Subject, *, deep: bool = False) -> Evidence:
+def probe(subject: Subject, *, deep: bool = False, sharp: bool = False) -> Evidence:
     """Measure the subject under its seed: some three forward and five backward passes, no training.
 
-    `deep` adds what takes many passes more: see the modules of the measures.
+    `deep` adds what takes many passes more: see the modules of the measures.  `sharp` adds the loss's sharpness, where
+    a learning rate is declared and it costs little.
     """
     run = _run(subject)
     nonfinite = find_nonfinite(run)
-    thorough = Thorough() if nonfinite else measure_thoroughly(run, deep=deep)
+    thorough = Thorough() if nonfinite else measure_thoroughly(run, deep=deep, sharp=sharp)
     return Evidence(
         places=measure_places(run),
         parameters=measure_parameters(run, usual_optimizer(subject)),

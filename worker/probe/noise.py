@@ -18,6 +18,7 @@ from torch import Tensor
 
 from service.contract.words import Mode
 from worker.network.graph import Graph, torch_stream
+from worker.passes import count
 from worker.probe.evidence import Noise
 from worker.probe.landscape import Landscape
 from worker.subject import Subject
@@ -50,11 +51,11 @@ def measure_noise(subject: Subject) -> Noise | str:
     if not subject.divisible:
         return "the batch cannot be parted"
     least = NORMALIZED if over_samples(subject) else 1
-    count = min(MOST, subject.batch.size // least)
-    if count < FEWEST:
+    parts = min(MOST, subject.batch.size // least)
+    if parts < FEWEST:
         return f"{FEWEST} parts of {least} samples are needed, and the batch has {subject.batch.size} samples"
-    each = subject.batch.size // count
-    order = torch.randperm(subject.batch.size, generator=torch_stream(subject.seed, "noise"))[: each * count]
+    each = subject.batch.size // parts
+    order = torch.randperm(subject.batch.size, generator=torch_stream(subject.seed, "noise"))[: each * parts]
     squares, whole, along = _gradients(subject, order.to(subject.device).split(each))
     if not (math.isfinite(whole) and whole > 0):
         return "the batch's gradient is zero" if whole == 0 else "the batch's gradient is not finite"
@@ -72,6 +73,7 @@ def _operators(graph: Graph) -> set[str]:
 
 def _gradients(subject: Subject, parts: Sequence[Tensor]) -> tuple[list[float], float, list[float]]:
     """Return each part's squared gradient, the mean gradient's square, and each part's product with the mean."""
+    count(forward=2, backward=2)
     landscape = Landscape(subject)
     mean = torch.zeros_like(landscape.weights, dtype=torch.float64)
     squares = []
@@ -84,14 +86,14 @@ def _gradients(subject: Subject, parts: Sequence[Tensor]) -> tuple[list[float], 
 
 
 def _noise(squares: Sequence[float], whole: float, along: Sequence[float], each: int) -> Noise:
-    count = len(squares)
-    found = _moments(fmean(squares), whole, each, count)
+    parts = len(squares)
+    found = _moments(fmean(squares), whole, each, parts)
     without = [
         _moments(
-            (sum(squares) - square) / (count - 1),
-            (count**2 * whole - 2 * count * product + square) / (count - 1) ** 2,
+            (sum(squares) - square) / (parts - 1),
+            (parts**2 * whole - 2 * parts * product + square) / (parts - 1) ** 2,
             each,
-            count - 1,
+            parts - 1,
         )
         for square, product in zip(squares, along, strict=True)
     ]
@@ -102,24 +104,24 @@ def _noise(squares: Sequence[float], whole: float, along: Sequence[float], each:
         scale=found.scale,
         lowest=max(found.noise - 2 * noise_error, 0.0) / max(found.signal + 2 * signal_error, math.ulp(0.0)),
         standard_error=_jackknife([one.scale for one in without]),
-        samples=each * count,
-        parts=count,
+        samples=each * parts,
+        parts=parts,
         tail=_robust(norms),
         largest_by_median=norms[-1] / median(norms) if median(norms) > 0 else math.inf,
         hill=_hill(norms),
     )
 
 
-def _moments(square: float, whole: float, each: int, count: int) -> _Moments:
-    total = each * count
+def _moments(square: float, whole: float, each: int, parts: int) -> _Moments:
+    total = each * parts
     return _Moments((total * whole - each * square) / (total - each), (square - whole) / (1 / each - 1 / total))
 
 
 def _jackknife(values: Sequence[float]) -> float:
     if not all(map(math.isfinite, values)):
         return math.inf
-    middle, count = fmean(values), len(values)
-    return math.sqrt((count - 1) / count * sum((value - middle) ** 2 for value in values))
+    middle, size = fmean(values), len(values)
+    return math.sqrt((size - 1) / size * sum((value - middle) ** 2 for value in values))
 
 
 def _robust(norms: Sequence[float]) -> float:

@@ -1,10 +1,10 @@
 """What takes many passes: measured where the examination is deep, or where it costs little and a rate is declared."""
 
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from worker.probe.coherence import measure_coherence
-from worker.probe.curvature import affordable, measure_sharpness
+from worker.probe.curvature import PASSES, affordable, measure_sharpness
 from worker.probe.evidence import Deep, Sharpness
 from worker.probe.jacobian import measure_isometry
 from worker.probe.noise import measure_noise
@@ -12,8 +12,11 @@ from worker.probe.ranks import measure_ranks
 from worker.probe.stability import measure_halves
 from worker.probe.sweep import Sweep
 from worker.probe.training import usual_optimizer
+from worker.subject import Subject
 
 Measured = TypeVar("Measured")
+DEEP: Final = 120
+"""Forward passes that a deep examination costs beside sharpness."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,16 @@ class Thorough:
         return found
 
 
-def measure_thoroughly(sweep: Sweep, *, deep: bool) -> Thorough:
+def planned_s(subject: Subject, *, deep: bool, sharp: bool) -> float:
+    """Return the planned seconds of what will be measured."""
+    passes = PASSES + DEEP if deep else PASSES * (sharp and affordable(subject))
+    return passes * subject.pass_s
+
+
+def measure_thoroughly(sweep: Sweep, *, deep: bool, sharp: bool) -> Thorough:
     """Return what many passes show of a subject whose numbers are all finite."""
     subject, notes = sweep.subject, Thorough()
-    if not (deep or affordable(subject)):
+    if not (deep or (sharp and affordable(subject))):
         return notes
     sharpness = notes.kept("sharpness", measure_sharpness(subject, usual_optimizer(subject)))
     return Thorough(sharpness, _deep(sweep, notes) if deep else None, notes.unmeasured)
