@@ -1,7 +1,7 @@
 """Whether samples reach each other's outputs: a wrong reshape, a transpose too few, a softmax over the batch.
 
-In eval mode, the inputs of the batch's second half are exchanged for those of the first, and the first half's outputs
-are compared: root mean square of the change by the outputs' standard deviation, without a unit.  Two forward passes.
+In eval mode, the inputs of a half of the batch, drawn at random, are exchanged for those of the other half, whose
+outputs are compared: root mean square of the change by their standard deviation, without a unit.  Two forward passes.
 Source: Karpathy 2019, A Recipe for Training Neural Networks ("use backprop to chart dependencies").
 """
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from service.contract.problem import Trouble
-from worker.network.graph import Graph
+from worker.network.graph import Graph, torch_stream
 from worker.network.run import Program
 from worker.probe.evidence import Mixing
 from worker.probe.sweep import Sweep
@@ -26,10 +26,12 @@ def measure_mixing(sweep: Sweep) -> Mixing:
     unjudged = _unjudged(sweep)
     if unjudged:
         return Mixing(unjudged=unjudged)
-    subject, half = sweep.subject, sweep.subject.batch.size // 2
+    subject = sweep.subject
+    order = torch.randperm(subject.batch.size, generator=torch_stream(subject.seed, "mixing"))
+    kept, others = order[: len(order) // 2], order[len(order) // 2 :]
     try:
-        before = _evaluated(subject, subject.batch.inputs)[:half].double()
-        after = _evaluated(subject, _exchanged(subject, half))[:half].double()
+        before = _evaluated(subject, subject.batch.inputs)[kept].double()
+        after = _evaluated(subject, _exchanged(subject.batch.inputs, kept, others))[kept].double()
     except (Trouble, RuntimeError):
         return Mixing(unjudged="the model does not run in eval mode")
     spread = float((before - before.mean(0)).square().mean().sqrt())
@@ -62,10 +64,11 @@ def _evaluated(subject: Subject, inputs: Mapping[str, Tensor]) -> Tensor:
         return program.run(inputs, training=False, generator=generator)[subject.output]
 
 
-def _exchanged(subject: Subject, half: int) -> dict[str, Tensor]:
-    """Return inputs of which the first half stays, and the second holds samples of the first."""
-    order = torch.cat([torch.arange(half), torch.arange(subject.batch.size - half) % half])
-    return {name: value[order.to(value.device)] for name, value in subject.batch.inputs.items()}
+def _exchanged(inputs: Mapping[str, Tensor], kept: Tensor, others: Tensor) -> dict[str, Tensor]:
+    """Return inputs in which `others` hold samples of those that are kept."""
+    order = torch.arange(len(kept) + len(others))
+    order[others] = kept[torch.arange(len(others)) % len(kept)]
+    return {name: value[order.to(value.device)] for name, value in inputs.items()}
 
 
 def _purpose(sweep: Sweep) -> str:
@@ -77,6 +80,8 @@ def _purpose(sweep: Sweep) -> str:
         return "an input holds a number for each pair of samples"
     if any(tuple(value.shape[-2:]) == (size, size) for value in subject.graph.constants.values()):
         return "the model holds a number for each pair of samples"
+    if any(size not in state.shape[:1] for states in sweep.states.values() for state in states[:1]):
+        return "a recurrent layer steps along the first axis"
     if any(isinstance(given.shape[0], int) for given in subject.graph.inputs if given.shape):
         return "the model fixes what its first axis counts"
     return _between_rows(sweep, subject.graph)

@@ -35,7 +35,7 @@ def input_columns(evidence: Evidence, *, decades: float = 3.0, adequate: int = 3
         return _same(evidence)
     tables = [given for given in evidence.inputs if given.columns > 1 and not given.by_column and given.nonfinite < 1]
     if not tables:
-        return Silence("not_applicable", "no input is a table of numbers, or a norm levels its columns")
+        return Silence("not_applicable", "no input is a table of numbers whose columns keep their scale")
     drowned = [given for given in tables if given.contrast > 10**decades]
     if drowned:
         return _drowned(evidence, drowned, 10**decades)

@@ -28,7 +28,7 @@ def input_layout(evidence: Evidence, *, pixels: int = 8) -> Answer:
     """
     images = [given for given in evidence.inputs if given.channels_first]
     if evidence.synthetic or not images:
-        return Silence("not_applicable", "the batch was drawn" if images else "no convolution reads an input")
+        return Silence("not_applicable", "the batch was drawn" if images else "no convolution reads an input as it stands")
     turned = [given for given in images if _turned(given, pixels)]
     if not turned:
         return CLEAR

@@ -38,7 +38,7 @@ def target_scale(evidence: Evidence, *, decades: float = 1.5) -> Answer:
     """
     loss, target = evidence.loss, evidence.target
     if loss.name not in _NUMBERS:
-        return Silence("not_applicable", f"{loss.name} compares no numbers of free scale")
+        return Silence("not_applicable", f"{loss.name} takes classes or shares, which have no scale of their own")
     if target is None:
         return Silence("not_applicable", "the target was drawn, or is not finite")
     if isfinite(loss.head_high) and isfinite(loss.head_low):
