@@ -5,10 +5,11 @@ norms count as affine, which they are in evaluation; so do pools that average.  
 bends (max-pools, products of two values, recurrent operators, attention), so that the doubt is the network's gain.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
-from math import prod
 from typing import Final
 
 from worker.head import LAYOUT
@@ -58,14 +59,15 @@ class _Walk:
             self.bent |= written
         layer = self.layers.get(node.name)
         before = self.last.get(given[0]) if len(given) == 1 and _affine(node, given) else None
-        if layer is not None and before is not None and self._alone(given[0]):
+        if layer is not None and before is not None and self._readers[given[0]] == 1:
             self.pairs.append((before, layer))
-        kept = layer or (before if before is not None and self._alone(given[0]) else None)
+        kept = layer or (before if before is not None and self._readers[given[0]] == 1 else None)
         if kept is not None:
             self.last.update(dict.fromkeys(written, kept))
 
-    def _alone(self, value: str) -> bool:
-        return len([node for node in self.path.nodes if value in node.inputs]) == 1
+    @cached_property
+    def _readers(self) -> Counter[str]:
+        return Counter(value for node in self.path.nodes for value in set(reads(node)))
 
 
 def flatness(path: Path, layers: Sequence[Layer]) -> Flatness:
@@ -98,7 +100,7 @@ def _affine(node: Node, given: Sequence[str]) -> bool:
         return node.inputs[0] == given[0]
     if node.op in _SCALED:
         return node.op == "Mul" or node.inputs[0] == given[0]
-    return node.op in _AFFINE or (node.op in KERNELS and node.inputs[0] == given[0])
+    return node.op in _AFFINE | KERNELS
 
 
 def _before_head(path: Path) -> str:
@@ -120,10 +122,10 @@ def _redundant(path: Path, first: Layer, second: Layer) -> bool:
 
 
 def _sizes(path: Path, layer: Layer) -> tuple[int, int]:
-    """Return how many numbers a unit of a layer is summed from, and how many units there are."""
+    """Return how many units, or channels, a layer reads, and how many it has."""
     shape = tuple(path.graph.parameters[layer.kernel].value.shape)
     if layer.node.op == "Conv":
-        return prod(shape[1:]), shape[0]
+        return shape[1], shape[0]
     if layer.node.op == "ConvTranspose":
         return shape[0], shape[1]
     if len(shape) == 1:

@@ -9,20 +9,18 @@ from worker.network.layers import Layer
 from worker.probe.evidence import Spot
 from worker.probe.sweep import Sweep
 
-_CENTRING: Final = frozenset({"BatchNormalization", "InstanceNormalization"})
 _MOVING: Final = frozenset({"Identity", "Transpose", "Cast"})
 """What may stand between without a channel becoming another."""
 
 
 def biased(sweep: Sweep, layers: Sequence[Layer]) -> tuple[Spot, ...]:
     """Return the weight layers whose trainable bias the next operator, a norm over its own channels, takes away."""
-    if sweep.subject.mode is not Mode.TRAIN:
-        return ()
+    centring = {"InstanceNormalization"} | ({"BatchNormalization"} if sweep.subject.mode is Mode.TRAIN else set())
     graph, producers = sweep.subject.graph, sweep.subject.graph.producers()
     found = []
     for layer in layers:
         bias = graph.parameters.get(layer.bias or "")
-        if bias is None or not bias.trainable or layer.norm is None or layer.norm.op not in _CENTRING:
+        if bias is None or not bias.trainable or layer.norm is None or layer.norm.op not in centring:
             continue
         if _direct(producers, layer):
             found.append(Spot(layer.node.name, layer.node.op, layer.node.origin, bias.value.numel(), layer.norm.name))

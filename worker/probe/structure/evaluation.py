@@ -4,7 +4,7 @@ Cost: one forward pass, where the network holds batch norms or noise.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -20,10 +20,10 @@ from worker.probe.evidence import Evaluation, Spot
 from worker.probe.sweep import Sweep
 
 _NORM: Final = "BatchNormalization"
-_LEFT: Final = re.compile(
-    r"onnx::Conv_\d+|getitem(_\d+)?|.*(batch_?norm|fusedbatchnorm|(^|[._/])bn\d*[._/]).*", re.IGNORECASE
-)
-"""Names that folding leaves on a convolution's weights, or on what it writes: torch's two exporters', and tf2onnx's."""
+_LEFT: Final = re.compile(r"getitem(_\d+)?|.*(batch_?norm|fusedbatchnorm|(^|[._/])bn\d*[._/]).*", re.IGNORECASE)
+"""Names that folding leaves on a convolution's weights, or on what it writes: torch's exporter's, and tf2onnx's."""
+_MADE: Final = re.compile(r"onnx::Conv_\d+")
+"""What torch's older exporter calls a weight that it worked out; of a weight norm it works out the kernel alone."""
 
 
 def evaluated(sweep: Sweep) -> Evaluation | None:
@@ -51,15 +51,16 @@ def folded(graph: Graph) -> tuple[Spot, ...]:
     """Return the convolutions of a file whose names say that a batch norm was folded into them; none if norms stay."""
     if graph.header is None or any(node.op in NORMS for node in graph.nodes):
         return ()
-    found = (node for node in graph.nodes if node.op == "Conv" and any(map(_LEFT.fullmatch, _names(graph, node))))
+    found = (node for node in graph.nodes if node.op == "Conv" and _left(graph, node))
     return tuple(Spot(node.name, node.op, node.origin) for node in found)
 
 
-def _names(graph: Graph, node: Node) -> Iterator[str]:
-    """Yield what a convolution's weights and its output are called."""
+def _left(graph: Graph, node: Node) -> bool:
+    """Whether a convolution's kernel and bias were both made by an exporter, or its names tell of a norm."""
     held = graph.parameters.keys() | graph.constants.keys()
-    yield from (name for name in node.inputs[1:] if name in held)
-    yield node.outputs[0]
+    weights = [name for name in node.inputs[1:] if name in held]
+    made = len(weights) > 1 and all(map(_MADE.fullmatch, weights))
+    return made or any(map(_LEFT.fullmatch, (*weights, node.outputs[0])))
 
 
 def _fresh(node: Node, held: Mapping[str, Tensor]) -> bool:

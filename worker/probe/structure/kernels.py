@@ -84,7 +84,9 @@ def _groups(layer: Layer, units: int) -> Tensor:
 def _sums(rows: Tensor, groups: Tensor) -> Tensor:
     """Return one whole number per row, the same for rows of the same numbers and group."""
     factors = torch.randint(-(2**62), 2**62, (rows.shape[1],), generator=torch.Generator().manual_seed(0)) * 2 + 1
-    parts = [((part.contiguous() + 0.0).view(torch.int32).long() * factors).sum(1) for part in torch.split(rows.cpu(), _ROWS)]
+    parts = [
+        ((part.contiguous() + 0.0).view(torch.int32).long() * factors).sum(1) for part in torch.split(rows.cpu(), _ROWS)
+    ]
     return torch.cat(parts) + groups * 0x9E3779B97F4A7C1
 
 
@@ -94,7 +96,7 @@ def _chance(value: Tensor, rows: Tensor) -> float:
     if len(held) > _FEW:
         return 0.0
     possible = math.exp(min(rows.shape[1] * math.log(max(len(held), 1)), 700.0))
-    expected = -possible * math.expm1(-len(rows) / possible) if possible > 1 else 1.0
+    expected = -possible * math.expm1(len(rows) * math.log1p(-1 / possible)) if possible > 1 else 1.0
     return 1 - min(expected / len(rows), 1.0)
 
 

@@ -23,10 +23,9 @@ _SMALLEST: Final = 16
 
 
 def trained(graph: Graph, layers: Sequence[Layer]) -> bool:
-    """Whether most kernels that came with values, and are large enough to tell, have a direction beyond the edge."""
-    given = [layer for layer in layers if graph.parameters[layer.kernel].law is None]
-    ratios = [ratio for layer in given if (ratio := edge_ratio(graph, layer)) is not None]
-    return sum(ratio > BEYOND for ratio in ratios) * 2 > len(ratios)
+    """Whether a kernel that came with values, and is large enough to tell, has a direction beyond the edge."""
+    given = (layer for layer in layers if graph.parameters[layer.kernel].law is None)
+    return any((edge_ratio(graph, layer) or 0.0) > BEYOND for layer in given)
 
 
 def edge_ratio(graph: Graph, layer: Layer) -> float | None:

@@ -1,0 +1,265 @@
+"""The graph by itself: what is affine, which layers say nothing, windows, biases, norms and dropouts."""
+
+import io
+import math
+import warnings
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from service.contract.words import Mode
+from tests.probe.subjects import Layers, by_hand, chain, dense, described, node, normal
+from worker.load.onnx import interpret
+from worker.network.graph import Graph, Node, Parameter
+from worker.network.run import Program
+from worker.probe.evidence import Structure
+from worker.probe.path import Path
+from worker.probe.structure import measure_structure
+from worker.probe.structure.batch_norms import repeating
+from worker.probe.structure.evaluation import folded
+from worker.probe.sweep import sweep
+from worker.subject import Subject
+
+RELU, TANH, NORM = {"kind": "relu"}, {"kind": "tanh"}, {"kind": "batch_norm"}
+FLAT, HEAD = {"kind": "flatten"}, {"kind": "dense", "units": 4}
+
+
+def conv(filters: int, kernel: int = 3, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {"kind": "conv2d", "filters": filters, "kernel": kernel, "padding": "same", **more}
+
+
+def structure(subject: Subject) -> Structure:
+    return measure_structure(sweep(subject))
+
+
+def of(layers: Layers, shape: tuple[int, ...] = (16,), size: int = 16) -> Structure:
+    return structure(described(layers, shape, size=size))
+
+
+def outputs(subject: Subject, given: Tensor) -> Tensor:
+    """Return what the network gives in evaluation, in float64's place as near as float32 is."""
+    (name,) = subject.batch.inputs
+    with torch.no_grad():
+        return Program(subject.graph).run({name: given})[subject.output].double()
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape"),
+    [
+        ([dense(8), dense(8), HEAD], (16,)),
+        ([dense(8), NORM, {"kind": "dropout", "rate": 0.5}, dense(8), HEAD], (16,)),
+        ([conv(3), {"kind": "avg_pool2d", "kernel": 2}, conv(3), FLAT, HEAD], (2, 8, 8)),
+        ([{"kind": "residual", "layers": [dense(16)]}, HEAD], (16,)),
+        ([dense(8), {"kind": "rescale", "scale": 3.0}, HEAD], (16,)),
+        ([dense(8), RELU, HEAD], (16,)),
+        ([dense(8), {"kind": "layer_norm"}, HEAD], (16,)),
+        ([conv(3), {"kind": "max_pool2d", "kernel": 2}, FLAT, HEAD], (2, 8, 8)),
+        ([{"kind": "gated", "layers": [dense(16)], "gate": [dense(16)]}, HEAD], (16,)),
+        ([{"kind": "lstm", "units": 8}, HEAD], (6, 4)),
+        ([{"kind": "self_attention", "heads": 2}, {"kind": "global_avg_pool"}, HEAD], (6, 8)),
+    ],
+)
+def test_a_network_is_said_to_be_linear_exactly_where_its_outputs_add_up(
+    layers: Layers, shape: tuple[int, ...]
+) -> None:
+    """f(a + b) − f(a) − f(b) + f(0) is zero for all a and b if, and only if, f is affine."""
+    subject = described(layers, shape, size=8)
+    a, b = normal(8, *shape, seed=5), normal(8, *shape, seed=6)
+    rest = outputs(subject, a + b) - outputs(subject, a) - outputs(subject, b) + outputs(subject, 0 * a)
+    adds_up = float(rest.abs().max()) < 1e-4 * float(outputs(subject, a).abs().max())
+    assert structure(subject).linear is adds_up
+
+
+def test_an_activation_at_the_end_bends_nothing_before_it() -> None:
+    assert of([dense(8), dense(8), HEAD, {"kind": "sigmoid"}]).linear
+    assert of([dense(8), dense(8), HEAD, {"kind": "softmax"}]).linear
+
+
+def test_layers_that_one_could_replace_are_found_past_norms_and_pools() -> None:
+    found = of([conv(4), NORM, conv(8), {"kind": "avg_pool2d", "kernel": 2}, FLAT, RELU, HEAD], (3, 8, 8)).unbent
+    assert [(spot.also, spot.node) for spot in found] == [("layers/0", "layers/2")]
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape"),
+    [
+        ([dense(4), dense(16), RELU, HEAD], (16,)),  # a low rank
+        ([{"kind": "separable_conv2d", "filters": 8, "kernel": 3}, RELU, FLAT, HEAD], (3, 8, 8)),
+        ([conv(8, 1), {"kind": "depthwise_conv2d", "kernel": 3, "padding": "same"}, RELU, FLAT, HEAD], (3, 8, 8)),
+        ([conv(8, [1, 3]), conv(8, [3, 1]), RELU, FLAT, HEAD], (3, 8, 8)),
+        ([{"kind": "conv2d_transpose", "filters": 4, "kernel": 2}, conv(4), RELU, FLAT, HEAD], (3, 4, 4)),
+        ([{"kind": "transformer_block", "heads": 2}, {"kind": "global_avg_pool"}, HEAD], (6, 8)),
+        ([{"kind": "residual", "layers": [dense(16), RELU, dense(16)]}] * 3 + [HEAD], (16,)),
+    ],
+)
+def test_factorizations_and_sums_of_branches_are_left_alone(layers: Layers, shape: tuple[int, ...]) -> None:
+    found = of(layers, shape)
+    assert found.unbent == ()
+    assert not found.linear
+
+
+def test_a_linear_autoencoder_is_a_factorization_and_a_wide_chain_is_not() -> None:
+    assert of([dense(4), dense(16)]).factored
+    assert not of([dense(16), dense(16), HEAD]).factored
+
+
+def test_activations_in_a_row_are_found_and_those_with_a_layer_between_are_not() -> None:
+    first, second = of([dense(8), TANH, {"kind": "sigmoid"}, dense(8), RELU, {"kind": "flatten"}, RELU, HEAD]).repeated
+    assert (first.also, first.node) == ("layers/1", "layers/2")
+    assert second.also == "layers/4"
+    assert of([dense(8), RELU, dense(8), RELU, HEAD]).repeated == ()
+    assert of([dense(8), {"kind": "silu"}, dense(8), {"kind": "mish"}, HEAD, {"kind": "log_softmax"}]).repeated == ()
+
+
+@pytest.mark.parametrize(("side", "expected"), [(4, None), (1, 1 / 9)])
+def test_the_share_of_weights_that_see_data_is_the_share_with_a_gradient(side: int, expected: float | None) -> None:
+    subject = described([conv(8), TANH, FLAT, HEAD], (3, side, side))
+    run = sweep(subject)
+    (kernel,) = run.gradients(["layers/0.kernel"]).values()
+    assert float((kernel != 0).double().mean()) == pytest.approx(expected or 1.0)
+    found = measure_structure(run).pointlike
+    assert [spot.measured for spot in found] == ([pytest.approx(expected)] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "shift"),
+    [
+        ({"kernel_shape": (2, 2), "pads": (0, 0, 1, 1)}, 0.5),
+        ({"kernel_shape": (4, 4), "pads": (1, 1, 2, 2)}, 0.5),
+        ({"kernel_shape": (2, 2), "auto_pad": "SAME_UPPER"}, 0.5),
+        ({"kernel_shape": (2, 2), "auto_pad": "SAME_LOWER"}, 0.5),
+        ({"kernel_shape": (3, 3), "pads": (1, 1, 1, 1)}, None),
+        ({"kernel_shape": (2, 2), "pads": (0, 0, 0, 0)}, None),
+        ({"kernel_shape": (2, 2), "pads": (0, 0, 1, 1), "strides": (2, 2)}, None),
+    ],
+)
+def test_even_windows_that_pad_one_side_more_shift_by_half(attributes: dict[str, Any], shift: float | None) -> None:
+    """The centre of what an output sees lies half the difference of both paddings away from it."""
+    weight = normal(3, 2, *attributes["kernel_shape"])
+    subject = by_hand([node("Conv", "x w", "y", **attributes)], {"w": weight}, {"x": normal(4, 2, 8, 8)})
+    assert [spot.measured for spot in structure(subject).lopsided] == ([shift] if shift else [])
+
+
+def test_padding_before_the_start_alone_is_causal_and_a_pad_of_its_own_counts() -> None:
+    weight, x = normal(3, 2, 2), normal(4, 2, 8)
+    causal = node("Conv", "x w", "y", kernel_shape=(2,), pads=(1, 0))
+    assert structure(by_hand([causal], {"w": weight}, {"x": x})).lopsided == ()
+    nodes = [node("Pad", "x p", "padded"), node("Conv", "padded w", "y", kernel_shape=(2,), pads=(0, 0))]
+    late = by_hand(nodes, {"w": weight}, {"x": x}, constants={"p": torch.tensor([0, 0, 0, 0, 0, 1])})
+    assert [spot.measured for spot in structure(late).lopsided] == [0.5]
+
+
+@pytest.mark.parametrize("mode", [Mode.TRAIN, Mode.EVAL])
+@pytest.mark.parametrize("norm", ["batch_norm", "instance_norm", "layer_norm", "group_norm"])
+def test_a_bias_is_called_useless_exactly_where_no_bias_changes_the_output(norm: str, mode: Mode) -> None:
+    kind = {"kind": norm, "groups": 2} if norm == "group_norm" else {"kind": norm}
+    subject = described([conv(8), kind, RELU, FLAT, HEAD], (3, 6, 6)).replace(mode=mode)
+    moved = subject.graph.with_parameters({"layers/0.bias": normal(8)})
+    before, after = (
+        sweep(subject.replace(graph=graph)).values[subject.output].detach() for graph in (subject.graph, moved)
+    )
+    idle = float((before - after).abs().max()) < 1e-4
+    found = structure(subject).biased
+    assert bool(found) is idle
+    assert all(spot.measured == 8 and spot.also == "layers/1" for spot in found)
+
+
+def test_a_bias_behind_a_dropout_or_without_training_is_left_alone() -> None:
+    assert of([dense(8), {"kind": "dropout", "rate": 0.5}, NORM, HEAD]).biased == ()
+    subject = described([dense(8), NORM, HEAD])
+    frozen = {**subject.graph.parameters}
+    frozen["layers/0.bias"] = Parameter(frozen["layers/0.bias"].value, trainable=False)
+    assert structure(subject.replace(graph=subject.graph.replace(parameters=frozen))).biased == ()
+
+
+@pytest.mark.parametrize(
+    ("layers", "rates"),
+    [
+        ([dense(8), {"kind": "dropout", "rate": 0.25}, NORM, RELU, HEAD], [0.25]),
+        ([dense(8), {"kind": "dropout", "rate": 0.5}, RELU, dense(8), NORM, HEAD], [0.5]),
+        ([dense(8), {"kind": "dropout", "rate": 0.0}, NORM, RELU, HEAD], []),
+        ([dense(8), NORM, RELU, {"kind": "dropout", "rate": 0.5}, HEAD], []),
+        ([{"kind": "dropout", "rate": 0.5}, dense(8), RELU, dense(8), NORM, HEAD], []),
+    ],
+)
+def test_a_batch_norm_is_behind_a_dropout_past_one_layer_at_most(layers: Layers, rates: list[float]) -> None:
+    assert [spot.measured for spot in of(layers).dropped] == rates
+
+
+def test_a_norms_numbers_are_samples_times_positions() -> None:
+    flat, wide = of([conv(8), NORM, RELU, FLAT, dense(4), NORM, HEAD], (3, 5, 5), size=6).norms
+    assert (flat.samples, flat.numbers) == (6, 150)
+    assert (wide.samples, wide.numbers) == (6, 6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "chi"),
+    [
+        ("relu", math.pi / (math.pi - 1)),
+        ("tanh", 1.177807),
+        ("sigmoid", 1.033592),
+        ("gelu", 1.318845),
+        ("silu", 1.212081),
+        ("softplus", 1.080528),
+        ("selu", 1.071575),
+    ],
+)
+def test_what_a_plain_batch_norm_does_is_as_theory_has_it(kind: str, chi: float) -> None:
+    """χ = E[φ'²] / Var[φ] for a standard normal (Yang et al. 2019), here to six digits."""
+    found = of(chain(5, dense(8), NORM, {"kind": kind}))
+    assert found.bare == 5
+    assert found.bare_gain == pytest.approx(5 * math.log(chi), abs=1e-5)
+
+
+def test_a_skip_around_batch_norms_leaves_none_bare() -> None:
+    block = {"kind": "residual", "layers": [NORM, RELU, dense(16), NORM, RELU, dense(16)]}
+    assert of([dense(16), block, block, HEAD]).bare_gain == 0
+
+
+def test_norms_between_two_uses_of_a_kernel_repeat_and_others_do_not() -> None:
+    layers = [dense(8), NORM, RELU]
+    again = {"kind": "repeat", "times": 3, "layers": layers}
+    start = [dense(8), RELU]
+    assert len(of([*start, {**again, "shared": True}, HEAD]).repeating) == 2
+    assert of([*start, again, HEAD]).repeating == ()
+
+
+def test_a_norm_in_a_loops_body_repeats() -> None:
+    body = Graph((Node("BatchNormalization", ("a",), ("b",), "inner"),), (), ("b",), {})
+    looped = Graph((Node("Scan", ("x",), ("y",), "scan", {"body": body}),), (), ("y",), {})
+    (spot,) = repeating(Path(looped, ("x", "y"), "y"))
+    assert (spot.node, spot.op) == ("scan", "BatchNormalization")
+
+
+def test_evaluation_is_measured_only_where_it_computes_something_else() -> None:
+    subject = described([dense(8), NORM, RELU, {"kind": "dropout", "rate": 0.5}, HEAD])
+    seen = structure(subject).evaluation
+    assert seen is not None
+    expected = subject.loss(outputs(subject, subject.batch.inputs["input"]).float(), subject.target)
+    assert seen.loss == pytest.approx(float(expected))
+    assert (seen.norms, seen.fresh) == (1, 1)
+    assert structure(subject.replace(mode=Mode.EVAL)).evaluation is None
+    assert of([dense(8), RELU, HEAD]).evaluation is None
+
+
+@pytest.mark.parametrize(("training", "count"), [(False, 2), (True, 0)])
+def test_what_torch_folds_for_inference_is_seen_in_its_names(training: bool, count: int) -> None:  # noqa: FBT001
+    inner = (nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.Flatten())
+    network = nn.Sequential(*inner).train(training)
+    mode = torch.onnx.TrainingMode.TRAINING if training else torch.onnx.TrainingMode.EVAL
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(network, (normal(2, 2, 8, 8),), file, dynamo=False, opset_version=17, training=mode)
+    assert len(folded(interpret(onnx.load_from_string(file.getvalue())))) == count
+
+
+def test_frozen_numbers_are_counted() -> None:
+    subject = described([dense(8), RELU, HEAD])
+    held = {**subject.graph.parameters}
+    held["layers/0.kernel"] = Parameter(held["layers/0.kernel"].value, trainable=False)
+    assert structure(subject).frozen == 0
+    assert structure(subject.replace(graph=subject.graph.replace(parameters=held))).frozen == 128
