@@ -15,6 +15,7 @@ Told = Callable[[Row], bool]
 
 Z: Final = 1.959963984540054
 """Standard normal quantile of .975."""
+MOST: Final = 0.5
 WEIGHTY: Final = frozenset({"warning", "error"})
 
 
@@ -90,9 +91,10 @@ def detection(rows: Sequence[Row], told: Told = flagged) -> Detection:
 
 
 def rejection(rows: Sequence[Row]) -> Detection:
-    """Return how well a rejection parts what no way of training taught from what is healthy."""
-    hopeless = [row for row in rows if row["sick"] and row["trains"] == 0]
-    return Detection(rate(hopeless, rejected), rate((row for row in rows if not row["sick"]), rejected))
+    """Return how well a rejection parts what no way of training teaches from what is healthy."""
+    return Detection(
+        rate((row for row in rows if hopeless(row)), rejected), rate((row for row in rows if not row["sick"]), rejected)
+    )
 
 
 def rate(rows: Iterable[Row], told: Told) -> Rate:
@@ -121,9 +123,14 @@ def recall(rows: Sequence[Row], symptom: str | None = None, told: Told = named) 
     return rate((r for r in rows if r["sick"] and (symptom is None or symptom in r["symptoms"])), told)
 
 
+def hopeless(row: Row) -> bool:
+    """Whether a sick model beats the best constant prediction under most seeds in no way of training that was tried."""
+    return bool(row["sick"] and row["trains"] is not None and row["trains"] < MOST)
+
+
 def has(row: Row, symptom: str) -> bool:
-    """Whether a row's model has a symptom; training stalls wherever nothing trained it, whatever the fault is."""
-    return symptom in row["symptoms"] or (symptom == "stalled_training" and row["sick"] and row["trains"] == 0)
+    """Whether a row's model has a symptom; training stalls wherever nothing teaches it, whatever the fault is."""
+    return symptom in row["symptoms"] or (symptom == "stalled_training" and hopeless(row))
 
 
 def precision(rows: Sequence[Row], symptom: str | None = None) -> Rate:
