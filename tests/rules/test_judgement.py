@@ -364,11 +364,16 @@ def test_samples_that_become_alike_count_unless_the_gradient_says_so_already() -
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(900.0, None), (1100.0, WARNING)])
-def test_neighbours_a_thousandfold_apart_are_out_of_scale(factor: float, expected: Severity | None) -> None:
+def test_neighbours_a_thousandfold_apart_by_their_own_scale_are_out_of_scale(
+    factor: float, expected: Severity | None
+) -> None:
+    """A kernel s times as small, beside one that makes up for it, learns s² times faster relative to itself."""
     first = replace(HEALTHY.parameters[0], units=8, rms=1.0, gradient_rms=1.0, state="live")
-    second = replace(first, name="other", gradient_rms=factor)
+    second = replace(first, name="other", rms=factor**-0.5, gradient_rms=factor**0.5)
     assert severity("INI02", replace(HEALTHY, parameters=(first, second))) is expected
     assert severity("INI02", replace(HEALTHY, parameters=(first, second, replace(first, state="gated")))) is None
+    faint = replace(first, name="query", gradient_rms=1 / factor)
+    assert severity("INI02", replace(HEALTHY, parameters=(first, faint))) is None, "its scale is the same"
 
 
 def test_a_trial_of_fewer_steps_than_a_mean_is_taken_over_says_that_it_is_open() -> None:

@@ -29,6 +29,7 @@ from worker.probe.slopes import LINEAR, Slopes, gates, measure_slopes
 from worker.probe.sweep import Sweep
 
 COTANGENTS: Final = 3
+PAIR: Final = 2
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def measure_gain(sweep: Sweep) -> Gain | None:
     """Return the gain between the first and the last hidden front; None where there are fewer than two."""
     path = sweep.path
     found = fronts(path)
-    if len(found) < 2:  # noqa: PLR2004  a gain needs two ends
+    if len(found) < PAIR:
         return None
     sets = parted(sweep, found)
     pulled = [_pulled(found, sets, _cotangents(sweep, found[-1], sets[-1], draw)) for draw in range(COTANGENTS)]
@@ -61,8 +62,8 @@ def measure_gain(sweep: Sweep) -> Gain | None:
     return Gain(
         segments=tuple(_segments(path, found, gains, moments, slopes)),
         total=sum(gains),
-        typical=len(gains) * median(gains),
-        late=len(gains) * mean(gains[len(gains) // 2 :]),
+        typical=_typical(gains),
+        late=len(gains) * mean(gains[len(gains) // 2 :]) if len(gains) > PAIR else _typical(gains),
         standard_error=stdev(totals) / math.sqrt(len(totals)) if finite else 0.0,
         sampling=_sampling(sweep, found, gains, slopes),
         forward=log_ratio(moments[-1], moments[0]),
@@ -73,6 +74,11 @@ def measure_gain(sweep: Sweep) -> Gain | None:
         power=exponent(gains) if finite else None,
         normalized=_normalized(path, found),
     )
+
+
+def _typical(gains: Sequence[float]) -> float:
+    """Return the median gain times their number; of two, the lesser one, lest one odd layer be a trend."""
+    return len(gains) * (min(gains, key=abs) if len(gains) == PAIR else median(gains))
 
 
 def _pulled(found: Sequence[Front], sets: Sequence[Sequence[Tensor]], cotangents: Sequence[Tensor]) -> _Pulled:

@@ -39,7 +39,7 @@ def vanishing_gradient(
         Schoenholz et al. 2017 (arXiv 1611.01232); Hanin and Nica 2018 (arXiv 1812.05994); Glorot and Bengio 2010.
     """
     answer = _judge(evidence, -1, _Limits(note, risk, risk, sigmas))
-    return (_bypassed(evidence, bypassed) or answer) if answer is CLEAR else answer
+    return (_bypassed(evidence, bypassed) or answer) if answer == CLEAR else answer
 
 
 @rule("GRD02", Symptom.EXPLODING_GRADIENT, order=40, aliases=["ExplodingTensor", "GradientExplode"])
@@ -90,6 +90,8 @@ def _judge(evidence: Evidence, sign: int, limits: _Limits) -> Answer:
         return Silence("not_applicable", "fewer than two hidden layers stand in a row, or the run was not finite")
     if not math.isfinite(gain.total):
         return Silence("could_not_judge", "no finite gradient comes back from the last hidden layer to the first")
+    if len(gain.segments) == 1 and not _failed(evidence):
+        return Silence("clear", "from one hidden layer to the next there is no trend")
     size, limit = sign * gain.rate, limits.of(gain)
     if size < (limits.risk if _harmless(gain) else limits.note):
         return CLEAR
@@ -118,9 +120,12 @@ def _judge(evidence: Evidence, sign: int, limits: _Limits) -> Answer:
 
 def _severity(evidence: Evidence, gain: Gain, size: float, limits: _Limits, *, doubt: bool) -> Severity:
     """Return how much a gain weighs: at risk it warns, in doubt only where a failed trial bears it out."""
-    failed = evidence.training is not None and evidence.training.failed
     sure = size >= limits.of(gain) and not doubt and not _harmless(gain)
-    return weigh(evidence) if sure or (failed and size >= limits.risk) else Severity.INFO
+    return weigh(evidence) if sure or (_failed(evidence) and size >= limits.risk) else Severity.INFO
+
+
+def _failed(evidence: Evidence) -> bool:
+    return evidence.training is not None and evidence.training.failed
 
 
 def _harmless(gain: Gain) -> bool:

@@ -1,5 +1,7 @@
 """Finds deep networks without a norm whose scale drifts on the way."""
 
+from math import isfinite
+
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence, Gain
@@ -43,6 +45,8 @@ def missing_normalization(evidence: Evidence, *, layers: float = 8, drift: float
     gain = evidence.gain
     if gain is None:
         return Silence("not_applicable", "fewer than two hidden layers stand in a row, or the run was not finite")
+    if not isfinite(gain.total):
+        return Silence("could_not_judge", "no finite gradient comes back from the last hidden layer to the first")
     count = sum(segment.layers for segment in gain.segments) + 1
     size = max(gain.dip, gain.forward_dip, key=abs)
     if _normed(gain) or count < layers or abs(size) <= drift:

@@ -50,7 +50,7 @@ class Gain:
     total: float
     """G: the sum of all gains; -inf where nothing comes back."""
     typical: float
-    """G_exp: the median gain times the number of segments; one odd layer does not make a trend."""
+    """G_exp: the median gain (of two, the lesser) times the number of segments; one odd layer makes no trend."""
     late: float
     """G_late: the mean gain of the half nearer to the output, times the number of segments."""
     standard_error: float
