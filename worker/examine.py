@@ -19,6 +19,7 @@ from worker import reporting
 from worker.budget import Deadline
 from worker.diagnose import diagnose
 from worker.handing_back import patched, treated_model
+from worker.in_depth import deep_section
 from worker.load.fidelity import compare
 from worker.load.subject import Loaded, load
 from worker.probe.training import LEARNT, Ask
@@ -89,6 +90,7 @@ def examine(
         profile=reporting.profile(first),
         training=reporting.training_section(before.evidences),
         redraws=redraws_section(loaded.subject.seed, loaded.seeds, before.evidences),
+        deep=deep_section(first),
         coverage=coverage,
         notes=(*late, *same_weights(loaded.subject, loaded.seeds), *said),
     ).sealed()

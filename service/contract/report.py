@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from service.contract.base import Contract, Number
+from service.contract.deep import DeepSection
 from service.contract.options import Clipping
 from service.contract.redraws import Redraws, Seeds
 from service.contract.words import (
@@ -299,6 +300,8 @@ class Report(Contract):
     training: TrainingSection | None = None
     redraws: Redraws | None = None
     """Absent where there is one draw."""
+    deep: DeepSection | None = None
+    """Absent where the examination is not deep."""
     coverage: tuple[Coverage, ...] = ()
     notes: tuple[str, ...] = ()
     """What else the reader should know of this examination."""

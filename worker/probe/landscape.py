@@ -49,7 +49,7 @@ class Landscape:
 
     def split(self, vector: Tensor) -> list[Tensor]:
         """Return a vector's parts, one per weight and in its shape."""
-        parts = vector.split(self.sizes)
+        parts = torch.split(vector, list(self.sizes))
         return [part.view_as(self._fixed[name]) for name, part in zip(self.names, parts, strict=True)]
 
     def _leaves(self, weights: Tensor) -> list[Tensor]:
@@ -116,8 +116,9 @@ class Curvature:
     def _difference(self, vector: Tensor) -> Tensor:
         """Return (∇L(w + εv) − ∇L(w − εv)) / 2ε with ε‖v‖ = STEP · ‖w‖."""
         weights, norm = self._landscape.weights, vector.norm()
-        step = STEP * weights.norm().where(weights.any(), 1) / norm.where(norm > 0, 1)
-        ahead, behind = (self._landscape.gradient(at=weights + sign * step * vector) for sign in (1, -1))
+        step: Tensor = STEP * weights.norm().where(weights.any(), 1) / norm.where(norm > 0, 1)
+        ahead = self._landscape.gradient(at=weights + step * vector)
+        behind = self._landscape.gradient(at=weights - step * vector)
         return (ahead - behind) / (2 * step)
 
 

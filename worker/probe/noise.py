@@ -56,7 +56,7 @@ def measure_noise(subject: Subject) -> Noise | str:
         return f"{FEWEST} parts of {least} samples are needed, and the batch has {subject.batch.size} samples"
     each = subject.batch.size // parts
     order = torch.randperm(subject.batch.size, generator=torch_stream(subject.seed, "noise"))[: each * parts]
-    squares, whole, along = _gradients(subject, order.to(subject.device).split(each))
+    squares, whole, along = _gradients(subject, torch.split(order.to(subject.device), each))
     if not (math.isfinite(whole) and whole > 0):
         return "the batch's gradient is zero" if whole == 0 else "the batch's gradient is not finite"
     return _noise(squares, whole, along, each)
