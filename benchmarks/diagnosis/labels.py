@@ -8,7 +8,8 @@ description has laws; else the order of samples alone differs.
 
 What is saved: a run that has not come below the constant at step 60 is given up, a way that learns is not run further,
 the rate that taught the last seed is tried first, a seed's other rates are not tried after it, and seeds are added, up
-to five, until three agree or the case's time is over; `seeds` says how many there were.
+to five, until three agree.  Where the case's time is over, no further seed is begun, and none is tried at more than two
+rates; `seeds` says how many there were, and `rates` the fewest at which one was tried in vain.
 
 The label of a case:
 
@@ -47,6 +48,8 @@ AGREE: Final = 3
 LEARNT, BEATEN = 0.5, 0.999
 WINDOW: Final = 10
 PATIENCE: Final = 60
+RATES: Final = 2
+"""How many rates each optimizer is tried at whatever the time."""
 
 Make = Callable[[list[Tensor]], torch.optim.Optimizer]
 
@@ -67,6 +70,8 @@ class Tally:
     learnt: int = 0
     beaten: int = 0
     seeds: int = 0
+    rates: int = 99
+    """The fewest rates that a seed which did not learn was tried at."""
     ways: list[Way] = field(default_factory=list)
 
     @property
@@ -86,6 +91,7 @@ class Tally:
             "learns": round(self.learnt / share, 2),
             "beats": round(self.beaten / share, 2),
             "seeds": self.seeds,
+            **({"rates": self.rates} if self.learnt < self.seeds else {}),
         }
 
 
@@ -93,11 +99,11 @@ def measured(case: Case, limit_s: float) -> dict[str, Tally]:
     """Return what became of the seeds under each optimizer."""
     subject = loaded(case)
     tallies = {name: Tally(ways=list(ways)) for name, ways in _ways(case.options)}
-    ends = time.perf_counter() + limit_s
+    ends = time.process_time() + limit_s
     for seed in range(SEEDS):
         drawn = subject.redrawn(subject.seed + 10 * seed) if seed else subject
         for tally in tallies.values():
-            if not tally.decided and (not tally.seeds or time.perf_counter() < ends):
+            if not tally.decided and (not tally.seeds or time.process_time() < ends):
                 _add(tally, drawn, seed, ends)
     return tallies
 
@@ -172,14 +178,16 @@ def _add(tally: Tally, subject: Subject, seed: int, ends: float) -> None:
     """Train one more seed, in one way after another, until it has learnt."""
     tally.seeds += 1
     best = math.inf
-    for way in list(tally.ways):
+    for tried, way in enumerate(list(tally.ways), 1):
         best = min(best, ratio(subject, way, seed))
         if best < LEARNT:
             tally.ways.remove(way)
             tally.ways.insert(0, way)
             break
-        if time.perf_counter() > ends and seed:
+        if tried >= RATES and time.process_time() > ends:
             break
+    if best >= LEARNT:
+        tally.rates = min(tally.rates, tried)
     tally.learnt += best < LEARNT
     tally.beaten += best < BEATEN
 
@@ -211,7 +219,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="start of the names of the cases that are measured")
     parser.add_argument("--half", default="", help="held-out or tuning; both by default")
     parser.add_argument("--again", action="store_true", help="measure also what has a label already")
-    parser.add_argument("--limit", type=float, default=60, help="seconds after which a case gets no further seed")
+    parser.add_argument(
+        "--limit", type=float, default=60, help="processor seconds after which a case gets no further seed"
+    )
     return parser.parse_args()
 
 

@@ -143,9 +143,7 @@ def _ladder() -> Iterator[Variant]:
     grades: tuple[tuple[Severity, int], ...] = (
         ("healthy", 3),
         ("borderline", 6),
-        ("borderline", 9),
         ("moderate", 13),
-        ("severe", 20),
         ("severe", 44),
     )
     for severity, depth in grades:
@@ -191,7 +189,6 @@ _CONV = (
 )
 _DENSE = (
     Variant("densenet/bn", images_through(densely(_NORM), size=6)),
-    Variant("densenet/plain", images_through(densely(), size=6)),
     Variant(
         "densenet/dead-layers",
         images_through(densely(odd=conv(6, biased("he_normal", -60))), size=6),

@@ -211,7 +211,6 @@ _VARIANTS = (
     Variant("files/softmax-over-batch", over_the_batch, ("loss_mismatch", "structure_fault"), hard=True, certain=True),
     Variant("files/log-of-relu", in_the_middle("Relu", "Log"), _BROKEN, certain=True),
     Variant("files/root-of-zero", root_of_zero, _BROKEN, hard=True, certain=True),
-    Variant("files/exp-of-exp", in_the_middle("Exp", "Exp", "Exp"), _BROKEN, certain=True),
     Variant("files/empty-mask", hidden_row, _BROKEN, hard=True, certain=True),
 )
 

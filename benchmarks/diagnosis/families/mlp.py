@@ -74,22 +74,22 @@ def mixer(draw: Draw) -> Made:
 
 def _ladder() -> Iterator[Variant]:
     """Yield the graded gains: fading by two recipes, growing by one."""
-    grades: tuple[tuple[Severity | None, int, int, int], ...] = (
-        ("healthy", 3, 5, 1),
-        (_BETWEEN, 6, 10, 2),
-        (_BETWEEN, 9, 15, 3),
-        ("moderate", 13, 22, 5),
-        ("severe", 20, 35, 8),
-        ("severe", 43, 70, 17),
+    fading: tuple[tuple[int, Severity], ...] = (
+        (3, "healthy"),
+        (6, _BETWEEN),
+        (9, _BETWEEN),
+        (13, "moderate"),
+        (20, "severe"),
+        (43, "severe"),
     )
-    for severity, xavier, wide, default in grades:
-        sick = severity != "healthy"
-        for name, depth, make, symptoms in (
-            ("xavier-relu", xavier, plain("relu", "lecun_normal", xavier), _FADES),
-            ("wide-relu", wide, plain("relu", variance(3), wide), _BURSTS),
-            ("default-relu", default, plain("relu", None, default), _FADES),
-        ):
-            yield Variant(f"mlp/{name}-{depth}", make, symptoms if sick else (), severity)
+    for depth, severity in fading:
+        symptoms = () if severity == "healthy" else _FADES
+        yield Variant(f"mlp/xavier-relu-{depth}", plain("relu", "lecun_normal", depth), symptoms, severity)
+    growing: tuple[tuple[int, Severity], ...] = ((15, _BETWEEN), (22, "moderate"), (70, "severe"))
+    for depth, severity in growing:
+        yield Variant(f"mlp/wide-relu-{depth}", plain("relu", variance(3), depth), _BURSTS, severity)
+    for depth, severity in ((5, "moderate"), (17, "severe")):
+        yield Variant(f"mlp/default-relu-{depth}", plain("relu", None, depth), _FADES, severity)
 
 
 _NORM = act("batch_norm")

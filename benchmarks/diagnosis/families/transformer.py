@@ -55,7 +55,7 @@ def language(draw: Draw) -> Made:
 
 def deep_norm(draw: Draw) -> Layers:
     """Return post-norm blocks whose branches are scaled as DeepNet's: the way past counts (2N)^¼ times."""
-    deep, features = draw.deep(18, 16), draw.width // 16 * 8
+    deep, features = draw.deep(12, 10), draw.width // 16 * 8
     past, gain = (2 * deep) ** 0.25, (8 * deep) ** -0.25
     law = {"law": "xavier_normal", "gain": gain}
     attention = {
@@ -124,21 +124,12 @@ _VARIANTS = (
     Variant("transformer/post-ln-2", encoder(stack(2, 3, norm="post", closing=False))),
     Variant("transformer/language-model", language),
     Variant("transformer/vision", vision),
-    Variant("transformer/pre-ln-48", encoder(stack(48, 44), width=16, steps=8), hard=True),
-    Variant("transformer/deep-norm", encoder(deep_norm, steps=8), hard=True),
+    Variant("transformer/pre-ln-48", encoder(stack(48, 44), width=16, steps=6), hard=True),
+    Variant("transformer/deep-norm", encoder(deep_norm, steps=6), hard=True),
     Variant("transformer/sharp-normed", encoder(sharp(8, "rms_norm")), hard=True),
     Variant("transformer/sharp-10", encoder(sharp(10)), _COLLAPSE, certain=True),
-    Variant("transformer/sharp-24", encoder(sharp(24)), _COLLAPSE, certain=True),
     Variant("transformer/one-sharp-head", encoder(one_sharp_head(24)), _COLLAPSE, "moderate", hard=True, certain=True),
-    Variant("transformer/attention-alone", encoder(without_ways_past(14, 16)), _RANK, hard=True, certain=True),
-    Variant(
-        "transformer/attention-and-norm",
-        encoder(without_ways_past(14, 12, act("layer_norm"))),
-        _RANK,
-        hard=True,
-        certain=True,
-    ),
-    Variant("transformer/post-ln-20", encoder(stack(20, 18, norm="post", closing=False), steps=8), (), "borderline"),
+    Variant("transformer/attention-alone", encoder(without_ways_past(10, 12)), _RANK, hard=True, certain=True),
 )
 
 
