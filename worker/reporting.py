@@ -100,7 +100,6 @@ def training_section(evidences: Sequence[Evidence]) -> TrainingSection | None:
         loss=best.losses,
         gradient_norm=best.gradient_norms,
         sharpness=evidences[0].sharpness and evidences[0].sharpness.value,
-        sharpness=evidences[0].sharpness and evidences[0].sharpness.value,
         max_stable_learning_rate=training.largest_stable_rate,
         suggested=Suggested(
             learning_rate=training.suggested_learning_rate,
