@@ -194,4 +194,4 @@ def _spread(output: Tensor, axis: int = 0) -> float:
     value = output.double()
     power = float(value.square().mean())
     between = float((value - value.mean(axis, keepdim=True)).square().mean()) if value.dim() else 0.0
-    return (between / power) ** 0.5 if power > 0 else 0.0
+    return (between / power) ** 0.5 if power else 0.0

@@ -124,6 +124,12 @@ def weigh(evidence: Evidence, *, certain: bool = False) -> Severity:
     return Severity.ERROR if certain or failed else Severity.WARNING
 
 
+def too_few(evidence: Evidence, adequate: int, what: str) -> Silence:
+    """Return why a rule cannot judge a batch of fewer than `adequate` samples; `what` says what those would do."""
+    count = "a single sample is" if evidence.samples == 1 else f"{evidence.samples} samples are"
+    return Silence("could_not_judge", f"{count} too few; {adequate} {what}")
+
+
 def note(evidence: Evidence) -> Severity:
     """Return how much a finding weighs that healthy networks show, too: a note, unless the training trial failed."""
     failed = evidence.training is not None and evidence.training.failed

@@ -37,10 +37,10 @@ def batch_contamination(evidence: Evidence, *, share: float = 0.1, trace: float 
         return Silence("could_not_judge", "the outputs are not finite; see NUM01")
     if mixing.unjudged:
         return Silence("could_not_judge", mixing.unjudged)
-    if mixing.purpose:
-        return Silence("not_applicable", mixing.purpose)
     if mixing.change <= trace:
         return CLEAR
+    if mixing.purpose:
+        return Silence("not_applicable", f"samples meet, but {mixing.purpose}")
     output = evidence.loss.head_node
     limit = share if mixing.change > share else trace
     return Observation(

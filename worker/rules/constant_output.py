@@ -5,7 +5,7 @@ from math import exp, isfinite, log
 from service.contract.report import Place
 from service.contract.words import Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, note, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, note, rule, too_few
 
 
 @rule(
@@ -44,10 +44,10 @@ def constant_output(evidence: Evidence, *, limit: float = 3.0, adequate: int = 8
     loss = evidence.loss
     if not loss.hidden:
         return Silence("not_applicable", "no hidden layer stands alone in front of the head")
+    if evidence.nonfinite is not None or not isfinite(loss.hidden_spread):
+        return Silence("could_not_judge", "some numbers are not finite; see NUM01")
     if evidence.samples < adequate:
-        return Silence("could_not_judge", f"{evidence.samples} samples are too few; {adequate} show a spread")
-    if not isfinite(loss.hidden_spread):
-        return Silence("could_not_judge", "the values are not finite; see NUM01")
+        return too_few(evidence, adequate, "show a spread")
     if loss.hidden_spread >= exp(-limit):
         return CLEAR
     return Observation(

@@ -3,7 +3,7 @@
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence, InputEvidence
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, too_few, weigh
 
 
 @rule("INP02", Symptom.INPUT_SCALE, order=26, aliases=["feature scaling", "constant feature"])
@@ -27,13 +27,12 @@ def input_columns(evidence: Evidence, *, decades: float = 3.0, adequate: int = 3
     References
         LeCun et al. 1998, Efficient BackProp, sections 4.3 and 5.1.
     """
-    if evidence.synthetic:
-        return Silence("not_applicable", "the batch was drawn")
-    if evidence.samples < adequate:
-        return Silence("could_not_judge", f"{evidence.samples} samples are too few; {adequate} tell a column's spread")
+    unjudged = _unjudged(evidence, adequate)
+    if unjudged is not None:
+        return unjudged
     if evidence.target is not None and evidence.target.distinct == 1:
         return _same(evidence)
-    tables = [given for given in evidence.inputs if given.columns > 1 and not given.by_column and given.nonfinite < 1]
+    tables = [given for given in evidence.inputs if given.columns > 1 and not given.by_column]
     if not tables:
         return Silence("not_applicable", "no input is a table of numbers whose columns keep their scale")
     drowned = [given for given in tables if given.contrast > 10**decades]
@@ -41,6 +40,15 @@ def input_columns(evidence: Evidence, *, decades: float = 3.0, adequate: int = 3
         return _drowned(evidence, drowned, 10**decades)
     constant = [given for given in tables if given.constant > 0 and given.zero < sparse]
     return _constant(constant) if constant else CLEAR
+
+
+def _unjudged(evidence: Evidence, adequate: int) -> Silence | None:
+    """Return why the columns of this batch say nothing; None where they do."""
+    if evidence.synthetic:
+        return Silence("not_applicable", "the batch was drawn")
+    if any(given.nonfinite for given in evidence.inputs):
+        return Silence("could_not_judge", "the batch holds numbers that are not finite; see NUM01")
+    return too_few(evidence, adequate, "tell a column's spread") if evidence.samples < adequate else None
 
 
 def _same(evidence: Evidence) -> Observation:

@@ -29,6 +29,8 @@ def input_scale(evidence: Evidence, *, decades: float = 1.5) -> Answer:
     """
     if evidence.synthetic or not evidence.inputs:
         return Silence("not_applicable", "the batch was drawn" if evidence.inputs else "no input is a float")
+    if all(given.nonfinite == 1 for given in evidence.inputs):
+        return Silence("could_not_judge", "no number of the batch is finite; see NUM01")
     judged = [given for given in evidence.inputs if not given.normalized and not given.positions]
     if not judged:
         return Silence("not_applicable", "a norm, or a sine of it, stands between every input and what follows")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from service.contract.report import Place
 from service.contract.words import LossName, Severity, Symptom
 from worker.probe.evidence import Evidence, TargetEvidence
-from worker.rules import CLEAR, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, Answer, Observation, Silence, rule, too_few, weigh
 
 _BINARY = frozenset({LossName.BCE, LossName.BCE_WITH_LOGITS})
 _TELLING = 10
@@ -52,7 +52,7 @@ def target_problem(
     if target is None:
         return Silence("not_applicable", "the target was drawn, or is not finite")
     if target.samples < adequate:
-        return Silence("could_not_judge", f"{target.samples} samples are too few; {adequate} tell chance from fault")
+        return too_few(evidence, adequate, "tell chance from fault")
     said = [*_constant(evidence), *_contradictions(evidence, target, contradicting, hopeless)]
     said = said or [*_leaks(target), *_uneven(target, dominant), *_unnamed(target)]
     if not said:
