@@ -93,10 +93,10 @@ def _sums(rows: Tensor, groups: Tensor) -> Tensor:
 def _chance(value: Tensor, rows: Tensor) -> float:
     """Return the share of copies that rows of so few different numbers show by chance, drawn each as likely."""
     held = torch.unique(value.flatten()[: 2**20])
-    if len(held) > _FEW:
+    if not 1 < len(held) <= _FEW:
         return 0.0
-    possible = math.exp(min(rows.shape[1] * math.log(max(len(held), 1)), 700.0))
-    expected = -possible * math.expm1(len(rows) * math.log1p(-1 / possible)) if possible > 1 else 1.0
+    possible = math.exp(min(rows.shape[1] * math.log(len(held)), 700.0))
+    expected = -possible * math.expm1(len(rows) * math.log1p(-1 / possible))
     return 1 - min(expected / len(rows), 1.0)
 
 
