@@ -1,8 +1,10 @@
 """What takes many passes: measured where the examination is deep, or where it costs little and a rate is declared."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from service.contract.problem import Trouble
 from worker.probe.coherence import measure_coherence
 from worker.probe.curvature import PASSES, affordable, measure_sharpness
 from worker.probe.evidence import Deep, Sharpness
@@ -27,8 +29,14 @@ class Thorough:
     deep: Deep | None = None
     unmeasured: dict[str, str] = field(default_factory=dict)
 
-    def kept(self, name: str, found: Measured | str) -> Measured | None:
-        """Return what was measured; where that is the reason why it was not, note the reason."""
+    def taken(self, name: str, measure: Callable[[], Measured | str]) -> Measured | None:
+        """Return what is measured; where it cannot be, note the reason."""
+        try:
+            found = measure()
+        except Trouble as trouble:
+            found = f"the network does not run so: {trouble}"
+        except (RuntimeError, NotImplementedError, ValueError, IndexError) as error:
+            found = f"the network does not run so: {next(iter(str(error).splitlines()), type(error).__name__)}"
         if isinstance(found, str):
             self.unmeasured[name] = found
             return None
@@ -46,16 +54,16 @@ def measure_thoroughly(sweep: Sweep, *, deep: bool, sharp: bool) -> Thorough:
     subject, notes = sweep.subject, Thorough()
     if not (deep or (sharp and affordable(subject))):
         return notes
-    sharpness = notes.kept("sharpness", measure_sharpness(subject, usual_optimizer(subject)))
+    sharpness = notes.taken("sharpness", lambda: measure_sharpness(subject, usual_optimizer(subject)))
     return Thorough(sharpness, _deep(sweep, notes) if deep else None, notes.unmeasured)
 
 
 def _deep(sweep: Sweep, notes: Thorough) -> Deep:
     subject = sweep.subject
     return Deep(
-        noise=notes.kept("noise", measure_noise(subject)),
-        coherence=notes.kept("coherence", measure_coherence(subject)),
-        isometry=notes.kept("isometry", measure_isometry(sweep)),
+        noise=notes.taken("noise", lambda: measure_noise(subject)),
+        coherence=notes.taken("coherence", lambda: measure_coherence(subject)),
+        isometry=notes.taken("isometry", lambda: measure_isometry(sweep)),
         ranks=measure_ranks(sweep),
-        halves=notes.kept("halves", measure_halves(subject)),
+        halves=notes.taken("halves", lambda: measure_halves(subject)),
     )
