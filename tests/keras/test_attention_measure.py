@@ -16,7 +16,7 @@ from tests.probe.subjects import with_target
 from worker.load.keras_model import lower
 from worker.network.graph import Graph
 from worker.network.layers import weight_layers
-from worker.probe.attention import attention_entropy
+from worker.probe.attention import measure_attention
 from worker.probe.sweep import sweep
 
 
@@ -30,7 +30,7 @@ def graph_of(text: str) -> Graph:
 def measured(graph: Graph) -> dict[str, float]:
     """Return the measure of a network on a batch of its own."""
     inputs = {name: torch.as_tensor(value) for name, value in drawn(graph).items()}
-    return attention_entropy(sweep(with_target(graph, inputs)))
+    return {name: each.entropy for name, each in measure_attention(sweep(with_target(graph, inputs))).items()}
 
 
 @pytest.mark.parametrize(

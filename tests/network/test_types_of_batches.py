@@ -171,7 +171,7 @@ def test_a_file_that_casts_is_measured_in_float64_too(tmp_path: Path) -> None:
     model = written(tmp_path / "m.onnx", "(float[n,4] x) => (float[n,3] y)", body, {"w": torch.randn(4, 3)})
     np.savez(tmp_path / "b.npz", x=np.random.default_rng(0).normal(size=(5, 4)))
     subject = load(model, tmp_path / "b.npz", OPTIONS, {}, torch.device("cpu")).subject
-    found = sweep_double(subject, 0.0)
+    found = sweep_double(subject)
     assert found is not None
     assert {value.dtype for value in found.values.values()} == {torch.float64}
     assert found.loss.item() == pytest.approx(sweep(subject).loss.item(), rel=1e-5)

@@ -8,7 +8,7 @@ import pytest
 from service.contract.architecture import parse
 from tests.probe.subjects import described, normal, with_target
 from worker.load.architecture import lower
-from worker.probe.attention import attention_entropy
+from worker.probe.attention import measure_attention
 from worker.probe.sweep import sweep
 
 EVEN = {"query_init": "zeros"}
@@ -17,7 +17,8 @@ EVEN = {"query_init": "zeros"}
 
 def found(layers: list[dict[str, Any]]) -> dict[str, float]:
     """Return the measure of a chain on sequences of 7 steps."""
-    return attention_entropy(sweep(described(layers, (7, 8), size=4)))
+    measured = measure_attention(sweep(described(layers, (7, 8), size=4)))
+    return {name: each.entropy for name, each in measured.items()}
 
 
 @pytest.mark.parametrize(
@@ -61,4 +62,4 @@ def test_a_decoder_has_two() -> None:
     graph = lower(parse(json.dumps(document).encode()), seed=0)
     subject = with_target(graph, {"target": normal(4, 7, 8), "memory": normal(4, 5, 8, seed=1)})
     names = ["decode/attention/self.softmax", "decode/memory/cross.softmax", "look.softmax"]
-    assert list(attention_entropy(sweep(subject))) == names
+    assert list(measure_attention(sweep(subject))) == names

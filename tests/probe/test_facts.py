@@ -64,8 +64,8 @@ def attention(scores: float, *, causal: bool) -> float:
     kernels = {name: scores * each.value for name, each in subject.graph.parameters.items() if "query" in name}
     assert len(kernels) == 1
     inputs = Batch({"input": torch.eye(6).expand(64, 6, 6).clone()}, subject.target)
-    (entropy,) = probe(subject.replace(graph=subject.graph.with_parameters(kernels), batch=inputs)).attention.values()
-    return entropy
+    (found,) = probe(subject.replace(graph=subject.graph.with_parameters(kernels), batch=inputs)).attention.values()
+    return found.entropy
 
 
 @pytest.mark.parametrize("causal", [False, True])

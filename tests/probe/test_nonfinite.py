@@ -39,7 +39,9 @@ def test_a_logarithm_of_a_negative_number_is_named_with_its_samples() -> None:
 @pytest.mark.parametrize(
     ("op", "other", "row", "words"),
     [
-        ("Div", "x d", 0.0, "divides by zero"),
+        ("Div", "x d", 0.0, "divides zero by zero"),
+        ("Reciprocal", "x", 0.0, "divides by zero"),
+        ("Log", "x", 0.0, "logarithm of 0"),
         ("Exp", "x", 1000.0, "exponential of 1e+03"),
         ("Sqrt", "x", -4.0, "root of -4"),
     ],
@@ -75,7 +77,7 @@ def test_a_mask_of_minus_infinity_before_a_softmax_is_no_fault() -> None:
     assert all(math.isfinite(parameter.gradient_rms) for parameter in evidence.parameters)
 
 
-def test_a_row_that_a_mask_shuts_altogether_is_traced_to_the_mask() -> None:
+def test_of_a_row_that_a_mask_shuts_altogether_the_softmax_is_named_and_not_the_mask() -> None:
     mask = torch.zeros(4, 4)
     mask[2] = -math.inf
     nodes = [
@@ -84,7 +86,8 @@ def test_a_row_that_a_mask_shuts_altogether_is_traced_to_the_mask() -> None:
         node("Softmax", "masked", "y", axis=-1),
     ]
     origin = found(by_hand(nodes, {"w": normal(4, 4)}, {"x": normal(4, 4)}, constants={"mask": mask}))
-    assert (origin.node, origin.stage, origin.samples) == ("masked", "forward", (2,))
+    assert (origin.node, origin.stage, origin.samples) == ("y", "forward", (2,))
+    assert "every score of a row is -inf" in origin.cause
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.probe.subjects import chain, dense, described, node, normal
+from tests.probe.subjects import by_hand, chain, dense, described, node, normal
 from worker.network.graph import Graph
 from worker.probe.evidence import Units
 from worker.probe.measure import probe
-from worker.probe.units import STEEP, dead_units, off_by_chance, saturation
+from worker.probe.units import STEEP, dead_units, off_by_chance, saturation, slope_power
 
 RELU = {"kind": "relu"}
 
@@ -99,18 +99,117 @@ def units(layers: list[dict[str, object]], seed: int) -> list[Units]:
 def test_saturation_begins_where_the_slope_is_a_tenth_of_its_largest(op: str, limit: float) -> None:
     assert STEEP[op] == pytest.approx(limit, abs=1e-3)
     inputs = torch.linspace(-10, 10, 20_001)
-    assert saturation(node(op, "x", "y"), inputs) == pytest.approx(1 - limit / 10, abs=1e-3)
+    assert shares(op, inputs.reshape(-1, 1)) == pytest.approx((1 - limit / 10, 0.0), abs=1e-3)
 
 
 def test_saturation_of_known_pre_activations_is_their_share_beyond_the_limit() -> None:
     """Normal numbers of standard deviation 2 lie beyond 1.818 with probability erfc(1.818 / 2√2)."""
-    measured = saturation(node("Tanh", "x", "y"), 2 * normal(200_000))
+    measured, _ = shares("Tanh", 2 * normal(2_000, 100))
     assert measured == pytest.approx(math.erfc(1.818446 / 2 / math.sqrt(2)), abs=0.005)
 
 
 @pytest.mark.parametrize("op", ["Relu", "Gelu", "Elu", "Softplus", "Identity"])
 def test_what_has_no_two_flat_ends_cannot_saturate(op: str) -> None:
-    assert saturation(node(op, "x", "y"), normal(8)) is None
+    assert saturation(node(op, "x", "y"), normal(8, 2), 1) is None
+
+
+def shares(op: str, inputs: Tensor) -> tuple[float, float]:
+    found = saturation(node(op, "x", "y"), inputs, 1)
+    assert found is not None
+    return float(found[0]), float(found[1])
+
+
+def test_units_that_change_sides_are_saturated_and_not_stuck() -> None:
+    """Half of the units always lie at ±5, the others on either side with the sample."""
+    sides = normal(64, 10).sign() * 5
+    held = torch.full((64, 5), 5.0)
+    assert shares("Tanh", torch.cat([sides, held, 0.1 * held], 1)) == pytest.approx((15 / 20, 15 / 20))
+    mixed = sides.clone()
+    mixed[::8] = 0
+    assert shares("Tanh", torch.cat([mixed, held], 1)) == pytest.approx((1 - 10 / 15 / 8, 5 / 15))
+
+
+@pytest.mark.parametrize(
+    ("op", "expected"), [("Tanh", 0.464), ("Sigmoid", 0.0448), ("Relu", 0.5), ("Gelu", 0.456), ("Identity", 1.0)]
+)
+def test_the_power_of_slopes_is_their_mean_square_over_standard_normal_inputs(op: str, expected: float) -> None:
+    """E[φ'(z)²] by quadrature; GELU's is χ_LN · E[φ²] of the table, 1.072 · 0.425."""
+    assert slope_power(node(op, "x", "y"), normal(400_000)) == pytest.approx(expected, abs=0.004)
+
+
+def test_the_slope_of_a_clip_is_that_of_its_limits() -> None:
+    z = torch.tensor([-1.0, 0.5, 2.0, 7.0])
+    limits = torch.tensor(0.0), torch.tensor(6.0)
+    assert slope_power(node("Clip", "x low high", "y"), z, *limits) == pytest.approx(0.5)
+
+
+def test_a_place_knows_its_slope_and_whether_it_is_a_gate() -> None:
+    nodes = [
+        node("MatMul", "x w", "h"),
+        node("Sigmoid", "h", "gate"),
+        node("MatMul", "x v", "g"),
+        node("Tanh", "g", "t"),
+        node("Mul", "gate t", "m"),
+        node("MatMul", "m c", "k"),
+        node("Softsign", "k", "h2"),
+        node("MatMul", "h2 u", "z"),
+        node("Sigmoid", "z", "y"),
+    ]
+    weights = {"w": normal(8, 8), "c": normal(8, 8, seed=3), "v": normal(8, 8, seed=1), "u": normal(8, 2, seed=2)}
+    evidence = probe(by_hand(nodes, weights, {"x": normal(32, 8)}))
+    squashed = {place.node: place for place in evidence.places if place.activation.slope is not None}
+    assert {name: place.gate for name, place in squashed.items()} == {"gate": True, "t": True, "h2": False, "y": True}
+    slopes = 1 - torch.tanh(normal(32, 8) @ weights["v"]).square()
+    assert squashed["t"].activation.slope == pytest.approx(float(slopes.square().mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize("samples", [32, 256])
+def test_units_that_are_far_within_the_flat_part_are_hopeless_and_rare_ones_are_not(samples: int) -> None:
+    """Ten units lie thirty deviations under zero, twenty are positive for 1% of samples, the rest for half of them."""
+    rows = normal(samples, 64)
+    rows[:, :10] -= 30
+    rows[:, 10:30] -= 2.3
+    found = dead_units(rows, 1)
+    assert found.hopeless == pytest.approx(10 / 64)
+    assert found.dead >= 10 / 64
+    assert found.hopeless_excess < 0.2
+
+
+def test_the_share_of_the_hopeless_by_chance_is_what_a_simulation_shows() -> None:
+    """Of units with correlation .97, those count whose mean lies four of their own deviations under zero."""
+    rows = correlated(0.97, 64, 40_000)
+    means = 0.97**0.5 * normal(1, 40_000, seed=1)[0]
+    simulated = float(((rows <= 0).all(0) & (means < -4 * 0.03**0.5)).double().mean())
+    assert off_by_chance(0.97, 64, margin=4) == pytest.approx(simulated, abs=0.01)
+
+
+def test_a_floor_other_than_zero_shifts_the_null() -> None:
+    """Independent samples lie under the floor −1 with probability Φ(−1) each."""
+    assert off_by_chance(0.0, 3, floor=-1.0) == pytest.approx(0.158655**3, rel=1e-3)
+
+
+def test_a_unit_whose_pre_activation_another_path_reads_too_is_off_but_not_hopeless() -> None:
+    nodes = [node("Add", "p b", "h"), node("Relu", "h", "r"), node("Add", "h r", "s"), node("MatMul", "s u", "y")]
+    nodes.insert(0, node("MatMul", "x w", "p"))
+    weights = {"w": normal(8, 16), "b": torch.full((16,), -50.0), "u": normal(16, 2, seed=2)}
+    skipped = by_hand(nodes, weights, {"x": normal(32, 8)})
+    alone = by_hand([*nodes[:3], node("MatMul", "r u", "y")], weights, {"x": normal(32, 8)})
+    both = [next(place.units for place in probe(each).places if place.units) for each in (skipped, alone)]
+    assert [(each.dead, each.hopeless) for each in both] == [(1.0, 0.0), (1.0, 1.0)]
+
+
+def test_pre_activations_that_are_all_zero_are_blank() -> None:
+    found = dead_units(torch.zeros(32, 8), 1)
+    assert (found.blank, found.dead, found.hopeless) == (True, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_the_scale_of_pre_activations_changes_nothing(scale: float) -> None:
+    rows = correlated(0.9, 64, 512)
+    rows[:, :200] -= 20
+    base, scaled = dead_units(rows, 1), dead_units(rows * scale, 1)
+    assert (scaled.dead, scaled.hopeless) == (base.dead, base.hopeless)
+    assert scaled.expected == pytest.approx(base.expected, rel=1e-3)
 
 
 def test_a_clip_counts_as_a_rectifier_only_if_its_floor_is_zero() -> None:

@@ -2,14 +2,14 @@
 
 from service.contract.problem import BatchMismatch, UnsupportedModel
 from worker.probe.along_time import measure_recurrent
-from worker.probe.attention import attention_entropy
+from worker.probe.attention import measure_attention
 from worker.probe.evidence import Evidence
 from worker.probe.gain import measure_gain
 from worker.probe.inputs import measure_inputs
 from worker.probe.losses import measure_loss
 from worker.probe.mixing import measure_mixing
 from worker.probe.nonfinite import find_nonfinite
-from worker.probe.places import measure_places
+from worker.probe.places import measure_places, places
 from worker.probe.precision import measure_precision
 from worker.probe.regularization import declared, measure_regularization
 from worker.probe.residual import measure_joins
@@ -19,7 +19,7 @@ from worker.probe.sweep import Sweep, sweep
 from worker.probe.targets import measure_target
 from worker.probe.thorough import Thorough, measure_thoroughly
 from worker.probe.training import usual_optimizer
-from worker.probe.weights import measure_parameters
+from worker.probe.weights import measure_parameters, wanted
 from worker.subject import Subject
 
 
@@ -30,6 +30,7 @@ def probe(subject: Subject, *, deep: bool = False, sharp: bool = False) -> Evide
     a learning rate is declared and it costs little.
     """
     run = _run(subject)
+    run.gradients([*(value for _, value in places(run.path)), *wanted(run)])
     nonfinite = find_nonfinite(run)
     thorough = Thorough() if nonfinite else measure_thoroughly(run, deep=deep, sharp=sharp)
     return Evidence(
@@ -45,7 +46,8 @@ def probe(subject: Subject, *, deep: bool = False, sharp: bool = False) -> Evide
         nonfinite=nonfinite,
         declared=declared(subject),
         regularization=None if nonfinite else measure_regularization(run),
-        attention=attention_entropy(run),
+        attention=measure_attention(run),
+        drawn=any(parameter.law is not None for parameter in subject.graph.parameters.values()),
         precision=None if nonfinite else measure_precision(run, usual_optimizer(subject)),
         sharpness=thorough.sharpness,
         deep=thorough.deep,

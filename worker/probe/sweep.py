@@ -1,8 +1,9 @@
 """A sweep: one forward run with every value kept, the loss, and gradients of whatever is asked for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -31,36 +32,47 @@ class Sweep:
         """The differentiable path from the batch to the loss."""
         return trace_path(self.subject.graph, self.values, self.subject.output)
 
-    def gradients(self, names: Sequence[str]) -> dict[str, Tensor]:
-        """Return the loss's gradient at the named values and parameters; those that it does not reach are left out."""
+    def gradients(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """Return the loss's gradient at the named values and parameters; those that it does not reach are left out.
+
+        One backward pass serves all that are asked for together, and what was asked for once is kept.
+        """
+        wanted = list(dict.fromkeys(names))
+        missing = [name for name in wanted if name not in self._known]
+        if missing:
+            self._known.update(self._pulled(missing))
+        return {name: value for name in wanted if (value := self._known[name]) is not None}
+
+    @cached_property
+    def _known(self) -> dict[str, Tensor | None]:
+        return {}
+
+    def _pulled(self, names: Sequence[str]) -> dict[str, Tensor | None]:
+        found: dict[str, Tensor | None] = dict.fromkeys(names)
         wanted = [name for name in names if self._leaf(name).requires_grad]
-        if not wanted or not self.loss.requires_grad:
-            return {}
-        count(backward=1)
-        found = torch.autograd.grad(
-            self.loss, [self._leaf(name) for name in wanted], retain_graph=True, allow_unused=True
-        )
-        return {name: value for name, value in zip(wanted, found, strict=True) if value is not None}
+        if wanted and self.loss.requires_grad:
+            count(backward=1)
+            leaves = [self._leaf(name) for name in wanted]
+            pulled = torch.autograd.grad(self.loss, leaves, retain_graph=True, allow_unused=True)
+            found.update(zip(wanted, pulled, strict=True))
+        return found
 
     def _leaf(self, name: str) -> Tensor:
         return self.parameters[name] if name in self.parameters else self.values[name]
 
 
-def sweep(subject: Subject, *, double: bool = False, jitter: float = 0.0) -> Sweep:
+def sweep(subject: Subject, *, double: bool = False, moved: Mapping[str, Tensor] = MappingProxyType({})) -> Sweep:
     """Run the subject forward once, with gradients.
 
-    `double` computes in float64; `jitter` adds Gaussian noise of that standard deviation to parameters that are all
-    zero, so that branches held shut by a zero-initialised factor (Fixup, ReZero, zero gamma) open.
+    `double` computes in float64; `moved` is added to the parameters of these names.
     """
     kind = torch.float64 if double else torch.float32
     graph = retyped(subject.graph, {torch.float32}, kind) if double else subject.graph
     parameters = {}
     for name, parameter in graph.parameters.items():
         value = parameter.value.detach().to(kind)
-        if jitter and not bool(value.any()):
-            noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(subject.seed))
-            value = value + jitter * noise.to(value)
-        parameters[name] = value.clone().requires_grad_(parameter.trainable)
+        value = value + moved[name] if name in moved else value.clone()
+        parameters[name] = value.requires_grad_(parameter.trainable)
     trace = Program(graph, subject.device).trace(
         {name: _fed(value, kind) for name, value in subject.batch.inputs.items()},
         parameters,
@@ -73,10 +85,10 @@ def sweep(subject: Subject, *, double: bool = False, jitter: float = 0.0) -> Swe
     return Sweep(subject, trace.values, trace.states, parameters, loss)
 
 
-def sweep_double(subject: Subject, jitter: float) -> Sweep | None:
+def sweep_double(subject: Subject, moved: Mapping[str, Tensor] = MappingProxyType({})) -> Sweep | None:
     """Return a float64 sweep; None where the network holds operators that will not run so."""
     try:
-        return sweep(subject, double=True, jitter=jitter)
+        return sweep(subject, double=True, moved=moved)
     except (RuntimeError, TypeError, Unfit):
         return None
 

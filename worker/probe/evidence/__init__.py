@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from worker.probe.evidence.attention import AttentionEvidence
 from worker.probe.evidence.batch import InputEvidence, LossEvidence, Mixing, TargetEvidence
 from worker.probe.evidence.deep import Deep, Halves, Isometry, Noise, Rank, Sharpness, WidthTrend
 from worker.probe.evidence.gain import Bypass, Gain, Join, RecurrentGain, Segment, Shattering
@@ -20,6 +21,7 @@ from worker.probe.evidence.training import TELLING_STEPS, Declared, Regularizati
 __all__ = [
     "TELLING_STEPS",
     "Activation",
+    "AttentionEvidence",
     "Bypass",
     "Cut",
     "Declared",
@@ -81,8 +83,10 @@ class Evidence:
     declared: Declared | None = None
     regularization: Regularization | None = None
     """None where nothing holds the weights back."""
-    attention: dict[str, float] = field(default_factory=dict)
-    """Mean row entropy of each attention softmax by its logarithmic maximum."""
+    attention: Mapping[str, AttentionEvidence] = field(default_factory=dict)
+    """Per softmax over positions."""
+    drawn: bool = False
+    """Whether weights are drawn by a law, so that nothing in them was learnt."""
     sharpness: Sharpness | None = None
     """Measured where a learning rate is declared and it costs little, or the examination is deep."""
     deep: Deep | None = None

@@ -16,6 +16,10 @@ class Activation:
     """Share of NaN and infinities."""
     saturated: float | None = None
     """Share of pre-activations where |φ'| is under a tenth of its maximum; None where φ does not saturate."""
+    stuck: float | None = None
+    """Share of units that are saturated for nearly all samples (95%); None where φ does not saturate."""
+    slope: float | None = None
+    """E[φ'²] by the largest φ'², where φ saturates."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +34,26 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Units:
-    """The units of a rectifying activation over the batch."""
+    """The units of an activation with a flat part, over the batch."""
 
     count: int
     dead: float
-    """Share of units whose pre-activation is positive for no sample."""
+    """Share of units whose pre-activation leaves the flat part for no sample."""
     expected: float
     """The share that correlated Gaussian pre-activations would show by chance."""
     excess: float
     """`dead` above `expected`, less three standard errors."""
     samples: int
+    hopeless: float = 0.0
+    """Share of units that are dead, that no gradient reaches, and whose mean lies four of their own standard deviations
+    or more within the flat part.
+    """
+    hopeless_excess: float = 0.0
+    """`hopeless` above its share by chance, less three standard errors."""
+    dormant: float = 0.0
+    """Share of units whose mean output is at most 0.025 of the layer's (Sokar et al. 2023)."""
+    blank: bool = False
+    """Whether all pre-activations are exactly zero, as behind weights that are."""
 
 
 @dataclass(frozen=True)
@@ -56,3 +70,5 @@ class PlaceEvidence:
     parameter: str | None = None
     origin: str | None = None
     units: Units | None = None
+    gate: bool = False
+    """Whether it multiplies another signal, or gives the output: it may rest on a flat end by right."""
