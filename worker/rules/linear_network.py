@@ -5,7 +5,7 @@ from worker.probe.evidence import Evidence, Structure
 from worker.rules import CLEAR, Answer, Observation, Silence, places_at, rule, weigh
 
 
-@rule("ARC01", Symptom.STRUCTURE_FAULT, order=10, aliases=["missing activation", "LinearActivationFunctionCheck"])
+@rule("ARC01", Symptom.STRUCTURE_FAULT, order=10, aliases=["missing activation"])
 def linear_network(evidence: Evidence, *, hidden: int = 2) -> Answer:
     """Weight layers follow each other with nothing nonlinear between them.
 
