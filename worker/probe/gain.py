@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from worker.network.graph import torch_stream
+from worker.passes import count
 from worker.probe.collapse import log_ratio, nonlinearity, power, sample_collapse, squares, token_collapse
 from worker.probe.evidence import Bypass, Gain, Segment
 from worker.probe.fronts import Front, fronts, parted
@@ -52,6 +53,7 @@ def measure_gain(sweep: Sweep) -> Gain | None:
         return None
     sets = parted(sweep, found)
     pulled = [_pulled(found, sets, _cotangents(sweep, found[-1], sets[-1], draw)) for draw in range(COTANGENTS)]
+    count(backward=COTANGENTS)
     draws = [_gains(each) for each in torch.stack([each.norms for each in pulled]).tolist()]
     gains = [sum(column) / len(draws) for column in zip(*draws, strict=True)]
     totals = [sum(draw) for draw in draws]
@@ -191,7 +193,8 @@ def _between(path: Path, start: Front, end: Front) -> tuple[str, ...]:
 def _sampling(sweep: Sweep, found: Sequence[Front], gains: Sequence[float], slopes: Mapping[str, Slopes]) -> float:
     """Return √Σ κ/n over the fronts: κ of the activations within, n the features of the newest tensor.
 
-    Where a branch is added to a skip, only the branch scatters: its part of the gain is 1 − e⁻ᵍ.
+    A window of k positions, whose weights are drawn apart, counts as √k times the features.  Where a branch is added
+    to a skip, only the branch scatters: its part of the gain is 1 − e⁻ᵍ.
     """
     path, parts = sweep.path, []
     chain = frozenset(path.cuts()).union(gates(path))
@@ -199,8 +202,15 @@ def _sampling(sweep: Sweep, found: Sequence[Front], gains: Sequence[float], slop
         values = _between(path, start, end)
         kurtosis = max((slopes[value].kurtosis for value in values if value in slopes), default=LINEAR)
         part = 1.0 if chain.issuperset(values) else 1 - math.exp(-min(abs(gain), 1e3))
-        parts.append(part**2 * kurtosis / max(_width(sweep, end.newest), 1))
+        parts.append(part**2 * kurtosis / max(_width(sweep, end.newest) * math.sqrt(_window(sweep, values)), 1))
     return math.sqrt(sum(parts))
+
+
+def _window(sweep: Sweep, values: Sequence[str]) -> int:
+    """Return the positions that the largest window of the convolutions among these values spans."""
+    nodes = (sweep.path.producers[value] for value in values if value in sweep.path.producers)
+    kernels = (sweep.values.get(node.inputs[1]) for node in nodes if node.op in {"Conv", "ConvTranspose"})
+    return max((math.prod(kernel.shape[2:]) for kernel in kernels if kernel is not None), default=1)
 
 
 def _width(sweep: Sweep, value: str) -> int:

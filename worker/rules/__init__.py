@@ -124,6 +124,13 @@ def weigh(evidence: Evidence, *, certain: bool = False) -> Severity:
     return Severity.ERROR if certain or failed else Severity.WARNING
 
 
+def absent(evidence: Evidence, reason: str) -> Silence:
+    """Return why there is nothing for a rule to read: numbers are not finite, or, by `reason`, it does not apply."""
+    if evidence.nonfinite is not None:
+        return Silence("could_not_judge", "some numbers are not finite; see NUM01")
+    return Silence("not_applicable", reason)
+
+
 def too_few(evidence: Evidence, adequate: int, what: str) -> Silence:
     """Return why a rule cannot judge a batch of fewer than `adequate` samples; `what` says what those would do."""
     count = "a single sample is" if evidence.samples == 1 else f"{evidence.samples} samples are"
@@ -134,3 +141,9 @@ def note(evidence: Evidence) -> Severity:
     """Return how much a finding weighs that healthy networks show, too: a note, unless the training trial failed."""
     failed = evidence.training is not None and evidence.training.failed
     return Severity.ERROR if failed else Severity.INFO
+
+
+def learnt(evidence: Evidence) -> bool:
+    """Return whether training speaks for the network: it came trained, or learnt in every way that was tried."""
+    trial = evidence.training
+    return trial is not None and (trial.converged or (bool(trial.runs) and all(run.beaten for run in trial.runs)))

@@ -3,11 +3,11 @@
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, rule
+from worker.rules import CLEAR, Answer, Observation, absent, rule
 
 
 @rule(
-    "WID01", Symptom.STRUCTURE_FAULT, order=47, aliases=["depth-to-width ratio"], told_by=[Symptom.VANISHING_GRADIENT]
+    "DEP01", Symptom.STRUCTURE_FAULT, order=47, aliases=["depth-to-width ratio"], told_by=[Symptom.VANISHING_GRADIENT]
 )
 def depth_for_width(evidence: Evidence, *, crowded: float = 4.0) -> Answer:
     """The network is too deep for its width.
@@ -29,7 +29,7 @@ def depth_for_width(evidence: Evidence, *, crowded: float = 4.0) -> Answer:
     """
     gain = evidence.gain
     if gain is None:
-        return Silence("not_applicable", "fewer than two hidden layers stand in a row, or the run was not finite")
+        return absent(evidence, "fewer than two hidden layers stand in a row")
     if gain.crowding <= crowded:
         return CLEAR
     start = gain.segments[0].start

@@ -9,21 +9,28 @@ from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence, Gain, Segment
 from worker.probe.evidence.reading import Cause, cause, kept
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, absent, learnt, rule, weigh
 
 _NATS_PER_DECADE: Final = 2 * math.log(10)
 
 
 @rule("GRD01", Symptom.VANISHING_GRADIENT, order=40, aliases=["VanishingGradient", "GradientVanish"])
 def vanishing_gradient(
-    evidence: Evidence, *, note: float = 3.0, risk: float = 6.0, sigmas: float = 2.0, bypassed: float = 12.0
+    evidence: Evidence,
+    *,
+    note: float = 3.0,
+    risk: float = 6.0,
+    severe: float = 12.0,
+    sigmas: float = 2.0,
+    bypassed: float = 12.0,
 ) -> Answer:
     """The gradient fades on its way back to the first layers.
 
     What it measures
         G, the natural logarithm of how much the squared norm of a random cotangent changes from the last hidden cut
-        of the graph back to the first, and the same from the typical layer.  Below -6 by both is at risk; -3 to -6
-        is a note, and so is what lies within two standard deviations of -6.  A layer that skips lead past, and that
+        of the graph back to the first, and the same from the typical layer.  Below -6 by both is at risk, below -12
+        severe; -3 to -6 is a note, and so is what lies within two standard deviations of -6, or above -12 where the
+        training trial learns in every way that it tries.  A layer that skips lead past, and that
         gets e⁻¹² of an even share of the gradient, is a note as well.
 
     Why it matters
@@ -38,19 +45,27 @@ def vanishing_gradient(
     References
         Schoenholz et al. 2017 (arXiv 1611.01232); Hanin and Nica 2018 (arXiv 1812.05994); Glorot and Bengio 2010.
     """
-    answer = _judge(evidence, -1, _Limits(note, risk, risk, sigmas))
+    answer = _judge(evidence, -1, _Limits(note, (risk, severe), (risk, severe), sigmas))
     return (_bypassed(evidence, bypassed) or answer) if answer == CLEAR else answer
 
 
 @rule("GRD02", Symptom.EXPLODING_GRADIENT, order=40, aliases=["ExplodingTensor", "GradientExplode"])
 def exploding_gradient(
-    evidence: Evidence, *, note: float = 3.0, risk: float = 6.0, normalized: float = 12.0, sigmas: float = 2.0
+    evidence: Evidence,
+    *,
+    note: float = 3.0,
+    risk: float = 6.0,
+    severe: float = 12.0,
+    normalized: float = 12.0,
+    severe_normalized: float = 16.0,
+    sigmas: float = 2.0,
 ) -> Answer:
     """The gradient grows on its way back to the first layers.
 
     What it measures
         G, as for GRD01; above +6 by total and by trend is at risk, +3 to +6 is a note, and so is what lies within two
-        standard deviations of +6.  Where most layers are normalized, the limit is +12.
+        standard deviations of +6, or below +12 where the training trial learns in every way that it tries.  Where
+        most layers are normalized, the two limits are +12 and +16.
 
     Why it matters
         Where the gradient of an early layer is e³ times that of a late one, a step that is safe for the first is
@@ -64,7 +79,7 @@ def exploding_gradient(
     References
         Yang et al. 2019 (arXiv 1902.08129: batch normalization without skips explodes); Pascanu et al. 2013.
     """
-    return _judge(evidence, 1, _Limits(note, risk, normalized, sigmas))
+    return _judge(evidence, 1, _Limits(note, (risk, severe), (normalized, severe_normalized), sigmas))
 
 
 @dataclass(frozen=True)
@@ -72,30 +87,31 @@ class _Limits:
     """Magnitudes of G at which a gain is worth a note, and at which it is at risk."""
 
     note: float
-    risk: float
-    normalized: float
-    """Stands in for `risk` where most layers are normalized."""
+    plain: tuple[float, float]
+    """At risk, and severe."""
+    normalized: tuple[float, float]
+    """The same where most layers are normalized."""
     sigmas: float
     """Standard deviations within which a limit counts as not passed."""
 
-    def of(self, gain: Gain) -> float:
-        """Return where this gain is at risk."""
-        return self.normalized if gain.normalized else self.risk
+    def of(self, gain: Gain) -> tuple[float, float]:
+        """Return where this gain is at risk, and where severe."""
+        return self.normalized if gain.normalized else self.plain
 
 
 def _judge(evidence: Evidence, sign: int, limits: _Limits) -> Answer:
     """Judge the end-to-end gain in one direction: `sign` is -1 for vanishing, +1 for exploding."""
     gain = evidence.gain
     if gain is None:
-        return Silence("not_applicable", "fewer than two hidden layers stand in a row, or the run was not finite")
+        return absent(evidence, "fewer than two hidden layers stand in a row")
     if not math.isfinite(gain.total):
         return Silence("could_not_judge", "no finite gradient comes back from the last hidden layer to the first")
     if len(gain.segments) == 1 and not _failed(evidence):
         return Silence("clear", "from one hidden layer to the next there is no trend")
-    size, limit = sign * gain.rate, limits.of(gain)
-    if size < (limits.risk if _harmless(gain) else limits.note):
+    size, (limit, _) = sign * gain.rate, limits.of(gain)
+    if size < (limits.plain[0] if _harmless(gain) else limits.note):
         return CLEAR
-    doubt = limit - limits.sigmas * gain.sigma <= size < limit + limits.sigmas * gain.sigma and size >= limits.risk
+    doubt = abs(size - limit) < limits.sigmas * gain.sigma and size >= limits.plain[0]
     beyond = f"beyond {sign * limit:+g} is at risk"
     return Observation(
         f"On its way back over {_layers(gain)} the gradient {'shrinks' if sign < 0 else 'grows'} by a factor of "
@@ -119,9 +135,15 @@ def _judge(evidence: Evidence, sign: int, limits: _Limits) -> Answer:
 
 
 def _severity(evidence: Evidence, gain: Gain, size: float, limits: _Limits, *, doubt: bool) -> Severity:
-    """Return how much a gain weighs: at risk it warns, in doubt only where a failed trial bears it out."""
-    sure = size >= limits.of(gain) and not doubt and not _harmless(gain)
-    return weigh(evidence) if sure or (_failed(evidence) and size >= limits.risk) else Severity.INFO
+    """Return how much a gain weighs.
+
+    At risk it warns, unless training learns in every way; in doubt only a failed trial bears it out; severe is severe.
+    """
+    risk, severe = limits.of(gain)
+    if _failed(evidence) and size >= limits.plain[0]:
+        return weigh(evidence)
+    sure = size >= risk and not doubt and not _harmless(gain)
+    return weigh(evidence) if sure and (size >= severe or not learnt(evidence)) else Severity.INFO
 
 
 def _failed(evidence: Evidence) -> bool:
@@ -188,7 +210,9 @@ def _trained(evidence: Evidence) -> str:
     runs = evidence.training.runs if evidence.training else ()
     well = [run.optimizer for run in runs if run.beaten]
     ill = [run.optimizer for run in runs if not run.beaten and run.optimizer not in well]
-    return f" It learns the batch under {well[0]}, but not under {ill[0]}." if well and ill else ""
+    if well and ill:
+        return f" It learns the batch under {well[0]}, but not under {ill[0]}."
+    return f" All the same it learns the batch under {' and '.join(dict.fromkeys(well))}." if well else ""
 
 
 def _layers(gain: Gain) -> str:
@@ -224,12 +248,12 @@ def _confidence(gain: Gain, limit: float) -> float:
 
 def _where(evidence: Evidence, gain: Gain, sign: int) -> str:
     worst = max(gain.segments, key=lambda segment: sign * segment.gain)
-    few = len(gain.segments) <= 2  # noqa: PLR2004  of two, the worse one is no trend
-    if few or worst.gain / gain.total > 0.5:  # noqa: PLR2004  one of several is to blame for most of it
+    count = len(gain.segments)
+    if count == 1 or worst.gain / gain.total > max(0.5, 1.5 / count):  # one of several is to blame for most of it
         start, end = evidence.called(worst.start), evidence.called(worst.end)
         stretch = f"within {start}" if start == end else f"between {start} and {end}"
-        return f"{'It' if len(gain.segments) == 1 else 'Most of it'} happens {stretch} ({', '.join(worst.operators)})."
-    each = math.exp(gain.typical / len(gain.segments) / 2)
+        return f"{'It' if count == 1 else 'Most of it'} happens {stretch} ({', '.join(worst.operators)})."
+    each = math.exp(gain.typical / count / 2)
     does = f"keeps {_share(each)} of it" if sign < 0 else f"multiplies it by {each:.2f}"
     return f"It happens everywhere: the typical layer {does}."
 

@@ -1,9 +1,9 @@
 """Finds networks whose output hardly depends on the sample."""
 
 from service.contract.report import Place
-from service.contract.words import Symptom
+from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, Answer, Observation, absent, learnt, rule, weigh
 
 
 @rule(
@@ -13,12 +13,13 @@ from worker.rules import CLEAR, Answer, Observation, Silence, rule, weigh
     aliases=["TensorVariance", "input-independent output"],
     told_by=[Symptom.VANISHING_GRADIENT],
 )
-def rank_collapse(evidence: Evidence, *, limit: float = 6.0) -> Answer:
+def rank_collapse(evidence: Evidence, *, limit: float = 6.0, severe: float = 12.0) -> Answer:
     """Samples become indistinguishable on their way through.
 
     What it measures
         C: how the share of variance that is between samples (or, where that is worse, between the positions of one
-        sequence) changes from the first to the last hidden cut, as ln; below -6 it counts.
+        sequence) changes from the first to the last hidden cut, as ln; below -6 it counts, down to -12 only as a note
+        where the training trial learns in every way that it tries.
 
     Why it matters
         What the last layers cannot tell apart they cannot learn to answer differently.
@@ -32,7 +33,7 @@ def rank_collapse(evidence: Evidence, *, limit: float = 6.0) -> Answer:
     """
     gain = evidence.gain
     if gain is None:
-        return Silence("not_applicable", "fewer than two hidden layers stand in a row, or the run was not finite")
+        return absent(evidence, "fewer than two hidden layers stand in a row")
     worst = min(gain.collapse, gain.token_collapse)
     if worst > -limit:
         return CLEAR
@@ -41,7 +42,7 @@ def rank_collapse(evidence: Evidence, *, limit: float = 6.0) -> Answer:
     return Observation(
         f"Between the first and the last hidden layer the share of variance between {what} falls by a factor "
         f"of e^{-worst:.1f} (e^{limit:g} is the limit).",
-        weigh(evidence),
+        Severity.INFO if worst > -severe and learnt(evidence) else weigh(evidence),
         (Place(node=end, origin=evidence.origins.get(end), measured=worst, limit=-limit),),
         {"collapse": gain.collapse, "token_collapse": gain.token_collapse, "forward_gain": gain.forward},
     )
