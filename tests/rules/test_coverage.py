@@ -80,6 +80,6 @@ def test_what_a_few_samples_cannot_show_is_said_to_be_open(tmp_path: Path) -> No
 def test_numbers_that_are_not_finite_leave_what_is_made_of_them_open(tmp_path: Path) -> None:
     said = reasons("a logarithm of what is below zero", tmp_path)
     assert said["NUM01"][0] == "fired"
-    for code in ("LOS02", "BAT01", "RNK02"):
+    for code in ("GRD01", "LOS02", "BAT01", "RNK01", "RNK02", "TRN02"):
         assert said[code][0] == "could_not_judge", code
         assert "NUM01" in said[code][1], code

@@ -6,7 +6,7 @@ from statistics import median
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence, Segment
-from worker.rules import CLEAR, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, Answer, Observation, absent, rule, weigh
 
 
 @rule(
@@ -46,7 +46,7 @@ def activation_scale(
     """
     gain = evidence.gain
     if gain is None:
-        return Silence("not_applicable", "fewer than two hidden layers stand in a row, or the run was not finite")
+        return absent(evidence, "fewer than two hidden layers stand in a row")
     plain = [segment for segment in gain.segments if segment.slopes is not None and not _normed(segment)]
     odd = _odd(plain, jump, deviations)
     bare = sum(segment.layers for segment in gain.segments) > 6 and not any(map(_normed, gain.segments))  # noqa: PLR2004

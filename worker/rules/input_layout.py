@@ -27,8 +27,10 @@ def input_layout(evidence: Evidence, *, pixels: int = 8) -> Answer:
         ONNX's Conv takes [batch, channels, height, width]; Keras's default is [batch, height, width, channels].
     """
     images = [given for given in evidence.inputs if given.channels_first]
-    if evidence.synthetic or not images:
-        return Silence("not_applicable", "the batch was drawn" if images else "no convolution reads an input as it stands")
+    if not images:
+        return Silence("not_applicable", "no convolution reads an input as it stands")
+    if evidence.synthetic:
+        return Silence("not_applicable", "the batch was drawn")
     turned = [given for given in images if _turned(given, pixels)]
     if not turned:
         return CLEAR

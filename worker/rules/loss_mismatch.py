@@ -1,6 +1,7 @@
 """Finds heads that do not fit their loss."""
 
 from collections.abc import Iterator
+from math import isfinite
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -85,7 +86,9 @@ def _mismatches(evidence: Evidence, share: float) -> Iterator[_Mismatch]:
     yield from _degenerate(loss)
     if loss.unreachable > share:
         sure: _Weight = "certain" if loss.unreachable > _MAJORITY else "warns"
-        spans = f"{loss.head_low:.4g} to {loss.head_high:.4g}"
+        low, high = loss.head_low, loss.head_high
+        spans = f"{low:.4g} to {high:.4g}" if isfinite(high) else f"{low:.4g} and more"
+        spans = spans if isfinite(low) else f"at most {high:.4g}"
         yield (
             sure,
             (

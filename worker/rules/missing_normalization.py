@@ -5,7 +5,7 @@ from math import isfinite
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence, Gain
-from worker.rules import CLEAR, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, Answer, Observation, Silence, absent, rule, weigh
 
 
 @rule(
@@ -44,7 +44,7 @@ def missing_normalization(evidence: Evidence, *, layers: float = 8, drift: float
     """
     gain = evidence.gain
     if gain is None:
-        return Silence("not_applicable", "fewer than two hidden layers stand in a row, or the run was not finite")
+        return absent(evidence, "fewer than two hidden layers stand in a row")
     if not isfinite(gain.total):
         return Silence("could_not_judge", "no finite gradient comes back from the last hidden layer to the first")
     count = sum(segment.layers for segment in gain.segments) + 1

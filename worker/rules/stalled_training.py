@@ -6,7 +6,7 @@ from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.course import Run
 from worker.probe.evidence import TELLING_STEPS, Evidence, Training
-from worker.rules import CLEAR, Answer, Observation, Silence, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, absent, rule
 
 _TOO_SHORT = f" A trial of fewer than {TELLING_STEPS} steps proves little, so this only warns."
 
@@ -37,10 +37,12 @@ def stalled_training(evidence: Evidence, *, share: float = 0.999) -> Answer:
         Measured for this rule: true positives .85 at .05 false ones after 200 steps, against accuracy at the end.
     """
     training = evidence.training
-    if training is None or not training.runs:
+    if training is None:
+        return absent(evidence, "nothing was trained")
+    if not training.runs:
         untrainable = "the targets are all the same, or no weight is to be trained"
-        reason = "the model comes trained" if training and training.converged else untrainable
-        return Silence("could_not_judge" if training and not training.converged else "not_applicable", reason)
+        reason = "the model comes trained" if training.converged else untrainable
+        return Silence("not_applicable" if training.converged else "could_not_judge", reason)
     if training.passed:
         return CLEAR
     best = training.best or training.runs[0]
