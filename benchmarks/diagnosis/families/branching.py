@@ -180,12 +180,6 @@ _CONV = (
         images_through(chained(20, 22, variance(6), "relu")),
         _BURSTS,
     ),
-    Variant(
-        "conv/bn-relu-44",
-        images_through(chained(44, 46, "he_normal", "relu", _NORM), size=6),
-        ("exploding_gradient", "normalization_misuse", "shattered_gradient"),
-        hard=True,
-    ),
 )
 _DENSE = (
     Variant("densenet/bn", images_through(densely(_NORM), size=6)),

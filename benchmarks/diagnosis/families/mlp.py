@@ -110,7 +110,7 @@ _VARIANTS = (
     Variant("mlp/hidden-by-adam", hidden_by_adam, _FADES, "moderate", hard=True, certain=True),
     Variant("mlp/sigmoid-10", plain("sigmoid", "xavier_normal", 10, 12), _FADES),
     Variant("mlp/chaotic-tanh-30", plain("tanh", variance(9), 30, 26), _CHAOS),
-    Variant("mlp/bn-relu-48", plain("relu", "he_normal", 48, 52, _NORM), _NORMS, hard=True),
+    Variant("mlp/bn-relu-80", plain("relu", "he_normal", 80, 84, _NORM), _NORMS, hard=True),
 )
 
 

@@ -51,10 +51,15 @@ _VARIANTS = (
         _GROWS,
         hard=True,
     ),
-    Variant("rnn/chaotic-tanh", cell("rnn", 40, init=_recurrent("normal", 4)), _GROWS, hard=True),
+    Variant("rnn/chaotic-tanh", cell("rnn", 40, first=True, init=_recurrent("normal", 4)), _GROWS, hard=True),
     Variant("rnn/forgetting-tanh", cell("rnn", 36, first=True, init=_recurrent("normal", 0.3)), _FORGETS),
     Variant("rnn/forgetting-sigmoid", cell("rnn", 30, first=True, activation="sigmoid"), _FORGETS),
-    Variant("lstm/growing-state", cell("lstm", 30, init=_recurrent("normal", 12), forget_bias=2), _GROWS, hard=True),
+    Variant(
+        "lstm/growing-state",
+        cell("lstm", 30, first=True, init=_recurrent("normal", 16), forget_bias=2),
+        _GROWS,
+        hard=True,
+    ),
     Variant("lstm/forgetting", cell("lstm", 30, first=True, forget_bias=-6), _FORGETS),
     Variant(
         "gru/forgetting",

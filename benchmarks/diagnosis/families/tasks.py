@@ -53,12 +53,14 @@ def masks(draw: Draw, *, size: int = 8) -> Arrays:
 
 
 def series(draw: Draw, *, steps: int = 16, features: int = 6, first: bool = False) -> Arrays:
-    """Return sequences that tell their class at every step, or at the `first` alone."""
+    """Return sequences that tell their class at every step, or at the `first`; the rest is then the same for all."""
     generator, count = draw.generator(), draw.samples // 2
     target = np.arange(count) % CLASSES
     centres = generator.standard_normal((CLASSES, features))
     drawn = generator.standard_normal((count, steps, features))
     shown = slice(0, 1) if first else slice(None)
+    if first:
+        drawn[:, 1:] = drawn[:1, 1:]
     drawn[:, shown] = 0.5 * drawn[:, shown] + (2 if first else 1) * centres[target][:, None]
     return {"input": drawn.astype(np.float32), "target": target.astype(np.int64)}
 
