@@ -2,8 +2,8 @@
 
 A probe counts its forward and backward passes.  The bare side runs as many through the same program and asks torch for
 the gradients at the same values, but takes no number of them: the loss's gradient at every place and parameter once,
-and the rest as random cotangents pulled back from the last hidden cut to the others.  Both sides run in turn; the ratio
-is the median over pairs.
+and the rest as random cotangents pulled back from the last hidden front to the others; forward passes beyond the first
+keep no graph.  Both sides run in turn on one thread; the ratio is the median over pairs, in seconds of the processor.
 
     python benchmarks/probing.py [resnet transformer …]
 """
@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from statistics import median
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import torch
@@ -83,8 +83,10 @@ class Bare:
 
     def run(self, passes: Passes) -> None:
         """Run as many passes as a probe did, with the same values wanted of them."""
-        for _ in range(passes.forward):
-            values, leaves, loss = self._forward()
+        values, leaves, loss = self._forward()
+        for _ in range(passes.forward - 1):
+            with torch.no_grad():
+                self._program.run(self._subject.batch.inputs, training=False)
         torch.autograd.grad(loss, [*(values[name] for name in self._wanted), *leaves.values()], retain_graph=True)
         tensors = [[values[name] for name in front] for front in self._fronts]
         for _ in range(passes.backward - 1):
@@ -127,11 +129,12 @@ def measure(subject: Subject) -> dict[str, object]:
 
 
 def _seconds(run: Callable[[], object]) -> float:
-    start = perf_counter()
+    start = process_time()
     run()
-    return perf_counter() - start
+    return process_time() - start
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     chosen = sys.argv[1:] or list(NETWORKS)
     print(json.dumps({name: measure(NETWORKS[name]()) for name in chosen}, indent=2))

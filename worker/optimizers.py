@@ -15,6 +15,8 @@ from service.contract.words import OptimizerName
 _MOMENTUM: Final = 0.9
 _SMALLEST_NORM: Final = 1e-3
 """AGC's floor for the norm of a weight (Brock et al. 2021)."""
+_TOGETHER: Final = 2**22
+"""Numbers of which steps are taken at once."""
 
 _BUILDERS: Final[dict[OptimizerName, Callable[..., torch.optim.Optimizer]]] = {
     OptimizerName.SGD: torch.optim.SGD,
@@ -63,28 +65,29 @@ class Optimizer:
     def first_update_ratios(self, values: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> dict[str, float]:
         """Return, per parameter, the norm of the first step by the norm of the weight, from a real step on a copy.
 
-        One copy at a time: an optimizer's state weighs as much as the weights again.
+        Some at a time: an optimizer's state weighs as much as the weights again.
         """
-        steps = self.first_steps(values, gradients)
-        ratios = {name: _ratio(float(step.norm()), values[name]) for name, step in steps}
-        return {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio)}
+        norms = {
+            name: (step.norm(), values[name].detach().norm()) for name, step in self.first_steps(values, gradients)
+        }
+        read = torch.stack([each for pair in norms.values() for each in pair]).tolist() if norms else []
+        pairs = zip(norms, read[::2], read[1::2], strict=True)
+        return {name: step / weight for name, step, weight in pairs if weight > 0 and math.isfinite(step)}
 
     def first_steps(
         self, values: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
     ) -> Iterator[tuple[str, Tensor]]:
-        """Yield each parameter's name and first step (new value less old), one at a time."""
+        """Yield each parameter's name and first step (new value less old)."""
         shrink = self._shrink(gradients)
-        for name, gradient in gradients.items():
-            if name in values:
-                yield name, self._first_step(values[name], gradient * shrink)
-
-    def _first_step(self, value: Tensor, gradient: Tensor) -> Tensor:
-        copy = value.detach().float().clone().requires_grad_()
-        copy.grad = gradient.detach().float()
-        if self.clipping is not None and self.clipping.kind != "norm":
-            self.clip([copy])
-        self.build([copy]).step()
-        return copy.detach() - value
+        for together in _portions([name for name in gradients if name in values], values):
+            copies = [values[name].detach().float().clone().requires_grad_() for name in together]
+            for name, copy in zip(together, copies, strict=True):
+                copy.grad = gradients[name].detach().float() * shrink
+            if self.clipping is not None and self.clipping.kind != "norm":
+                self.clip(copies)
+            self.build(copies).step()
+            for name, copy in zip(together, copies, strict=True):
+                yield name, copy.detach() - values[name]
 
     def _shrink(self, gradients: Mapping[str, Tensor]) -> float:
         """Return what clipping by the whole gradient's norm multiplies it by."""
@@ -94,9 +97,18 @@ class Optimizer:
         return min(1.0, self.clipping.limit / norm) if norm > 0 else 1.0
 
 
-def _ratio(step: float, weight: Tensor) -> float:
-    norm = float(weight.detach().norm())
-    return step / norm if norm > 0 else math.inf
+def _portions(chosen: Sequence[str], values: Mapping[str, Tensor]) -> Iterator[list[str]]:
+    """Yield the names in turn, as many together as hold a few million numbers."""
+    portion: list[str] = []
+    held = 0
+    for name in chosen:
+        if portion and held + values[name].numel() > _TOGETHER:
+            yield portion
+            portion, held = [], 0
+        portion.append(name)
+        held += values[name].numel()
+    if portion:
+        yield portion
 
 
 def _clip_adaptively(parameters: Sequence[Tensor], limit: float) -> None:

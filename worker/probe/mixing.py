@@ -13,10 +13,9 @@ from torch import Tensor
 
 from service.contract.problem import Trouble
 from worker.network.graph import Graph, torch_stream
-from worker.network.run import Program
+from worker.passes import count
 from worker.probe.evidence import Mixing
 from worker.probe.sweep import Sweep
-from worker.subject import Subject
 
 _TABLE: Final = 2
 
@@ -30,8 +29,8 @@ def measure_mixing(sweep: Sweep) -> Mixing:
     order = torch.randperm(subject.batch.size, generator=torch_stream(subject.seed, "mixing"))
     kept, others = order[: len(order) // 2], order[len(order) // 2 :]
     try:
-        before = _evaluated(subject, subject.batch.inputs)[kept].double()
-        after = _evaluated(subject, _exchanged(subject.batch.inputs, kept, others))[kept].double()
+        before = _evaluated(sweep, subject.batch.inputs)[kept].double()
+        after = _evaluated(sweep, _exchanged(subject.batch.inputs, kept, others))[kept].double()
     except (Trouble, RuntimeError):
         return Mixing(unjudged="the model does not run in eval mode")
     spread = float((before - before.mean(0)).square().mean().sqrt())
@@ -57,11 +56,12 @@ def _unjudged(sweep: Sweep) -> str:
     return ""
 
 
-def _evaluated(subject: Subject, inputs: Mapping[str, Tensor]) -> Tensor:
+def _evaluated(sweep: Sweep, inputs: Mapping[str, Tensor]) -> Tensor:
+    subject = sweep.subject
     generator = torch.Generator(subject.device).manual_seed(subject.seed)
+    count(forward=1)
     with torch.no_grad():
-        program = Program(subject.graph, subject.device)
-        return program.run(inputs, training=False, generator=generator)[subject.output]
+        return sweep.program.run(inputs, training=False, generator=generator)[subject.output]
 
 
 def _exchanged(inputs: Mapping[str, Tensor], kept: Tensor, others: Tensor) -> dict[str, Tensor]:

@@ -26,6 +26,8 @@ class Sweep:
     states: Mapping[str, tuple[Tensor, ...]]
     parameters: Mapping[str, Tensor]
     loss: Tensor
+    program: Program
+    """What ran it, ready to run again."""
 
     @cached_property
     def path(self) -> Path:
@@ -73,7 +75,8 @@ def sweep(subject: Subject, *, double: bool = False, moved: Mapping[str, Tensor]
         value = parameter.value.detach().to(kind)
         value = value + moved[name] if name in moved else value.clone()
         parameters[name] = value.requires_grad_(parameter.trainable)
-    trace = Program(graph, subject.device).trace(
+    program = Program(graph, subject.device)
+    trace = program.trace(
         {name: _fed(value, kind) for name, value in subject.batch.inputs.items()},
         parameters,
         training=subject.mode is Mode.TRAIN,
@@ -82,7 +85,7 @@ def sweep(subject: Subject, *, double: bool = False, moved: Mapping[str, Tensor]
     count(forward=1)
     output = trace.values[subject.output]
     loss = subject.loss(output if double else output.float(), _target(subject, kind))
-    return Sweep(subject, trace.values, trace.states, parameters, loss)
+    return Sweep(subject, trace.values, trace.states, parameters, loss, program)
 
 
 def sweep_double(subject: Subject, moved: Mapping[str, Tensor] = MappingProxyType({})) -> Sweep | None:

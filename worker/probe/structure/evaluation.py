@@ -15,7 +15,7 @@ from service.contract.words import Mode
 from worker.network.evaluated import NOISES
 from worker.network.graph import Graph, Node
 from worker.network.layers import NORMS
-from worker.network.run import Program
+from worker.passes import count
 from worker.probe.evidence import Evaluation, Spot
 from worker.probe.sweep import Sweep
 
@@ -32,8 +32,9 @@ def evaluated(sweep: Sweep) -> Evaluation | None:
     differs = any(node.op in NOISES or node.op == _NORM for node in path.nodes)
     if subject.mode is not Mode.TRAIN or not differs:
         return None
+    count(forward=1)
     with torch.no_grad():
-        values = Program(subject.graph, subject.device).run(subject.batch.inputs, training=False)
+        values = sweep.program.run(subject.batch.inputs, training=False)
         loss = float(subject.loss(values[subject.output].float(), subject.target))
     norms = [node for node in path.nodes if node.op == _NORM]
     held = {**subject.graph.constants, **{name: each.value for name, each in subject.graph.parameters.items()}}
@@ -73,7 +74,8 @@ def _distance(node: Node, values: Mapping[str, Tensor], held: Mapping[str, Tenso
     mean, value = held.get(node.inputs[3]), values[node.inputs[0]].detach()
     if mean is None or value.dim() < 2 or value.shape[1] != mean.numel():  # noqa: PLR2004  samples and channels
         return None
-    rows = value.double().transpose(0, 1).flatten(1)
-    spread = rows.std(1, correction=0)
-    apart = (rows.mean(1) - mean.double().to(rows)).abs() / spread.clamp(min=torch.finfo(torch.float32).tiny)
+    rest = [axis for axis in range(value.dim()) if axis != 1]
+    middle = value.mean(rest)
+    spread = (value - middle.reshape(-1, *[1] * (value.dim() - 2))).square_().mean(rest).sqrt()
+    apart = (middle - mean.to(value)).abs() / spread.clamp(min=torch.finfo(torch.float32).tiny)
     return replace(Spot(node.name, node.op, node.origin), measured=float(apart.median()))
