@@ -126,3 +126,14 @@ def test_the_scale_of_the_loss_is_told_apart_from_it(scale: float) -> None:
     subject = described([dense(8), RELU, dense(4)], loss=LossName.CROSS_ENTROPY)
     plain, scaled = measured(subject), measured(subject.replace(loss=type(subject.loss)(subject.loss.name, scale)))
     assert scaled.value / scaled.scale == pytest.approx(plain.value)
+
+
+def test_a_head_that_no_gradient_reaches_sees_nothing_that_is_measured() -> None:
+    nodes = [
+        node("MatMul", "x w", "z"),
+        node("Round", "z", "r"),
+        node("ArgMax", "r", "m"),
+        node("Cast", "m", "y", to=1),
+    ]
+    subject = by_hand(nodes, {"w": normal(4, 3)}, {"x": normal(8, 4)})
+    assert measured(subject).hidden == ""

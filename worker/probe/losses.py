@@ -178,7 +178,7 @@ def _one_hot(target: Tensor, output: Tensor) -> bool:
 def _last_hidden(sweep: Sweep) -> str:
     """Return the last value that every path passes before the head's weights; "" where there is none."""
     path = sweep.path
-    below = [value for value in path.cuts() if 0 < path.depth[value] < path.depth[path.output]]
+    below = [value for value in path.cuts() if 0 < path.depth[value] < path.depth.get(path.output, 0)]
     return below[-1] if below else ""
 
 
