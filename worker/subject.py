@@ -1,6 +1,6 @@
 """The subject of an examination: a network, a batch, a loss, and how it will be trained."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -69,6 +69,8 @@ class Subject:
     """Planned seconds of a forward pass on the whole batch."""
     mode: Mode = Mode.TRAIN
     seed: int = 0
+    widened: Callable[[int], Graph | None] | None = None
+    """Draws the model at this many times its hidden widths; None where it came with its weights."""
 
     @property
     def target(self) -> Tensor:

@@ -16,6 +16,7 @@ from worker.probe.evidence import (
     Rounding,
     Sharpness,
     Training,
+    WidthTrend,
 )
 from worker.probe.measure import probe
 from worker.rules import Answer, Observation, Silence, rules
@@ -140,3 +141,14 @@ def test_noise_is_not_judged_where_it_was_not_measured() -> None:
     assert status("NOI01", HEALTHY) == "not_applicable"
     unmeasured = replace(HEALTHY, deep=Deep(), unmeasured={"noise": "the batch cannot be parted"})
     assert status("NOI01", unmeasured) == "could_not_judge"
+
+
+@pytest.mark.parametrize(("slope", "expected"), [(0.14, None), (0.16, INFO), (-0.16, INFO), (1.0, INFO)])
+def test_a_width_trend_is_told_beyond_its_limit_either_way(slope: float, expected: Severity | None) -> None:
+    trends = (WidthTrend("a", 0.0), WidthTrend("b", slope))
+    assert severity("WID01", replace(HEALTHY, deep=Deep(widths=trends))) is expected
+
+
+def test_a_width_that_cannot_change_is_no_matter() -> None:
+    assert status("WID01", HEALTHY) == "not_applicable"
+    assert status("WID01", replace(HEALTHY, deep=Deep())) == "not_applicable"

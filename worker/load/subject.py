@@ -3,8 +3,9 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from worker.load import architecture, keras_model, onnx
 from worker.load import batch as batches
 from worker.load.classical import unmapped
 from worker.load.rebatch import FREED, rebatchable
+from worker.load.widening import widened
 from worker.network.export import fits, to_onnx
 from worker.network.flow import flow
 from worker.network.graph import Graph
@@ -66,8 +68,9 @@ def load(
     outputs = {name: values[name] for name in graph.outputs}
     output = _chosen(graph, outputs, options)
     subject = _subject(graph, samples, outputs[output], output, options, declared)
+    document = None if declared is None else json.loads(model.read_bytes().decode("utf-8-sig"))
     return Loaded(
-        subject=subject.replace(pass_s=pass_seconds(graph, values)),
+        subject=subject.replace(pass_s=pass_seconds(graph, values), widened=_widened(declared, document, options)),
         graph=graph,
         format=_format(declared),
         sha256=_sha256(model),
@@ -75,8 +78,17 @@ def load(
         seeds=options.seeds or (1 if declared is None else _REDRAWS),
         outputs=outputs,
         notes=(*graph.notes, *_said(output, graph, options)),
-        document=None if declared is None else json.loads(model.read_bytes().decode("utf-8-sig")),
+        document=document,
     )
+
+
+def _widened(
+    declared: Description | None,
+    document: Any | None,
+    options: Options,  # noqa: ANN401
+) -> Callable[[int], Graph | None] | None:
+    own = isinstance(declared, Architecture) and document is not None
+    return partial(widened, document, seed=options.seed) if own else None
 
 
 def _format(declared: Description | None) -> Format:

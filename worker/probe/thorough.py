@@ -14,6 +14,7 @@ from worker.probe.ranks import measure_ranks
 from worker.probe.stability import measure_halves
 from worker.probe.sweep import Sweep
 from worker.probe.training import usual_optimizer
+from worker.probe.widths import measure_widths
 from worker.subject import Subject
 
 Measured = TypeVar("Measured")
@@ -65,5 +66,6 @@ def _deep(sweep: Sweep, notes: Thorough) -> Deep:
         coherence=notes.taken("coherence", lambda: measure_coherence(subject)),
         isometry=notes.taken("isometry", lambda: measure_isometry(sweep)),
         ranks=measure_ranks(sweep),
+        widths=notes.taken("widths", lambda: measure_widths(subject, usual_optimizer(subject))) or (),
         halves=notes.taken("halves", lambda: measure_halves(subject)),
     )
