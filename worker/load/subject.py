@@ -87,8 +87,10 @@ def _widened(
     document: Any | None,
     options: Options,  # noqa: ANN401
 ) -> Callable[[int], Graph | None] | None:
-    own = isinstance(declared, Architecture) and document is not None
-    return partial(widened, document, seed=options.seed) if own else None
+    """Return what draws a network of the project's own description at other widths; None of other models."""
+    if document is None or not isinstance(declared, Architecture):
+        return None
+    return partial(widened, document, seed=options.seed)
 
 
 def _format(declared: Description | None) -> Format:
