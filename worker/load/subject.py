@@ -84,8 +84,8 @@ def load(
 
 def _widened(
     declared: Description | None,
-    document: Any | None,
-    options: Options,  # noqa: ANN401
+    document: Mapping[str, Any] | None,
+    options: Options,
 ) -> Callable[[int], Graph | None] | None:
     """Return what draws a network of the project's own description at other widths; None of other models."""
     if document is None or not isinstance(declared, Architecture):
