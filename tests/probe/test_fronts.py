@@ -25,7 +25,8 @@ def gain(subject: Subject) -> Gain:
 
 
 def orthogonal(seed: int) -> Tensor:
-    return torch.linalg.qr(normal(WIDTH, WIDTH, seed=seed))[0]
+    basis: Tensor = torch.linalg.qr(normal(WIDTH, WIDTH, seed=seed))[0]
+    return basis
 
 
 def dense_net(layers: int) -> Subject:
