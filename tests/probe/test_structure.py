@@ -3,6 +3,7 @@
 import io
 import math
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import onnx
@@ -235,14 +236,19 @@ def test_a_norm_in_a_loops_body_repeats() -> None:
 
 
 def test_evaluation_is_measured_only_where_it_computes_something_else() -> None:
-    subject = described([dense(8), NORM, RELU, {"kind": "dropout", "rate": 0.5}, HEAD])
+    subject = described([dense(8), NORM, RELU, {"kind": "dropout", "rate": 0.1}, HEAD])
+    output = sweep(subject).values[subject.output].detach()
+    subject = subject.replace(batch=replace(subject.batch, target=output + 0.1 * normal(*output.shape)))
     seen = structure(subject).evaluation
     assert seen is not None
     expected = subject.loss(outputs(subject, subject.batch.inputs["input"]).float(), subject.target)
     assert seen.loss == pytest.approx(float(expected))
     assert (seen.norms, seen.fresh) == (1, 1)
     assert structure(subject.replace(mode=Mode.EVAL)).evaluation is None
-    assert of([dense(8), RELU, HEAD]).evaluation is None
+    assert not structure(subject.replace(mode=Mode.EVAL)).two_modes
+    assert not of([dense(8), RELU, HEAD]).two_modes
+    untrained = of([dense(8), NORM, RELU, HEAD])
+    assert (untrained.two_modes, untrained.evaluation) == (True, None)
 
 
 @pytest.mark.parametrize(("training", "count"), [(False, 2), (True, 0)])

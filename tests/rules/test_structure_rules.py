@@ -235,7 +235,7 @@ def test_evaluation_warns_where_training_has_learnt_and_it_guesses(
     training: float, loss: float, expected: Severity | None
 ) -> None:
     seen = Evaluation(loss, training, 1, 0, HERE)
-    evidence = shown(WINDOWS, evaluation=seen)
+    evidence = shown(WINDOWS, two_modes=True, evaluation=seen)
     evidence = replace(evidence, loss=replace(evidence.loss, chance=1.0))
     assert severity("EVL01", evidence) is expected
     assert status("EVL01", replace(evidence, synthetic=True)) == "could_not_judge"

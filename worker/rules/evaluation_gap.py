@@ -26,11 +26,11 @@ def evaluation_gap(evidence: Evidence, *, learnt: float = 0.5) -> Answer:
         Ioffe and Szegedy 2015 (arXiv 1502.03167), section 3.1; Wu and Johnson 2021 (arXiv 2105.07576).
     """
     seen, chance = evidence.structure.evaluation, evidence.loss.chance
-    if seen is None:
+    if not evidence.structure.two_modes:
         return Silence("not_applicable", "evaluation computes what training does")
     if evidence.synthetic:
         return Silence("could_not_judge", "the batch was drawn, so running statistics cannot be those of its like")
-    if not chance > 0 or not seen.training < learnt * chance or seen.loss <= chance:
+    if seen is None or not chance > 0 or not seen.training < learnt * chance or seen.loss <= chance:
         return CLEAR
     return Observation(
         f"In training mode the loss on this batch is {seen.training:.3g}, in evaluation {seen.loss:.3g}; the best "

@@ -118,5 +118,7 @@ class Structure:
     """Numbers in float weights that training leaves alone."""
     folded: tuple[Spot, ...] = ()
     """Convolutions into which the exporter, by the names that it left, folded a batch norm."""
+    two_modes: bool = False
+    """Whether evaluation computes something else than the training that the subject is examined in."""
     evaluation: Evaluation | None = None
-    """None where evaluation computes the same, or the batch was examined so."""
+    """None without two modes, and where the loss is no less than a guess's."""

@@ -1,7 +1,7 @@
 """What the graph and its weights show by themselves, without a gradient: for rules that hold for a bare file.
 
-Cost: none of the sweep's passes again, but one forward pass in evaluation mode where that computes something else,
-and a few products with each kernel.
+Cost: none of the sweep's passes again, but one forward pass in evaluation mode where a trained model computes something
+else there, and a few products with a part of each kernel.
 """
 
 from worker.network.layers import weight_layers
@@ -10,7 +10,7 @@ from worker.probe.structure.affine import flatness
 from worker.probe.structure.batch_norms import bare, dropped, plain_norms, repeating
 from worker.probe.structure.biases import biased
 from worker.probe.structure.convolutions import lopsided, pointlike
-from worker.probe.structure.evaluation import evaluated, folded
+from worker.probe.structure.evaluation import evaluated, folded, two_modes
 from worker.probe.structure.kernels import measure_kernels
 from worker.probe.structure.mean_field import predict
 from worker.probe.structure.spectrum import trained
@@ -43,5 +43,6 @@ def measure_structure(sweep: Sweep) -> Structure:
         trained=learnt,
         frozen=sum(each.value.numel() for each in graph.parameters.values() if not each.trainable),
         folded=folded(graph),
+        two_modes=two_modes(sweep),
         evaluation=evaluated(sweep),
     )

@@ -1,6 +1,7 @@
 """What evaluation makes of the batch, beside training; and what an exporter folded that only evaluation has.
 
-Cost: one forward pass, where the network holds batch norms or noise.
+Cost: one forward pass, where the network holds batch norms or noise and its loss is under that of a guess: what has not
+learnt has nothing that evaluation could lose.
 """
 
 import re
@@ -27,10 +28,9 @@ _MADE: Final = re.compile(r"onnx::Conv_\d+")
 
 
 def evaluated(sweep: Sweep) -> Evaluation | None:
-    """Return the loss in evaluation mode; None where that computes the same, or was asked for in the first place."""
+    """Return the loss in evaluation mode; None where that computes the same, or the model is no better than a guess."""
     subject, path = sweep.subject, sweep.path
-    differs = any(node.op in NOISES or node.op == _NORM for node in path.nodes)
-    if subject.mode is not Mode.TRAIN or not differs:
+    if not two_modes(sweep) or not float(sweep.loss.detach()) < subject.loss.chance(subject.target):
         return None
     count(forward=1)
     with torch.no_grad():
@@ -46,6 +46,12 @@ def evaluated(sweep: Sweep) -> Evaluation | None:
         fresh=sum(_fresh(node, held) for node in norms),
         farthest=max(distances, key=lambda spot: spot.measured, default=None),
     )
+
+
+def two_modes(sweep: Sweep) -> bool:
+    """Whether evaluation computes something else than the training that the subject is examined in."""
+    differs = any(node.op in NOISES or node.op == _NORM for node in sweep.path.nodes)
+    return differs and sweep.subject.mode is Mode.TRAIN
 
 
 def folded(graph: Graph) -> tuple[Spot, ...]:

@@ -9,6 +9,9 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import torch
+from torch import Tensor
+
 from worker.criticality import critical
 from worker.network.fans import fans
 from worker.network.graph import Graph
@@ -91,5 +94,8 @@ def _variances(graph: Graph, layer: Layer) -> tuple[float, float]:
     kernel = graph.parameters[layer.kernel].value
     fan = fans(tuple(kernel.shape), layer.node.op, transposed=layer.transposed).into
     bias = graph.parameters.get(layer.bias or "")
-    shift = float(bias.value.double().square().mean()) if bias is not None else 0.0
-    return float(kernel.double().square().mean()) * fan, shift
+    return _mean_square(kernel) * fan, _mean_square(bias.value) if bias is not None else 0.0
+
+
+def _mean_square(value: Tensor) -> float:
+    return float(torch.linalg.vector_norm(value)) ** 2 / max(value.numel(), 1)
