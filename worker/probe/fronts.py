@@ -47,7 +47,7 @@ def fronts(path: Path) -> tuple[Front, ...]:
         if _outside(path.depth[value], spans) and not any(each.begins(path, value) for each in path.unrolled)
     ]
     bound = BLOCK if len(singles) > FEWEST else 1
-    marks = [0, *(front.depth for front in singles), path.depth[path.output]]
+    marks = [0, *(front.depth for front in singles), path.depth.get(path.output, 0)]
     apart = [
         _alive(path, depth)
         for index, (low, high) in enumerate(pairwise(marks))
