@@ -49,10 +49,10 @@ def dead_twin(draw: Draw) -> Made:
 
 
 def constant_inside(draw: Draw) -> Made:
-    """Return a network in the middle of which a layer gives the same for every sample: its kernel is zero."""
+    """Return a network whose middle normalizes a single feature, which is then the same for every sample."""
     width, hidden = draw.width, [dense(draw.width, "he_normal"), act("relu")]
-    constant = [dense(width, biased("zeros", 1)), act("relu")]
-    return chain([*hidden * 3, *constant, *hidden * 3, dense(CLASSES)], clusters(draw))
+    single = [dense(1, "lecun_normal"), act("layer_norm"), dense(width, "he_normal"), act("relu")]
+    return chain([*hidden * 3, *single, *hidden * 2, dense(CLASSES)], clusters(draw))
 
 
 def compensated(factor: float) -> Callable[[Draw], Made]:
@@ -138,9 +138,9 @@ _VARIANTS = (
     Variant("units/constant-weights", alike({"law": "constant", "value": 0.1}), _ALIKE, certain=True),
     Variant("units/zero-weights", alike("zeros"), (*_ALIKE, "no_gradient"), certain=True),
     Variant(
-        "units/constant-inside",
+        "units/constant-norm",
         constant_inside,
-        (*_ALIKE, "rank_collapse", "no_gradient"),
+        ("normalization_misuse", "no_gradient", "rank_collapse", "structure_fault"),
         hard=True,
         certain=True,
     ),
