@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 import torch
 
-from service.contract.words import LossName, OptimizerName
+from service.contract.words import LossName, OptimizerName, Severity
 from tests.probe.subjects import Layers, by_hand, chain, dense, described, node, normal, tensors
 from worker.diagnose import diagnose
 from worker.loss import Loss
@@ -198,3 +198,91 @@ def test_a_shared_weight_is_one_parameter_that_names_all_its_readers() -> None:
     first, second = (each.name for each in subject.graph.nodes if each.op == "MatMul")
     (parameter,) = probe(subject).parameters
     assert (parameter.node, parameter.also) == (first, (second,))
+
+
+ZEROS = {"kind": "dense", "units": 16, "init": "zeros"}
+TANH = {"kind": "tanh"}
+
+
+@pytest.mark.parametrize("act", [RELU, TANH, {"kind": "gelu"}], ids=lambda each: str(each["kind"]))
+def test_zeros_behind_zeros_are_dead_since_no_step_opens_them(act: Mapping[str, object]) -> None:
+    """Of y = W₂ φ(W₁ x) with both zero, each gradient has the other as a factor."""
+    found = states([ZEROS, act, {**ZEROS, "units": 4}])
+    assert {found["layers/0.kernel"], found["layers/2.kernel"]} == {"dead"}
+    assert found["layers/2.bias"] == "live"
+
+
+def test_a_factor_of_zero_behind_a_factor_of_zero_is_dead_and_alone_it_is_a_gate() -> None:
+    nodes = [
+        node("MatMul", "x w", "a"),
+        node("Mul", "a alpha", "g"),
+        node("MatMul", "g v", "h"),
+        node("Add", "x h", "y"),
+    ]
+    weights = {"w": normal(8, 8), "alpha": torch.zeros(1), "v": torch.zeros(8, 8)}
+    for drawn, expected in ((weights, {"dead"}), (weights | {"v": normal(8, 8, seed=4)}, {"gated", "live"})):
+        found = by_name(probe(by_hand(nodes, drawn, {"x": normal(32, 8)})))
+        assert {each.state for each in found.values()} == expected
+
+
+def test_gates_one_behind_the_other_open_step_by_step() -> None:
+    """The inner gate has a gradient once the outer one is open, and what lies behind it one step later."""
+    nodes = [
+        node("MatMul", "x w", "a"),
+        node("Mul", "a inner", "b"),
+        node("Add", "x b", "c"),
+        node("Mul", "c outer", "d"),
+        node("Add", "x d", "y"),
+    ]
+    weights = {"w": normal(8, 8), "inner": torch.zeros(1), "outer": torch.zeros(1)}
+    found = by_name(probe(by_hand(nodes, weights, {"x": normal(32, 8)})))
+    assert {name: each.state for name, each in found.items()} == {"w": "gated", "inner": "gated", "outer": "live"}
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        ([ZEROS, {"kind": "sigmoid"}, ZEROS], True),
+        ([ZEROS, {"kind": "sigmoid"}, dense(4)], False),
+        ([dense(16), RELU, ZEROS], False),
+        ([dense(16), {"kind": "residual", "layers": [dense(16), RELU, ZEROS]}, dense(4)], False),
+    ],
+)
+def test_zeros_are_symmetric_only_where_what_opens_them_is_the_same_for_all_units(
+    layers: Layers,
+    expected: bool,  # noqa: FBT001
+) -> None:
+    """Behind an outer kernel of zeros all units receive the same; behind a drawn one they do not."""
+    assert any(each.symmetric for each in probe(described(layers)).parameters) is expected
+
+
+def test_a_bias_that_a_difference_takes_out_again_is_useless_and_no_fault() -> None:
+    nodes = [
+        node("MatMul", "x w", "a"),
+        node("Add", "a b", "p"),
+        node("MatMul", "z w", "c"),
+        node("Add", "c b", "q"),
+        node("Sub", "p q", "y"),
+    ]
+    inputs = {"x": normal(32, 8), "z": normal(32, 8, seed=5)}
+    evidence = probe(by_hand(nodes, {"w": normal(8, 4), "b": normal(4)}, inputs))
+    assert {name: each.state for name, each in by_name(evidence).items()} == {"w": "live", "b": "useless"}
+    (finding,) = [each for each in diagnose([evidence])[0] if each.code == "GRD03"]
+    assert finding.severity is Severity.INFO
+
+
+@pytest.mark.parametrize(("norm", "expected"), [("batch_norm", "useless"), ("layer_norm", "live")])
+def test_a_bias_before_a_norm_over_samples_is_useless(norm: str, expected: str) -> None:
+    found = states([dense(16, name="fc"), {"kind": norm}, RELU, dense(4)])
+    assert (found["fc.kernel"], found["fc.bias"]) == ("live", expected)
+
+
+def test_what_a_dead_layer_starves_is_told_with_it() -> None:
+    shut = dense(16, {"kernel": "he_normal", "bias": {"law": "constant", "value": -30}}, name="shut")
+    evidence = probe(described([dense(16), RELU, shut, {**RELU, "name": "gate"}, dense(4, name="head")]))
+    found = by_name(evidence)
+    assert {name: found[name].blocked_at for name in ("shut.kernel", "head.kernel")} == {
+        "shut.kernel": "gate",
+        "head.kernel": "gate",
+    }
+    assert {finding.code for finding in diagnose([evidence])[0]} & {"UNT01", "GRD03"} == {"UNT01"}

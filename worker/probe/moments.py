@@ -96,7 +96,8 @@ def _one(value: Tensor) -> Sequence[Tensor]:
 def _length(value: Tensor) -> Tensor:
     """Return the norm, row by row first: torch adds up a million float32 squares to five digits only."""
     rows = torch.linalg.vector_norm(value.flatten(1), dim=1) if value.dim() > 1 else value
-    return torch.linalg.vector_norm(rows)
+    length: Tensor = torch.linalg.vector_norm(rows)
+    return length
 
 
 def _moments(numbers: Sequence[float], count: int) -> Moments | None:

@@ -293,10 +293,26 @@ def _alike(value: Tensor, axis: int) -> bool:
 
 
 def _blocked_at(sweep: Sweep, node: Node) -> str | None:
-    """Return the first operator after `node`, in forward order, from which the gradient does come back."""
+    """Return the operator at which the gradient ends on its way to a weight that `node` reads.
+
+    That is the first one behind the node from which a gradient comes back; where the node's own output has one, what
+    the weight would be multiplied by is zero, and the operator is named that made it so.
+    """
     path = sweep.path
     start = path.position.get(node.outputs[0], 0)
     gradients = sweep.gradients(path.values)
     reached = (name for name in path.values[start:] if name in gradients and bool(gradients[name].any()))
     first = next(reached, None)
-    return path.producers[first].name if first is not None and first in path.producers else None
+    if first is None or first not in path.producers:
+        return None
+    return (_silenced(sweep, node) if first in node.outputs else path.producers[first]).name
+
+
+def _silenced(sweep: Sweep, node: Node) -> Node:
+    """Return the first of the operators before `node` that write nothing but zeros; the node itself if none does."""
+    path = sweep.path
+    while True:
+        signal = next((name for name in node.inputs if name in path.members), None)
+        if signal not in path.producers or bool(sweep.values[signal].any()):
+            return node
+        node = path.producers[signal]

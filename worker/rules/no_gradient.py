@@ -3,12 +3,15 @@
 from typing import Final
 
 from service.contract.report import Place
-from service.contract.words import Symptom
+from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Cut, Evidence, ParameterEvidence
 from worker.rules import CLEAR, Answer, Observation, Silence, places_of, rule, weigh
 
 NAMED: Final = 3
 """How many of the operators that cut a gradient are named."""
+WHOLE: Final = 10
+ADEQUATE: Final = 32
+"""Units of a layer, and samples, on which all of them off is no chance."""
 
 
 @rule("GRD03", Symptom.NO_GRADIENT, order=20, aliases=["AllZero", "UnchangedTensor"])
@@ -16,10 +19,12 @@ def no_gradient(evidence: Evidence, *, share: float = 0.5) -> Answer:
     """No gradient reaches some of the weights.
 
     What it measures
-        Parameters whose gradient is exactly zero on the batch, also in float64 and also after parameters that are
-        all zero were jittered; and those that move the loss only through operators that no gradient comes back
-        through: a choice (ArgMax, a comparison), a step (Round, Sign, Floor), a cast to whole numbers.  The operators
-        are named.  Half of all numbers in weights, or more, is a certainty that rejects.
+        Parameters whose gradient is exactly zero on the batch, also in float64, and also after parameters that are all
+        zero took a step along their own gradient: what such a step opens (a zero-initialised gate) is no fault, what it
+        leaves shut (zeros behind zeros) is.  And those that move the loss only through operators that no gradient
+        comes back through: a choice (ArgMax, a comparison), a step (Round, Sign, Floor), a cast to whole numbers.  The
+        operators are named.  Half of all numbers in weights, or more, is a certainty that rejects.  A bias that is
+        taken out again behind (by a softmax, or the difference of two towers) is noted, no more.
 
     Why it matters
         What receives no gradient does not learn, under any optimizer and at any rate.
@@ -28,6 +33,7 @@ def no_gradient(evidence: Evidence, *, share: float = 0.5) -> Answer:
         Rows of an embedding whose tokens are absent from the batch have no gradient either; only whole tensors count.
         Experts that the batch does not reach look the same as dead ones.  A training script may pass a gradient
         straight through a step that the exported file shows as it is; or it freezes what lies behind on purpose.
+        What is dead because a layer's units are is told by UNT01.
 
     References
         Zhang et al. 2019 (Fixup), Bachlechner et al. 2020 (ReZero): zero gradients by design, told apart here.
@@ -38,11 +44,13 @@ def no_gradient(evidence: Evidence, *, share: float = 0.5) -> Answer:
     if not evidence.parameters:
         return Silence("not_applicable", "the model has no parameters that training changes")
     reached = [parameter for parameter in evidence.parameters if parameter.state != "unused"]
-    lost = [parameter for parameter in reached if parameter.state in {"dead", "cut"}]
     if not reached:
         return _apart(evidence)
+    units = _dead_units(evidence)
+    silent = [parameter for parameter in reached if parameter.state in {"dead", "cut"}]
+    lost = [parameter for parameter in silent if parameter.blocked_at not in units or parameter.state == "cut"]
     if not lost:
-        return CLEAR
+        return Silence("clear", "UNT01 is the cause and says it") if silent else _useless(evidence)
     part = sum(parameter.count for parameter in lost) / sum(parameter.count for parameter in reached)
     cuts = _cuts(lost)
     return Observation(
@@ -53,6 +61,32 @@ def no_gradient(evidence: Evidence, *, share: float = 0.5) -> Answer:
     )
 
 
+def _dead_units(evidence: Evidence) -> set[str]:
+    """Return the activations whose units are all dead for sure."""
+    judged = [(place.node, place.units) for place in evidence.places if place.units is not None]
+    return {
+        node
+        for node, units in judged
+        if units.dead == 1 and not units.blank and units.count >= WHOLE and units.samples >= ADEQUATE
+    }
+
+
+def _useless(evidence: Evidence) -> Answer:
+    """Note the biases whose gradient cancels exactly."""
+    found = [each for each in evidence.parameters if each.state == "useless" and each.gradient_rms == 0]
+    if not found:
+        return CLEAR
+    name = evidence.called(found[0].node)
+    many = f"{len(found)} biases change" if found[1:] else "One bias changes"
+    return Observation(
+        f"{many} nothing, {found[0].name} at {name}{' first' if found[1:] else ''}: what is added there is taken out "
+        "again behind, by a softmax, a norm or a difference, so its gradient cancels.",
+        Severity.INFO,
+        places_of(found),
+        {"parameters": len(found)},
+    )
+
+
 def _told(evidence: Evidence, lost: list[ParameterEvidence], cuts: list[Cut], part: float) -> str:
     """Return the finding in words: what is cut off for good, and what is dead on this batch."""
     reached = sum(parameter.state != "unused" for parameter in evidence.parameters)
@@ -60,10 +94,16 @@ def _told(evidence: Evidence, lost: list[ParameterEvidence], cuts: list[Cut], pa
     dead = [parameter for parameter in lost if parameter.state == "dead"]
     if not dead:
         return f"{whole} can receive no gradient{_ends(cuts)}."
-    zero = f"receive a gradient of exactly zero{_where(evidence, dead)}"
+    zero = f"receive a gradient of exactly zero{_where(evidence, dead)}{_blank(dead)}"
     if not cuts:
         return f"{whole} {zero}."
     return f"{whole} receive none: {len(dead)} {zero}; {len(lost) - len(dead)} can receive none{_ends(cuts)}."
+
+
+def _blank(dead: list[ParameterEvidence]) -> str:
+    """Say that weights of zero stand behind weights of zero."""
+    zero = [parameter for parameter in dead if parameter.rms == 0 and parameter.units]
+    return f"; {len(zero)} kernels are all zero, one behind the other, and no step opens them" if zero[1:] else ""
 
 
 def _apart(evidence: Evidence) -> Observation:
