@@ -22,7 +22,7 @@ from worker.subject import Subject
 
 STEPS: Final = 100
 EVERY: Final = 5
-"""Steps from one reading of activations to the next."""
+"""Steps from one reading of weights, gradients and activations to the next."""
 KINDS: Final[Mapping[str, Kind]] = {
     "Relu": "relu",
     "Tanh": "tanh",
@@ -90,18 +90,14 @@ class Recorder:
         return self._described(tuple(made))
 
     def _step(self, *, read: bool) -> Step:
-        subject = self._subject
+        subject, way = self._subject, self._program.trace if read else self._program.run
         inputs = {name: x.float() if x.is_floating_point() else x for name, x in subject.batch.inputs.items()}
-        values = self._program.trace(inputs, self._leaves, training=True, generator=self._generator).values
+        made = way(inputs, self._leaves, training=True, generator=self._generator)
+        values = made if isinstance(made, dict) else made.values
         output = values[subject.output].float()
         loss = subject.loss(output, subject.target)
         self._backward(loss)
-        before = {name: leaf.detach().clone() for name, leaf in self._trained.items()}
-        gradients = {name: None if leaf.grad is None else leaf.grad.clone() for name, leaf in self._trained.items()}
-        if self._stepper is not None:
-            self._optimizer.clip([leaf for leaf in self._trained.values() if leaf.grad is not None])
-            self._stepper.step()
-        weights = {name: self._weight(name, before[name], gradients[name]) for name in self._trained}
+        weights = self._stepped(read=read or not bool(loss.isfinite()))
         seen = output.detach()
         return Step(
             loss=float(loss.detach()),
@@ -112,6 +108,15 @@ class Recorder:
             output_high=float(seen.max()),
             output_constant=bool((seen.flatten(1).var(0, correction=0) == 0).any()) if seen.dim() > 1 else False,
         )
+
+    def _stepped(self, *, read: bool) -> dict[str, Weight]:
+        """Take the optimizer's step; return every weight's numbers where they are to be read."""
+        before = {name: leaf.detach().clone() for name, leaf in self._trained.items()} if read else {}
+        gradients = {name: None if leaf.grad is None else leaf.grad.clone() for name, leaf in self._trained.items()}
+        if self._stepper is not None:
+            self._optimizer.clip([leaf for leaf in self._trained.values() if leaf.grad is not None])
+            self._stepper.step()
+        return {name: self._weight(name, value, gradients[name]) for name, value in before.items()}
 
     def _backward(self, loss: Tensor) -> None:
         if self._stepper is None or not loss.requires_grad:

@@ -81,8 +81,9 @@ class Step:
     accuracy: float
     """Share of targets that are met; for a regression 1 - loss by the best constant's."""
     weights: Mapping[str, Weight] = field(default_factory=dict)
+    """In the order in which they are read; none at steps at which nothing was looked at."""
     activations: Mapping[str, Activation] = field(default_factory=dict)
-    """In the order of computation; empty at steps at which they were not read."""
+    """In the order of computation; likewise."""
     output_low: float = -2.0
     output_high: float = 2.0
     output_constant: bool = False
@@ -134,5 +135,5 @@ class Trace:
         return [step.loss for step in self.steps]
 
     def read(self) -> Iterator[Step]:
-        """Yield the steps at which activations were read."""
+        """Yield the steps at which activations were looked at."""
         return (step for step in self.steps if step.activations)

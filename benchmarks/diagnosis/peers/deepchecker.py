@@ -95,7 +95,7 @@ def exploding_gradient(trace: Trace) -> bool:
 
 
 def unstable_updates(trace: Trace) -> bool:
-    """Over ten steps, the mean of log10 of update by weight is outside -4 to -1, or nothing moves."""
+    """Over ten readings, the mean of log10 of update by weight is outside -4 to -1, or nothing moves."""
     for course in _courses(trace):
         for at in range(0, len(course) - PERIOD + 1, PERIOD):
             logs = [log10(w.update) if w.update > 0 else 0.0 for w in course[at : at + PERIOD] if w.size > 0]

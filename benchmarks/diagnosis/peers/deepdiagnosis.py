@@ -45,7 +45,7 @@ def saturated_activation(trace: Trace) -> bool:
 
 
 def unchanged_tensor(trace: Trace) -> bool:
-    """A weight's mean, or its gradient's, is the same five steps on end."""
+    """A weight's mean, or its gradient's, is the same five readings on end."""
     for name, first in trace.steps[0].weights.items():
         course = [step.weights[name] for step in trace.steps if name in step.weights]
         if first.matrix and (_same([w.mean for w in course], SAME) or _same([w.gradient_mean for w in course], SAME)):

@@ -99,9 +99,9 @@ PEER: Final = Peer(
     name="SageMaker Debugger",
     source="https://docs.aws.amazon.com/sagemaker/latest/dg/debugger-built-in-rules.html",
     reading=(
-        "Every step is saved, activations every fifth; tensors are those of the documentation's examples: gradients "
-        "for VanishingGradient, weights for TensorVariance and WeightUpdateRatio, losses for UnchangedTensor, all but "
-        "biases for AllZero."
+        "The loss of every step is saved, all else of every fifth; tensors are those of the documentation's examples: "
+        "gradients for VanishingGradient, weights for TensorVariance and WeightUpdateRatio, losses for UnchangedTensor "
+        "and all but biases for AllZero."
     ),
     rules=(
         rule("VanishingGradient", vanishing_gradient, "vanishing_gradient", "no_gradient"),

@@ -28,7 +28,7 @@ def gradient_explosion(trace: Trace) -> bool:
 
 def no_gradients(trace: Trace) -> bool:
     """No parameter has a gradient."""
-    return any(not step.gradients for step in trace.steps)
+    return any(step.weights and not step.gradients for step in trace.steps)
 
 
 def activation_collapse(trace: Trace) -> bool:
