@@ -129,6 +129,12 @@ class Path:
         mixes = node.op in WEIGHTED or (node.op in LOOPS and any(_mixes(body) for body in bodies(node)))
         return mixes and bool(self.weights[node.name])
 
+    def layers(self) -> Iterator[tuple[Node, str]]:
+        """Yield each node that mixes features by a weight, with the first value of the path that it writes."""
+        for node in self.nodes:
+            if self.is_layer(node):
+                yield node, next(value for value in node.outputs if value in self.members)
+
     def cuts(self) -> tuple[str, ...]:
         """Return the values that no edge jumps over, in forward order; of several that one node writes, none.
 

@@ -16,7 +16,7 @@ from worker.probe.sweep import Sweep
 def measure_ranks(sweep: Sweep) -> tuple[Rank, ...]:
     """Return the effective rank at each weight layer whose first axis counts the samples, in forward order."""
     size = sweep.subject.batch.size
-    written = [(node, sweep.values[node.outputs[0]].detach()) for node in sweep.path.nodes if sweep.path.is_layer(node)]
+    written = [(node, sweep.values[value].detach()) for node, value in sweep.path.layers()]
     chosen = [(node, value) for node, value in written if value.dim() > 1 and len(value) == size > 1]
     if not chosen:
         return ()

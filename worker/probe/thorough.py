@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from service.contract.problem import Trouble
+from worker.network.run import FAULTS
 from worker.probe.coherence import measure_coherence
 from worker.probe.curvature import PASSES, affordable, measure_sharpness
 from worker.probe.evidence import Deep, Sharpness
@@ -36,7 +37,7 @@ class Thorough:
             found = measure()
         except Trouble as trouble:
             found = f"the network does not run so: {trouble}"
-        except (RuntimeError, NotImplementedError, ValueError, IndexError) as error:
+        except FAULTS as error:
             found = f"the network does not run so: {next(iter(str(error).splitlines()), type(error).__name__)}"
         if isinstance(found, str):
             self.unmeasured[name] = found
@@ -65,7 +66,7 @@ def _deep(sweep: Sweep, notes: Thorough) -> Deep:
         noise=notes.taken("noise", lambda: measure_noise(subject)),
         coherence=notes.taken("coherence", lambda: measure_coherence(subject)),
         isometry=notes.taken("isometry", lambda: measure_isometry(sweep)),
-        ranks=measure_ranks(sweep),
+        ranks=notes.taken("ranks", lambda: measure_ranks(sweep)) or (),
         widths=notes.taken("widths", lambda: measure_widths(subject, usual_optimizer(subject))) or (),
         halves=notes.taken("halves", lambda: measure_halves(subject)),
     )

@@ -54,10 +54,9 @@ def _moved(subject: Subject, graph: Graph, optimizer: Optimizer) -> dict[str, fl
     start = subject.replace(graph=graph.replace(outputs=subject.graph.outputs))
     trained = start.replace(graph=start.graph.with_parameters(_trained(start, optimizer)))
     before, after = sweep(start), sweep(trained)
-    deepest = before.path.depth[subject.output]
-    layers = [node for node in before.path.nodes if before.path.is_layer(node)]
-    hidden = {node.name: node.outputs[0] for node in layers if before.path.depth[node.outputs[0]] < deepest}
-    return {name: _rms(after.values[value] - before.values[value]) for name, value in hidden.items()}
+    depth = before.path.depth
+    hidden = [(node, value) for node, value in before.path.layers() if depth[value] < depth[subject.output]]
+    return {node.name: _rms(after.values[value] - before.values[value]) for node, value in hidden}
 
 
 def _trained(subject: Subject, optimizer: Optimizer) -> Mapping[str, Tensor]:
