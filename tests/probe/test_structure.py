@@ -74,6 +74,22 @@ def test_a_network_is_said_to_be_linear_exactly_where_its_outputs_add_up(
     assert structure(subject).linear is adds_up
 
 
+def test_a_quantization_may_stand_for_a_relu_and_bends() -> None:
+    """Its lowest number is 0 where the zero point is: exporters leave the ReLU before it out."""
+    nodes = [
+        node("MatMul", "x a", "h"),
+        node("QuantizeLinear", "h scale zero", "q"),
+        node("DequantizeLinear", "q scale zero", "r"),
+        node("MatMul", "r b", "s"),
+        node("MatMul", "s c", "y"),
+    ]
+    held = {"scale": torch.tensor(0.05), "zero": torch.tensor(0, dtype=torch.uint8)}
+    weights = {"a": normal(6, 6), "b": normal(6, 6, seed=1), "c": normal(6, 6, seed=2)}
+    found = structure(by_hand(nodes, weights, {"x": normal(8, 6)}, constants=held))
+    assert not found.linear
+    assert [(spot.also, spot.node) for spot in found.unbent] == [("s", "y")]
+
+
 def test_an_activation_at_the_end_bends_nothing_before_it() -> None:
     assert of([dense(8), dense(8), HEAD, {"kind": "sigmoid"}]).linear
     assert of([dense(8), dense(8), HEAD, {"kind": "softmax"}]).linear

@@ -227,6 +227,13 @@ def test_bare_norms_are_noted_unless_the_gradient_says_otherwise() -> None:
     assert status("NRM07", shown(WINDOWS, bare=7, bare_gain=2.7)) == "clear"
 
 
+def test_where_the_gain_warns_of_batch_norms_they_are_not_told_again() -> None:
+    grown = replace(shown(WINDOWS, bare=48, bare_gain=18.0), gain=gained(18.0).gain)
+    assert severity("NRM07", grown) is INFO
+    assert severity("GRD02", grown) is WARNING
+    assert "NRM07" not in {finding.code for finding in diagnose([grown])[0]}
+
+
 @pytest.mark.parametrize(
     ("training", "loss", "expected"),
     [(0.4, 1.1, WARNING), (0.6, 1.1, None), (0.4, 0.9, None), (1.0, 99.0, None), (0.4, float("nan"), WARNING)],

@@ -6,7 +6,13 @@ from worker.probe.evidence import Evidence
 from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule
 
 
-@rule("NRM07", Symptom.NORMALIZATION_MISUSE, order=42, aliases=["deep batch norm without skips"])
+@rule(
+    "NRM07",
+    Symptom.NORMALIZATION_MISUSE,
+    order=42,
+    aliases=["deep batch norm without skips"],
+    told_by=[Symptom.EXPLODING_GRADIENT],
+)
 def bare_batch_norm(evidence: Evidence, *, note: float = 3.0) -> Answer:
     """Many layers of batch norm follow each other with no skip around them.
 
@@ -19,8 +25,8 @@ def bare_batch_norm(evidence: Evidence, *, note: float = 3.0) -> Answer:
         no initialization cures it.
 
     When it is wrong
-        Eight such layers are fine, and convolutions with many positions explode less.  GRD02 measures what comes of it
-        and warns; this says why.
+        Eight such layers are fine, and convolutions with many positions explode less.  GRD02 measures what comes of it;
+        where that warns, it names this cause itself.
 
     References
         Yang et al. 2019 (arXiv 1902.08129): a mean field theory of batch normalization.

@@ -2,7 +2,8 @@
 
 One walk over the path, no pass.  A value is *bent* where something nonlinear lies between the input and it.  Batch
 norms count as affine, which they are in evaluation; so do pools that average.  Whatever is not known to be affine
-bends (max-pools, products of two values, recurrent operators, attention), so that the doubt is the network's gain.
+bends (max-pools, products of two values, recurrent operators, attention), so that the doubt is the network's gain; so
+does quantization, whose lower limit exporters let stand for a ReLU.
 """
 
 from collections import Counter
@@ -14,15 +15,15 @@ from typing import Final
 
 from worker.head import LAYOUT
 from worker.network.graph import Node, reads
-from worker.network.layers import KERNELS, NONLINEAR, PLAIN, Layer
+from worker.network.layers import KERNELS, NONLINEAR, PLAIN, ROUNDED, Layer
 from worker.probe.evidence import Spot
 from worker.probe.path import Path
 
 _SUMS: Final = frozenset({"Add", "Sub", "Sum", "Concat", "Mean"})
 _AFFINE: Final = (
-    PLAIN
+    (PLAIN - ROUNDED)
     | frozenset({"AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "BatchNormalization", "Neg", "Pad"})
-    | frozenset({"Slice", "Split", "Expand", "Tile", "Gather", "DepthToSpace", "SpaceToDepth", "StraightThrough"})
+    | frozenset({"Slice", "Split", "Expand", "Tile", "Gather", "DepthToSpace", "SpaceToDepth"})
     | frozenset({"StopGradient", "Einsum"})
 )
 """What keeps affine whatever it reads as its only value of the path."""
