@@ -59,6 +59,7 @@ def row(**changes: Any) -> dict[str, Any]:  # noqa: ANN401  whatever a row holds
         "severity": "healthy",
         "hard": False,
         "trains": 1.0,
+        "disputed": None,
         "verdict": "pass",
         "findings": [],
         "seconds": 1.0,
@@ -133,6 +134,11 @@ def test_the_page_names_every_miss_and_false_alarm_with_its_reason() -> None:
 @pytest.mark.skipif(not RESULTS.exists(), reason="the benchmark's results are made by `make bench-diagnosis`")
 def test_the_page_is_that_of_the_results(golden: Callable[[str, str], None]) -> None:
     golden("docs/accuracy.md", page(json.loads(RESULTS.read_text(encoding="utf-8")), reasons()))
+
+
+def test_the_page_names_every_model_that_training_disputes() -> None:
+    text = page([row(name="e/f-1", severity="borderline", disputed="sick, and learns")], {})
+    assert "| tuning | `e/f-1` | sick, and learns | pass | no finding |" in text
 
 
 # -- peers --

@@ -51,7 +51,7 @@ def page(rows: Sequence[Row], why: Mapping[str, str]) -> str:
     own = scored(rows)
     sick = sum(row["sick"] for row in own)
     head = _HEAD.format(models=len(own), sick=sick, healthy=len(own) - sick, unscored=len(rows) - len(own))
-    sections = [head, *map(_section, tables(rows)), *_wrong(own, why), _readings(), _LIMITS]
+    sections = [head, *map(_section, tables(rows)), *_wrong(own, why), _disputed(rows), _readings(), _LIMITS]
     return "\n".join(sections)
 
 
@@ -91,6 +91,16 @@ def _wanted(row: Row) -> str:
 def _reason(row: Mapping[str, Any], why: Mapping[str, str]) -> str:
     """Return why a model is judged wrongly: its own reason, or its variant's."""
     return why.get(row["name"]) or why.get(row["name"].rpartition("-")[0]) or _UNEXPLAINED
+
+
+def _disputed(rows: Sequence[Row]) -> str:
+    """Return the models whose construction and training disagree, with what was said of them."""
+    listed = sorted(
+        (row for row in rows if row.get("disputed")), key=lambda row: (HALVES.index(row["half"]), row["name"])
+    )
+    lines = [(row["half"], f"`{row['name']}`", row["disputed"], row["verdict"], codes(row)) for row in listed]
+    grid = _grid(("half", "model", "why it is not scored", "verdict", "findings"), lines) if lines else "None.\n"
+    return f"## Models that training disputes\n\nBuilt as sick or as healthy, and trained otherwise.\n\n{grid}"
 
 
 def _readings() -> str:

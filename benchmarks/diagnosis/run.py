@@ -157,7 +157,8 @@ def row_of(case: Case, found: Row) -> Row:
         "symptoms": sorted(case.symptoms),
         "severity": case.severity,
         "hard": case.hard,
-        "trains": _trained().get(case.name),
+        "trains": _trained(case.name),
+        "disputed": _labels().get(case.name, {}).get("reason"),
         "verdict": found["verdict"],
         "findings": told,
         "seconds": found.get("seconds"),
@@ -166,14 +167,15 @@ def row_of(case: Case, found: Row) -> Row:
 
 
 @cache
-def _trained() -> dict[str, float]:
-    """Return, by case, the share of seeds that the best of the ways of training taught anything at all."""
-    if not LABELS.exists():
-        return {}
-    labels = json.loads(LABELS.read_text(encoding="utf-8"))["cases"]
-    return {
-        name: max(way["beats"] for way in label.values() if isinstance(way, dict)) for name, label in labels.items()
-    }
+def _labels() -> dict[str, dict[str, Any]]:
+    """Return what training said of every case."""
+    held: dict[str, dict[str, Any]] = {}
+    return json.loads(LABELS.read_text(encoding="utf-8")).get("cases", held) if LABELS.exists() else held
+
+
+def _trained(name: str) -> float | None:
+    """Return the share of seeds that the best of the ways of training taught anything at all."""
+    return max((way["beats"] for way in _labels().get(name, {}).values() if isinstance(way, dict)), default=None)
 
 
 def _key(case: Case, state: str) -> str:
