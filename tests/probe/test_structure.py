@@ -1,6 +1,7 @@
 """The graph by itself: what is affine, which layers say nothing, windows, biases, norms and dropouts."""
 
 import io
+import json
 import math
 import warnings
 from dataclasses import replace
@@ -11,8 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from service.contract.architecture import parse
 from service.contract.words import Mode
-from tests.probe.subjects import Layers, by_hand, chain, dense, described, node, normal
+from tests.probe.subjects import Layers, by_hand, chain, dense, described, node, normal, with_target
+from worker.load.architecture import lower
 from worker.load.onnx import interpret
 from worker.network.graph import Graph, Node, Parameter
 from worker.network.run import Program
@@ -88,6 +91,28 @@ def test_a_quantization_may_stand_for_a_relu_and_bends() -> None:
     found = structure(by_hand(nodes, weights, {"x": normal(8, 6)}, constants=held))
     assert not found.linear
     assert [(spot.also, spot.node) for spot in found.unbent] == [("s", "y")]
+
+
+def test_a_rounding_that_passes_its_gradient_around_itself_bends() -> None:
+    """x + (round(x) − x), as files hold a straight-through estimator: no gradient shows the rounding."""
+    nodes = [
+        node("MatMul", "x a", "h"),
+        node("Round", "h", "r"),
+        node("Sub", "r h", "d"),
+        node("Add", "h d", "s"),
+        node("MatMul", "s b", "t"),
+        node("MatMul", "t c", "y"),
+    ]
+    weights = {"a": normal(6, 6), "b": normal(6, 6, seed=1), "c": normal(6, 6, seed=2)}
+    assert not structure(by_hand(nodes, weights, {"x": normal(8, 6)})).linear
+
+
+def test_a_table_of_tokens_with_nothing_but_matrices_behind_it_is_linear() -> None:
+    layers = [{"kind": "embedding", "classes": 9, "dim": 8}, {"kind": "global_avg_pool"}, dense(8), dense(8), HEAD]
+    document = {"gradgate": "1", "input": {"shape": [5], "dtype": "int64"}, "layers": layers}
+    graph = lower(parse(json.dumps(document).encode()), seed=0)
+    tokens = torch.randint(9, (12, 5), generator=torch.Generator().manual_seed(0))
+    assert structure(with_target(graph, {"input": tokens})).linear
 
 
 def test_an_activation_at_the_end_bends_nothing_before_it() -> None:

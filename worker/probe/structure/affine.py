@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Final
 
 from worker.head import LAYOUT
+from worker.network.flow import VALUELESS
 from worker.network.graph import Node, reads
 from worker.network.layers import KERNELS, NONLINEAR, PLAIN, ROUNDED, Layer
 from worker.probe.evidence import Spot
@@ -54,9 +55,11 @@ class _Walk:
 
     def take(self, node: Node) -> None:
         """Say of what a node writes whether it is bent, and which layer's output it is."""
-        given = [value for value in dict.fromkeys(reads(node)) if value in self.path.members]
+        read = list(dict.fromkeys(reads(node)))
+        given = [value for value in read if value in self.path.members]
         written = self.path.members.intersection(node.outputs)
-        if not _affine(node, given) or self.bent.intersection(given):
+        aside = given and self._signal.intersection(read).difference(given)
+        if aside or not _affine(node, given) or self.bent.intersection(given):
             self.bent |= written
         layer = self.layers.get(node.name)
         before = self.last.get(given[0]) if len(given) == 1 and _affine(node, given) else None
@@ -65,6 +68,15 @@ class _Walk:
         kept = layer or (before if before is not None and self._readers[given[0]] == 1 else None)
         if kept is not None:
             self.last.update(dict.fromkeys(written, kept))
+
+    @cached_property
+    def _signal(self) -> set[str]:
+        """What depends on the batch's numbers, also where no gradient comes back: roundings, choices, masks."""
+        found = {given.name for given in self.path.graph.inputs}
+        for node in self.path.graph.nodes:
+            if node.op not in VALUELESS and found.intersection(reads(node)):
+                found.update(node.outputs)
+        return found
 
     @cached_property
     def _readers(self) -> Counter[str]:
@@ -95,7 +107,9 @@ def _affine(node: Node, given: Sequence[str]) -> bool:
     """Whether what a node writes is affine in what it reads of the path, all together."""
     if node.op in _SUMS:
         return True
-    if len(given) != 1:
+    if not given:
+        return True
+    if len(given) > 1:
         return False
     if node.op == "Gather":
         return node.inputs[0] == given[0]
