@@ -47,7 +47,8 @@ def _direct(states: Sequence[Tensor], cotangent: Tensor) -> Tensor:
     """Return the norm of what comes back from the last state to the first, by every way there is."""
     (pulled,) = torch.autograd.grad(states[-1], states[0], cotangent, retain_graph=True, allow_unused=True)
     found = cotangent.new_zeros(1) if pulled is None else pulled
-    return torch.linalg.vector_norm(found, dtype=torch.float64).reshape(1)
+    norm: Tensor = torch.linalg.vector_norm(found, dtype=torch.float64)
+    return norm.reshape(1)
 
 
 def _gain(states: Sequence[Tensor], cotangent: Tensor) -> float:

@@ -110,7 +110,7 @@ class Path:
     def _fresh(self, steps: Sequence[Node]) -> tuple[str, ...]:
         """Return what is read on the way from step to step beside what the first leads to; none if one is no chain."""
         led = set(steps[0].outputs)
-        begun, fresh = 0, []
+        begun, fresh = 0, list[str]()
         for node in self.nodes:
             inside = self.members.intersection(reads(node))
             known = led.intersection(inside)

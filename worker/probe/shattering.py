@@ -42,7 +42,7 @@ def _mixed(value: Tensor) -> Tensor:
     length = rows.square().sum(1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
     aside = other - (other * rows).sum(1, keepdim=True) / length * rows
     unit = aside / aside.norm(dim=1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
-    mixed = ALIKE * rows + math.sqrt(1 - ALIKE**2) * unit * length.sqrt()
+    mixed: Tensor = ALIKE * rows + math.sqrt(1 - ALIKE**2) * unit * length.sqrt()
     return mixed.reshape(value.shape).to(value)
 
 

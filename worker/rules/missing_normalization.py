@@ -28,7 +28,8 @@ def missing_normalization(evidence: Evidence, *, layers: float = 8, drift: float
     What it measures
         Whether a norm stands between the first and the last of 8 hidden layers or more; and how far the signal's
         second moment, or the gradient's, is from where it began at the layer where it is farthest, as ln: beyond 6 it
-        counts, the six depth scales within which a network trains.
+        counts, the six depth scales within which a network trains.  Where the gradient changes as much from end to
+        end, it vanishes or explodes, which is told by that.
 
     Why it matters
         Without a norm, whatever a layer does to the scale the next ones inherit, and training moves it further: such
@@ -49,7 +50,8 @@ def missing_normalization(evidence: Evidence, *, layers: float = 8, drift: float
         return Silence("could_not_judge", "no finite gradient comes back from the last hidden layer to the first")
     count = sum(segment.layers for segment in gain.segments) + 1
     size = max(gain.dip, gain.forward_dip, key=abs)
-    if _normed(gain) or count < layers or abs(size) <= drift:
+    steady = abs(size) <= drift or abs(gain.rate) > drift
+    if _normed(gain) or count < layers or steady:
         return CLEAR
     failed = evidence.training is not None and evidence.training.failed
     what = "gradient" if size == gain.dip else "signal"

@@ -41,8 +41,9 @@ def poor_init_scale(evidence: Evidence, *, jump: float = 3.0) -> Answer:
     kernels = [each for each in evidence.parameters if each.units > 1 and each.state == "live" and _ratio(each) > 0]
     if len(kernels) < 2 or any(each.state == "gated" for each in evidence.parameters):  # noqa: PLR2004
         return Silence("not_applicable", "fewer than two kernels receive a gradient, or some are gated by design")
-    steps = [(abs(_jump(*pair)), *pair) for pair in pairwise(kernels) if 2 * _explained(*pair) >= abs(_jump(*pair))]
-    size, before, after = max(steps, key=lambda step: step[0], default=(0.0, *kernels[:2]))
+    steps = [pair for pair in pairwise(kernels) if 2 * _explained(*pair) >= abs(_jump(*pair))]
+    before, after = max(steps, key=lambda pair: abs(_jump(*pair)), default=(kernels[0], kernels[0]))
+    size = abs(_jump(before, after))
     if size <= jump:
         return CLEAR
     return Observation(
