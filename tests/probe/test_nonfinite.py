@@ -127,3 +127,88 @@ def test_an_overflow_along_the_depth_is_traced_to_the_first_layer_that_overflows
 
 def test_finite_networks_have_no_origin() -> None:
     assert probe(described(chain(5, dense(16), {"kind": "tanh"}))).nonfinite is None
+
+
+def test_the_logarithm_is_named_though_the_nan_shows_up_five_layers_later() -> None:
+    """ln 0 = −∞ passes four operators before 0 · ∞, at last, is no number."""
+    nodes = [
+        node("Log", "x", "l"),
+        node("Neg", "l", "n"),
+        node("Relu", "n", "r"),
+        node("Identity", "r", "i"),
+        node("Mul", "i zeros", "m"),
+        node("MatMul", "m w", "y"),
+    ]
+    subject = by_hand(nodes, {"w": normal(4, 2)}, {"x": positive(r5=0.0)}, constants={"zeros": torch.zeros(4)})
+    origin = found(subject)
+    assert (origin.node, origin.samples) == ("l", (5,))
+    assert "logarithm of 0" in origin.cause
+
+
+def test_a_mask_of_infinities_that_meets_a_zero_is_told_at_the_product() -> None:
+    mask = torch.tensor([1.0, math.inf, 1.0, 1.0])
+    nodes = [node("Relu", "x", "r"), node("Mul", "r mask", "m"), node("MatMul", "m w", "y")]
+    x = normal(8, 4).abs()
+    x[4, 1] = -1.0
+    origin = found(by_hand(nodes, {"w": normal(4, 2)}, {"x": x}, constants={"mask": mask}))
+    assert origin.node == "m"
+    assert "zero by infinity" in origin.cause
+
+
+def test_a_harmless_mask_is_not_blamed_for_a_nan_from_elsewhere() -> None:
+    mask = torch.triu(torch.full((4, 4), -math.inf), 1)
+    nodes = [
+        node("Add", "x mask", "masked"),
+        node("Softmax", "masked", "weights", axis=-1),
+        node("MatMul", "weights w", "h"),
+        node("Log", "h", "broken"),
+        node("MatMul", "broken v", "y"),
+    ]
+    weights = {"w": -normal(4, 4).abs(), "v": normal(4, 2)}
+    assert found(by_hand(nodes, weights, {"x": normal(4, 4)}, constants={"mask": mask})).node == "broken"
+
+
+def test_a_choice_that_hides_a_logarithm_forward_does_not_hide_it_on_the_way_back() -> None:
+    """Where x > 0 takes ln x, else 0: the slope of the branch not taken is 0 · ∞."""
+    nodes = [
+        node("Mul", "x w", "a"),
+        node("Log", "a", "l"),
+        node("Greater", "a zero", "c"),
+        node("Where", "c l zero", "s"),
+        node("MatMul", "s v", "y"),
+    ]
+    weights, constants = {"w": torch.ones(4), "v": normal(4, 2)}, {"zero": torch.zeros(())}
+    origin = found(by_hand(nodes, weights, {"x": positive(r3=0.0)}, constants=constants))
+    assert (origin.node, origin.stage, origin.samples) == ("l", "backward", (3,))
+    assert "slope is infinite" in origin.cause
+
+
+def test_the_sample_is_found_by_halving_where_no_axis_counts_samples() -> None:
+    """The operator that breaks reads what all samples were summed to."""
+    nodes = [
+        node("Mul", "x w", "a"),
+        node("Exp", "a", "e"),
+        node("ReduceSum", "e axis", "s", keepdims=0),
+        node("Mul", "s huge", "broken"),
+        node("Mul", "x broken", "y"),
+    ]
+    x = torch.zeros(16, 3)
+    x[11] = 80.0
+    constants = {"axis": torch.tensor([0]), "huge": torch.tensor(1e5)}
+    origin = found(by_hand(nodes, {"w": torch.ones(3)}, {"x": x}, constants=constants))
+    assert (origin.node, origin.samples) == ("broken", (11,))
+
+
+def test_where_every_sample_overflows_none_is_blamed() -> None:
+    nodes = [
+        node("Mul", "x w", "a"),
+        node("ReduceSum", "a axis", "s", keepdims=0),
+        node("Exp", "s", "broken"),
+        node("Mul", "x broken", "y"),
+    ]
+    subject = by_hand(
+        nodes, {"w": torch.full((3,), 100.0)}, {"x": torch.ones(16, 3)}, constants={"axis": torch.tensor([0])}
+    )
+    origin = found(subject)
+    assert (origin.node, origin.samples) == ("broken", ())
+    assert "exponential of" in origin.cause
