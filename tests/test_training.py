@@ -1,7 +1,9 @@
 """Training runs: seeded, complete, clipped as the formulas say, and stepped as torch's own optimizers step."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -442,3 +444,24 @@ def test_lognormal_norms_hardly_ever_have_spikes() -> None:
     """Of runs of 200 norms e^N(0, 1) one in twenty-five has one beyond five robust sigmas of its neighbours."""
     draws = torch.randn(100, 200, generator=torch.Generator().manual_seed(0)).exp().tolist()
     assert sum(bool(spikes(norms)) for norms in draws) <= 10
+
+
+def noise(layers: Sequence[dict[str, Any]], size: int = 8192) -> Training:
+    """Return the trial of a network on inputs and classes that have nothing to do with each other."""
+    return concluded(described([*layers, dense(8)], size=size, loss=LossName.CROSS_ENTROPY), Ask(60))
+
+
+def test_a_network_whose_targets_are_noise_is_asked_to_learn_a_few_samples_by_heart() -> None:
+    found = noise([dense(8), RELU])
+    assert found.only_by_heart
+    assert found.passed
+    assert not found.failed
+    assert [run.by_heart for run in found.runs][-1:] == [True]
+    assert found.best is not None
+    assert not found.best.by_heart
+
+
+def test_a_network_that_nothing_passes_through_learns_nothing_by_heart() -> None:
+    found = noise([{"kind": "dense", "units": 16}, {"kind": "sigmoid"}] * 14)
+    assert not found.passed
+    assert [run.beaten for run in found.runs if run.by_heart] == [False, False]

@@ -43,6 +43,8 @@ class Run:
     """Norm of all weight matrices at the end by that at the start."""
     whole: bool = True
     """Whether every step took the whole batch."""
+    by_heart: bool = False
+    """Whether it was given a few samples only, and had to get below half of the best constant prediction's loss."""
     late: bool = False
     """Whether the time was up before its last step."""
 

@@ -188,6 +188,11 @@ def _healthy(evidence: Evidence) -> str:
         return "This model comes trained, and nothing speaks against training it on."
     if best is None:
         return "Nothing speaks against training this model, but there was nothing to try: " + _untried(evidence)
+    if training is not None and training.only_by_heart:
+        return (
+            "Nothing speaks against training this model: it learns a few samples by heart, though not the batch as a "
+            f"whole within {_several(len(best.losses), 'step')}."
+        )
     return (
         f"This model trains: {best.optimizer} took the loss from {best.losses[0]:.3g} to {best.lowest:.3g} within "
         f"{len(best.losses)} steps, where the best constant prediction costs {evidence.loss.chance:.3g}."
@@ -202,6 +207,8 @@ def _untried(evidence: Evidence) -> str:
 
 
 def _outcome(evidence: Evidence, run: Run) -> str:
+    if run.by_heart:
+        return f"had {'' if run.beaten else 'not '}learnt a few samples by heart"
     if not run.beaten:
         return "diverged" if run.diverged else "had not beaten the best constant prediction"
     forgot = run.diverged or run.final >= evidence.loss.chance

@@ -57,7 +57,7 @@ def _passes(evidence: Evidence, draw: Mapping[str, Observation]) -> float:
     """Return how probable it is that a draw that nothing speaks against is healthy."""
     training, gain = evidence.training, evidence.gain
     under = _under(evidence, noted=any("gain" in each.evidence for each in draw.values()))
-    if training is None or not training.passed:
+    if training is None or not training.passed or training.only_by_heart:
         return _UNTRIED * under
     if training.converged or (gain is not None and math.isfinite(gain.rate)):
         return _CLEAN * under

@@ -21,6 +21,8 @@ LARGEST_STEP: Final = 64
 """Samples per step; a smaller batch is taken whole."""
 BEATEN: Final = 0.999
 """Share of the best constant prediction's loss that a run must get below."""
+BY_HEART: Final = 0.5
+"""The same for a few samples that are learnt by heart."""
 TAIL: Final = 0.1
 """Share of the steps over which losses are averaged before they are compared."""
 _NARROWEST: Final = 5
@@ -44,13 +46,19 @@ class _Arm:
 class Trainer:
     """A subject's program, ready to be trained from its own weights any number of times."""
 
-    def __init__(self, subject: Subject) -> None:
-        """Compile the subject's graph once."""
+    def __init__(self, subject: Subject, few: int | None = None) -> None:
+        """Compile the subject's graph once; with `few`, every step takes the same first samples."""
         self._subject = subject
         self._program = Program(subject.graph, subject.device)
-        self._chance = subject.loss.chance(subject.target)
+        self._few = few
+        self._chance = subject.loss.chance(subject.target[:few] if few else subject.target)
         self._step_s = BOTH_WAYS * subject.pass_s
-        self._partial = subject.batch.size > LARGEST_STEP and _splits(subject)
+        self._partial = few is None and self.splits(subject)
+
+    @staticmethod
+    def splits(subject: Subject) -> bool:
+        """Whether steps take part of the batch."""
+        return subject.batch.size > LARGEST_STEP and _splits(subject)
 
     def run(
         self,
@@ -119,7 +127,7 @@ class Trainer:
         final = _mean(losses[-width:])
         lowest = self._lowest(losses, width)
         finite = math.isfinite(final) and all(map(math.isfinite, norms))
-        beaten = finite and lowest < BEATEN * self._chance
+        beaten = finite and lowest < (BY_HEART if self._few else BEATEN) * self._chance
         start = max(losses[0], self._chance)
         return Run(
             optimizer=optimizer.name,
@@ -133,6 +141,7 @@ class Trainer:
             diverged=not finite or (not beaten and final > start * (2 - BEATEN)),
             spike=max(losses) / start if finite and start > 0 else math.inf,
             whole=not self._partial,
+            by_heart=self._few is not None,
         )
 
     def _lowest(self, losses: list[float], width: int) -> float:
@@ -153,7 +162,7 @@ class Trainer:
         """Yield the samples of each step: all of them, or a reshuffled part (without replacement within a pass)."""
         size = self._subject.batch.size
         if not self._partial:
-            yield from [None] * steps
+            yield from [torch.arange(self._few, device=self._subject.device) if self._few else None] * steps
             return
         generator = torch_stream(seed, "order")
         order: list[int] = []

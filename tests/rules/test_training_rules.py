@@ -292,3 +292,13 @@ def test_draws_that_disagree_make_a_verdict_less_sure() -> None:
 def test_a_pass_that_no_trial_confirms_is_less_sure() -> None:
     untried, tried = (sureness(Verdict.PASS, [each], redrawn=False) for each in (HEALTHY, trained(run())))
     assert untried < tried
+
+
+def test_what_is_learnt_by_heart_only_is_a_note_and_no_stalled_training() -> None:
+    whole, few = (
+        run(declared=False, beaten=False, lowest=1.2, final=1.1),
+        run(declared=False, by_heart=True, lowest=0.1),
+    )
+    assert severity("TRN02", trained(whole, few)) is INFO
+    assert severity("TRN02", trained(whole, replace(few, beaten=False))) is ERROR
+    assert severity("TRN02", trained(run(), few)) is None

@@ -2,7 +2,8 @@
 
 A declared optimizer and rate go first, and where that fails the same optimizer at the best rate of a short range test.
 Then, or where nothing was declared, Adam at its usual rate is tried, and SGD at the best rate of a range test.  A
-network fails only if it fails under all of them.
+network fails only if it fails under all of them, and, where steps take part of the batch, if it cannot learn a few of
+its samples by heart either.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ from worker.optimizers import Optimizer
 from worker.probe.evidence import LossEvidence, Training
 from worker.probe.regularization import unregularized
 from worker.subject import Settings, Subject
-from worker.training import Trainer
+from worker.training import BY_HEART, Trainer
 
 LEARNT: Final = 0.05
 """Share of the best constant's loss at which the batch is learnt and no more steps are needed."""
@@ -29,6 +30,8 @@ RANGE_STEPS: Final = 20
 _CONVERGED: Final = 0.5
 """Share of the best constant's loss under which a model counts as trained already."""
 _CLIP_PERCENTILE: Final = 0.9
+_FEW: Final = 16
+"""Samples that are to be learnt by heart where the batch is not learnt."""
 _HIGHER: Final = 6
 """Most half decades that are tried above a rate that trains."""
 _HELD_BACK: Final = 0.9
@@ -102,6 +105,19 @@ def _runs(subject: Subject, trainer: Trainer, points: list[RatePoint], ask: Ask,
     adam = declared_optimizer(plain, OptimizerName.ADAM, USUAL_RATE)
     yield trainer.run(adam, ask.steps, seed, deadline.share(0.6), goal=ask.goal)
     yield at_best_rate(plain, OptimizerName.SGD)
+    if Trainer.splits(subject):
+        yield from _by_heart(plain, ask, deadline)
+
+
+def _by_heart(subject: Subject, ask: Ask, deadline: Deadline) -> Iterator[Run]:
+    """Train on a few samples: where targets are noise, all that can be learnt is single ones.
+
+    Measured: healthy networks get below half of chance at one of the two rates, networks that fail stay above .65.
+    """
+    trainer = Trainer(subject, few=_FEW)
+    for rate in (USUAL_RATE, 10 * USUAL_RATE):
+        adam = declared_optimizer(subject, OptimizerName.ADAM, rate)
+        yield trainer.run(adam, ask.steps, subject.seed, deadline, goal=BY_HEART)
 
 
 def range_test(

@@ -74,8 +74,14 @@ class Training:
 
     @property
     def best(self) -> Run | None:
-        """The run that came lowest."""
-        return min(self.runs, key=lambda run: run.lowest, default=None)
+        """The run on the whole batch that came lowest."""
+        whole = [run for run in self.runs if not run.by_heart]
+        return min(whole, key=lambda run: run.lowest, default=None)
+
+    @property
+    def only_by_heart(self) -> bool:
+        """Whether a few samples can be learnt, but the batch as a whole was not."""
+        return any(run.beaten for run in self.runs) and not any(run.beaten and not run.by_heart for run in self.runs)
 
 
 @dataclass(frozen=True)
