@@ -1,8 +1,10 @@
 """What a number format loses, against the Gaussian's closed forms."""
 
 import math
+from dataclasses import replace
 
 import pytest
+import torch
 from torch import Tensor
 
 from service.contract.words import LossName, OptimizerName, Precision
@@ -59,6 +61,16 @@ def test_adams_first_step_stalls_in_bfloat16_where_it_is_less_than_half_the_last
     kernel = normal(512, 128) / 16
     found = measured(linear(kernel), Precision.BFLOAT16, optimizer=OptimizerName.ADAM, learning_rate=rate)
     assert found.stalled == pytest.approx(share, abs=0.01)
+
+
+def test_a_step_is_made_by_the_numbers_that_move() -> None:
+    """Beside 1, bfloat16 has steps of 2⁻⁷: of (2⁻⁷, 2⁻⁹, 2⁻⁹) the first is made, 1 / (1 + 2/16) of it."""
+    step = torch.tensor([[2.0**-7], [2.0**-9], [2.0**-9]])
+    subject = by_hand([node("MatMul", "x w", "y")], {"w": torch.ones(3, 1)}, {"x": torch.eye(3)})
+    away = subject.replace(batch=replace(subject.batch, target=1 + 1.5 * step))
+    found = measured(away, Precision.BFLOAT16, optimizer=OptimizerName.SGD, learning_rate=1.0)
+    assert found.stalled == pytest.approx(2 / 3)
+    assert found.made == pytest.approx(1 / (1 + 2 / 16), rel=1e-4)
 
 
 def test_a_value_beyond_65504_overflows_float16_and_not_bfloat16() -> None:

@@ -23,7 +23,7 @@ from worker.rules import Answer, Observation, Silence, rules
 
 WARNING, INFO = Severity.WARNING, Severity.INFO
 HEALTHY: Evidence = probe(described(chain(3, dense(32), {"kind": "relu"})))
-KERNEL = Rounding("w", "n", 100, 1e-4, flushed=0.0, lost=1e-4, moving=100, stalled=0.0, matrix=True)
+KERNEL = Rounding("w", "n", 100, 1e-4, flushed=0.0, lost=1e-4, moving=100, stalled=0.0, made=1.0, matrix=True)
 HALF = PrecisionEvidence("float16", 65504.0, 2**-25, (), (KERNEL,))
 TRAINED = Training((), 200, complete=True, converged=True, judged=True)
 
@@ -60,9 +60,10 @@ def test_precision_is_no_matter_in_float32() -> None:
         ({"lost": 0.45, "flushed": 0.9}, None),
         ({"lost": 0.55, "flushed": 0.9}, WARNING),
         ({"lost": 1.0, "flushed": 1.0, "matrix": False}, None),
-        ({"stalled": 0.9}, None),
-        ({"stalled": 1.0, "moving": 200}, INFO),
-        ({"stalled": 1.0, "moving": 2000}, WARNING),
+        ({"stalled": 1.0}, None),
+        ({"made": 0.1}, None),
+        ({"made": 0.0, "moving": 200}, INFO),
+        ({"made": 0.0, "moving": 2000}, WARNING),
     ],
 )
 def test_a_format_is_warned_of_where_a_kernels_gradient_or_most_steps_are_lost(

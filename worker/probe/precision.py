@@ -2,8 +2,10 @@
 
 Values, gradients and steps are computed in float32 and rounded to the format as hardware does.
 Overflow: share of a value's numbers beyond the format's largest (float16: 65504).  Flush: share of a gradient's
-non-zero numbers that round to zero (float16: |g| ≤ 2⁻²⁵), and ‖g − round(g)‖ / ‖g‖.  Stall: share of weights with
-round(round(w) + Δw) = round(w) for the optimizer's real first step Δw (bfloat16: sure where |Δw| < 2⁻⁹ |w|).
+non-zero numbers that round to zero (float16: |g| ≤ 2⁻²⁵), and ‖g − round(g)‖ / ‖g‖.  Stall: with the optimizer's real
+first step Δ and the step r = round(round(w) + Δ) − round(w) of a weight that is kept in the format, the share of
+numbers with r = 0 (bfloat16: sure where |Δ| < 2⁻⁹ |w|), and the share of the step that is made, r·Δ / ‖Δ‖²: a few large
+numbers can carry most of it.
 All are shares, without unit.  Cost: one backward pass, and none where the format is float32.
 
 This is the one measure that the loss's scale changes, and means to: a loss multiplied by 1024 lifts gradients above
@@ -69,7 +71,7 @@ def _roundings(sweep: Sweep, optimizer: Optimizer, dtype: torch.dtype) -> Iterat
     steps = optimizer.first_steps(values, gradients)
     facts = [torch.stack([*_flush(gradients[name], dtype), *_stall(values[name], step, dtype)]) for name, step in steps]
     told = torch.stack(facts).tolist() if facts else []
-    for name, (rms, flushed, lost, moving, stalled) in zip(gradients, told, strict=True):
+    for name, (rms, flushed, lost, moving, stalled, made) in zip(gradients, told, strict=True):
         yield Rounding(
             parameter=name,
             node=readers[name].name if name in readers else "",
@@ -79,6 +81,7 @@ def _roundings(sweep: Sweep, optimizer: Optimizer, dtype: torch.dtype) -> Iterat
             lost=lost,
             moving=round(moving),
             stalled=stalled,
+            made=made,
             matrix=sum(size > 1 for size in values[name].shape) > 1,
             origin=readers[name].origin if name in readers else None,
         )
@@ -102,10 +105,14 @@ def _flush(gradient: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor
     return norm / max(gradient.numel(), 1) ** 0.5, flushed, lost / norm.where(norm > 0, 1)
 
 
-def _stall(weight: Tensor, step: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return how many numbers the step would move, and the share of them that stays."""
+def _stall(weight: Tensor, step: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Return how many numbers the step would move, the share of them that stays, and the share of the step made."""
     held = weight.detach().to(dtype)
+    moved = (held.float() + step).to(dtype)
     moving = step != 0
-    stays = moving & ((held.float() + step).to(dtype) == held)
     count = moving.double().sum()
-    return count, stays.double().sum() / count.clamp_min(1)
+    stays = (moving & (moved == held)).double().sum()
+    wanted, real = step.double(), moved.double() - held.double()
+    square = wanted.square().sum()
+    made = ((real * wanted).sum() / square.where(square > 0, 1)).clamp(0, 1)
+    return count, stays / count.clamp_min(1), made

@@ -20,13 +20,13 @@ _TOLD_BY = (
 
 
 @rule("NUM02", Symptom.PRECISION_RANGE, order=55, aliases=["Underflow", "Overflow"], told_by=_TOLD_BY)
-def precision_range(evidence: Evidence, *, lost: float = 0.5, stalled: float = 0.9, told: float = 0.5) -> Answer:
+def precision_range(evidence: Evidence, *, lost: float = 0.5, made: float = 0.1, told: float = 0.5) -> Answer:
     """The declared number format cannot hold this model's numbers.
 
     What it measures
         Values, gradients and the optimizer's first step, rounded to `precision`.  Any value beyond the largest number;
-        a kernel's gradient that loses half of its norm, mostly because numbers become zero; nine of ten weights that a
-        step leaves where they are.  From half of the weights on, it is told without a warning.
+        a kernel's gradient that loses half of its norm, mostly because numbers become zero; weights that go less than a
+        tenth of the step, since most of it is less than their last digit.  Less than half is told without a warning.
 
     Why it matters
         An overflow is an infinity.  A gradient that rounds to zero teaches nothing, and neither does a step that is
@@ -45,7 +45,7 @@ def precision_range(evidence: Evidence, *, lost: float = 0.5, stalled: float = 0
         if evidence.nonfinite is not None:
             return Silence("could_not_judge", "some numbers are not finite")
         return Silence("not_applicable", "training is meant to run in float32, in which everything is computed here")
-    signs = [*_overflow(evidence, precision), *_flush(evidence, precision, lost), *_stall(precision, stalled, told)]
+    signs = [*_overflow(evidence, precision), *_flush(evidence, precision, lost), *_stall(precision, made, told)]
     if not signs:
         return CLEAR
     return Observation(
@@ -57,6 +57,7 @@ def precision_range(evidence: Evidence, *, lost: float = 0.5, stalled: float = 0
             "largest_lost_share": max((each.lost for each in precision.weights), default=0.0),
             "largest_flushed_share": max((each.flushed for each in precision.weights), default=0.0),
             "stalled_share": precision.stalled,
+            "step_made": precision.made,
         },
     )
 
@@ -106,23 +107,18 @@ def _flush(evidence: Evidence, precision: PrecisionEvidence, lost: float) -> Ite
     )
 
 
-def _stall(precision: PrecisionEvidence, stalled: float, told: float) -> Iterator[_Sign]:
-    if precision.stalled <= told:
+def _stall(precision: PrecisionEvidence, made: float, told: float) -> Iterator[_Sign]:
+    if precision.made >= told:
         return
-    limit = stalled if precision.stalled > stalled else told
-    worst = max(precision.weights, key=lambda each: each.stalled * each.moving)
+    limit = made if precision.made < made else told
+    worst = max(precision.weights, key=lambda each: (1 - each.made) * each.moving)
     yield _Sign(
-        f"Kept in {precision.name}, {precision.stalled:.0%} of the weights do not move at the optimizer's first step, "
-        f"which is smaller than their last digit (the limit is {limit:.0%}). Master weights in float32 would move.",
-        warns=precision.stalled > stalled,
+        f"Kept in {precision.name}, the weights go {precision.made:.0%} of the optimizer's first step ({limit:.0%} is "
+        f"the limit), and {precision.stalled:.0%} of them do not move at all: it is smaller than their last digit. "
+        "Master weights in float32 would move.",
+        warns=precision.made < made,
         places=(
-            Place(
-                node=worst.node,
-                origin=worst.origin,
-                parameter=worst.parameter,
-                measured=worst.stalled,
-                limit=limit,
-            ),
+            Place(node=worst.node, origin=worst.origin, parameter=worst.parameter, measured=worst.made, limit=limit),
         ),
     )
 

@@ -33,6 +33,8 @@ class Rounding:
     """Numbers of the weight that the first step would move."""
     stalled: float
     """Share of these that it leaves where they are, where the weight itself is kept in the format."""
+    made: float
+    """How far the weight, kept in the format, goes along the first step: the share of the step that is made, 0 to 1."""
     matrix: bool
     """Whether it has more than one axis: biases and scales can have a gradient of nothing but rounding."""
     origin: str | None = None
@@ -58,3 +60,9 @@ class PrecisionEvidence:
         """Share of all weights that a step would move and that stay where they are."""
         moving = sum(each.moving for each in self.weights)
         return sum(each.stalled * each.moving for each in self.weights) / moving if moving else 0.0
+
+    @property
+    def made(self) -> float:
+        """Share of the first step that is made, the mean over all weights that it would move."""
+        moving = sum(each.moving for each in self.weights)
+        return sum(each.made * each.moving for each in self.weights) / moving if moving else 1.0
