@@ -40,6 +40,7 @@ def test_layers_keep_samples_apart_in_eval_mode(name: str) -> None:
 def test_a_softmax_over_the_batch_lets_samples_meet() -> None:
     found = mixing([node("MatMul", "x w", "h"), node("Softmax", "h", "y", axis=0)], (6,))
     assert found.change > 0.1
+    assert found.where == "y"
     assert not found.purpose
 
 
@@ -59,7 +60,9 @@ def test_a_reshape_in_the_place_of_a_transpose_lets_samples_meet_and_the_transpo
     first = {"first": torch.tensor(0)}
     wrong = [node("Reshape", "x s", "t"), *ends]
     right = [node("Transpose", "x", "t", perm=(1, 0, 2)), *ends]
-    assert mixing(wrong, (5, 6), {**first, "s": torch.tensor([5, -1, 6])}).change > 0.1
+    found = mixing(wrong, (5, 6), {**first, "s": torch.tensor([5, -1, 6])})
+    assert found.change > 0.1
+    assert found.where == "y", "what comes before has no row for each sample"
     assert mixing(right, (5, 6), first) == Mixing(0.0)
 
 

@@ -1,7 +1,8 @@
 """Whether samples reach each other's outputs: a wrong reshape, a transpose too few, a softmax over the batch.
 
 In eval mode, the inputs of a half of the batch, drawn at random, are exchanged for those of the other half, whose
-outputs are compared: root mean square of the change by their standard deviation, without a unit.  Two forward passes.
+outputs are compared: root mean square of the change by their standard deviation, without a unit.  Two forward passes;
+two more where outputs change, to find the first node that does.
 Source: Karpathy 2019, A Recipe for Training Neural Networks ("use backprop to chart dependencies").
 """
 
@@ -18,6 +19,8 @@ from worker.probe.evidence import Mixing
 from worker.probe.sweep import Sweep
 
 _TABLE: Final = 2
+_TRACE: Final = 1e-3
+"""Change, by the deviation, from which on it is sought where samples meet: rounding is far below."""
 
 
 def measure_mixing(sweep: Sweep) -> Mixing:
@@ -38,7 +41,8 @@ def measure_mixing(sweep: Sweep) -> Mixing:
     scale = max(spread, float(before.square().mean().sqrt()) * torch.finfo(torch.float32).eps ** 0.5)
     if not bool(before.isfinite().all()) or not bool(after.isfinite().all()):
         return Mixing(unjudged="the outputs are not finite in eval mode")
-    return Mixing(change=change / scale if scale else 0.0, purpose=_purpose(sweep))
+    relative = change / scale if scale else 0.0
+    return Mixing(relative, _purpose(sweep), where=_meeting(sweep, kept, others) if relative > _TRACE else "")
 
 
 def _unjudged(sweep: Sweep) -> str:
@@ -69,6 +73,29 @@ def _exchanged(inputs: Mapping[str, Tensor], kept: Tensor, others: Tensor) -> di
     order = torch.arange(len(kept) + len(others))
     order[others] = kept[torch.arange(len(others)) % len(kept)]
     return {name: value[order.to(value.device)] for name, value in inputs.items()}
+
+
+def _meeting(sweep: Sweep, kept: Tensor, others: Tensor) -> str:
+    """Return the first node whose rows for the samples that were kept change, if it has a row for each sample."""
+    subject, inputs = sweep.subject, sweep.subject.batch.inputs
+    traces = []
+    for given in (inputs, _exchanged(inputs, kept, others)):
+        count(forward=1)
+        with torch.no_grad():
+            generator = torch.Generator(subject.device).manual_seed(subject.seed)
+            traces.append(sweep.program.trace(given, training=False, generator=generator).values)
+    before, after = traces
+    for node in subject.graph.nodes:
+        for name in node.outputs:
+            counted = name in before and before[name].shape[:1] == (subject.batch.size,)
+            if counted and _differ(before[name][kept].double(), after[name][kept].double()):
+                return node.name
+    return ""
+
+
+def _differ(before: Tensor, after: Tensor) -> bool:
+    """Whether two values differ by more than rounding."""
+    return bool((before - after).norm() > _TRACE * before.norm())
 
 
 def _purpose(sweep: Sweep) -> str:

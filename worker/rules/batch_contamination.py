@@ -41,12 +41,13 @@ def batch_contamination(evidence: Evidence, *, share: float = 0.1, trace: float 
         return CLEAR
     if mixing.purpose:
         return Silence("not_applicable", f"samples meet, but {mixing.purpose}")
-    output = evidence.loss.head_node
+    place = mixing.where or evidence.loss.head_node
     limit = share if mixing.change > share else trace
     return Observation(
         f"When half of the samples are exchanged, the outputs of the others change by {mixing.change:.1%} of their "
-        f"standard deviation, in eval mode ({limit:.1%} is the limit): samples reach each other on the way.",
+        f"standard deviation, in eval mode ({limit:.1%} is the limit): samples reach each other at "
+        f"{evidence.called(place)}, or before.",
         weigh(evidence) if mixing.change > share else Severity.INFO,
-        (Place(node=output, origin=evidence.origins.get(output), measured=mixing.change, limit=limit),),
+        (Place(node=place, origin=evidence.origins.get(place), measured=mixing.change, limit=limit),),
         {"change": mixing.change},
     )

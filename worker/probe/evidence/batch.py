@@ -112,5 +112,7 @@ class Mixing:
     """Root mean square of how outputs change when other samples are exchanged, by the output's deviation."""
     purpose: str = ""
     """Why samples may meet here by right; "" where they may not."""
+    where: str = ""
+    """The first node with a row for each sample in which that shows."""
     unjudged: str = ""
     """Why it was not measured; "" where it was."""
