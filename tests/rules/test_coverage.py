@@ -83,3 +83,13 @@ def test_numbers_that_are_not_finite_leave_what_is_made_of_them_open(tmp_path: P
     for code in ("GRD01", "LOS02", "BAT01", "RNK01", "RNK02", "TRN02"):
         assert said[code][0] == "could_not_judge", code
         assert "NUM01" in said[code][1], code
+
+
+def test_a_loss_below_zero_is_no_sign_of_training(tmp_path: Path) -> None:
+    onnx.save(dense("y = Softmax(z)"), tmp_path / "model.onnx")
+    np.savez(tmp_path / "batch.npz", **x(target=CLASSES))  # type: ignore[arg-type]
+    options = Options.model_validate({"steps": 5, "treat": False, "seeds": 1, "loss": "nll"})
+    found = examine(tmp_path / "model.onnx", tmp_path / "batch.npz", options)
+    assert found.loss.value < 0
+    assert [each.code for each in found.findings if each.symptom == "loss_mismatch"] == ["LOS01"]
+    assert all("comes trained" not in each.reason for each in found.coverage)

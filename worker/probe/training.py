@@ -67,7 +67,7 @@ class Ask:
 
 def try_training(subject: Subject, loss: LossEvidence, ask: Ask, deadline: Deadline) -> Training:
     """Run the trial.  Nothing is run where the model came trained or where every target is the same."""
-    converged = loss.value < _CONVERGED * loss.chance
+    converged = 0 <= loss.value < _CONVERGED * loss.chance  # below zero is a loss of what is no probability
     judged = not loss.target_constant and loss.chance > 0
     trainable = any(parameter.trainable for parameter in subject.graph.parameters.values())
     empty = Training((), ask.steps, complete=True, converged=converged, judged=judged and trainable)
