@@ -27,7 +27,8 @@ def batch_contamination(evidence: Evidence, *, share: float = 0.1, trace: float 
     When it is wrong
         Batch norms are in eval mode here, where samples do not meet.  Networks that compare the rows of a batch on
         purpose (pairs of a contrastive loss, nodes of a graph, positions of one sequence in the place of a batch) are
-        left out where the shapes show it; a discriminator that measures the diversity of its batch is not recognized.
+        left out where the shapes show it; a discriminator that measures the diversity of its batch, and a batch norm
+        written out by hand, are not recognized.
 
     References
         Karpathy 2019, A Recipe for Training Neural Networks ("use backprop to chart dependencies").
