@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from service.contract.gate import GateResult
 from service.contract.report import Report
-from service.present import Format, add, chart, draws, numbers, words
+from service.present import Format, add, chart, depth, draws, numbers, words
 from service.present.numbers import number
 from service.present.page import SECURITY, STYLE
 from service.present.words import plain
@@ -30,6 +30,7 @@ def render(report: Report, gate: GateResult | None, source: str = "") -> str:
         gate=gate,
         verdict=gate.verdict if gate else report.verdict,
         words=words,
+        depth=depth,
         draws=draws,
         numbers=numbers,
         style=Markup(STYLE + chart.STYLE),  # noqa: S704  our own constants

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from service.contract.gate import GateResult
 from service.contract.report import Finding, Report
-from service.present import Format, add, draws, numbers, words
+from service.present import Format, add, depth, draws, numbers, words
 from service.present.numbers import number
 from service.present.words import plain
 
@@ -18,7 +18,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", "://": "&#58;
 
 def render(report: Report, gate: GateResult | None, source: str = "") -> str:
     """Return the report as Markdown, the verdict first, the long tables folded."""
-    sections = (_head, _gate, _findings, _prescription, _tried, _gradients, _training, _footing)
+    sections = (_head, _gate, _findings, _prescription, _tried, _gradients, _training, _deep, _footing)
     return "\n".join(line for section in sections for line in section(report, gate)).strip() + "\n"
 
 
@@ -138,6 +138,15 @@ def _training(report: Report, gate: GateResult | None) -> Iterator[str]:
     setting = f"{trial.optimizer} at {number(trial.learning_rate)}, {numbers.several(trial.steps, 'step')}"
     line = f"{number(trial.loss[0])} `{numbers.sparkline(trial.loss)}` {number(trial.loss[-1])}"
     yield f"Training trial ({setting}): loss {line}"
+    yield ""
+
+
+def _deep(report: Report, gate: GateResult | None) -> Iterator[str]:
+    if report.deep is None:
+        return
+    yield "### In depth"
+    yield ""
+    yield from (f"- {prose(sentence)}" for sentence in depth.measured(report))
     yield ""
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from service.contract.gate import GateResult
 from service.contract.report import Finding, Remedy, Report
-from service.present import Format, add, draws, numbers, words
+from service.present import Format, add, depth, draws, numbers, words
 from service.present.numbers import number
 from service.present.words import plain
 
@@ -17,7 +17,7 @@ _PLACE = 46
 
 def render(report: Report, gate: GateResult | None, source: str = "") -> str:
     """Return the report as lines of text, the verdict first."""
-    sections = (_head, _gate, _findings, _prescription, _tried, _gradients, _training, _footing)
+    sections = (_head, _gate, _findings, _prescription, _tried, _gradients, _training, _deep, _footing)
     return "\n".join(line.rstrip() for section in sections for line in section(report, gate)).strip() + "\n"
 
 
@@ -141,6 +141,15 @@ def _training(report: Report, gate: GateResult | None) -> Iterator[str]:
     yield ""
 
 
+def _deep(report: Report, gate: GateResult | None) -> Iterator[str]:
+    if report.deep is None:
+        return
+    yield from _titled("IN DEPTH")
+    for sentence in depth.measured(report):
+        yield from _wrapped(f"· {sentence}", "  ", "    ")
+    yield ""
+
+
 def _footing(report: Report, gate: GateResult | None) -> Iterator[str]:
     yield from _titled("HOW SURE IS THIS")
     yield from _wrapped(f"{words.coverage(report)} {words.fidelity(report)}", "  ")
@@ -148,9 +157,8 @@ def _footing(report: Report, gate: GateResult | None) -> Iterator[str]:
         yield from _wrapped(f"· {code} could not be judged: {reason}", "  ", "    ")
     for note in words.notes(report):
         yield from _wrapped(f"· {note}", "  ", "    ")
-    seconds = sum(report.timing.values())
     engine = f"Gradgate {report.engine.version}, torch {report.engine.torch}, {report.engine.device}"
-    yield from _wrapped(f"{engine}, {seconds:.1f} s; the rules: /v1/rules, docs/rules.md", "  ")
+    yield from _wrapped(f"{engine}, {depth.effort(report)}; the rules: /v1/rules, docs/rules.md", "  ")
 
 
 def _titled(title: str) -> Iterator[str]:

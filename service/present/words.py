@@ -151,7 +151,7 @@ def notes(report: Report) -> Iterator[str]:
 
 def sure(report: Report) -> str:
     """Return how sure the verdict is, in few words; nothing where it is not told."""
-    return "" if report.confidence is None else f"{report.confidence:.2f} sure"
+    return "" if report.confidence is None else f"{math.floor(100 * report.confidence)}% sure"
 
 
 def decides(gate: GateResult | None) -> bool:
