@@ -22,7 +22,7 @@ from worker.handing_back import patched, treated_model
 from worker.in_depth import deep_section
 from worker.load.fidelity import compare
 from worker.load.subject import Loaded, load
-from worker.probe.training import LEARNT, Ask
+from worker.probe.training import HALF, LEARNT, Ask
 from worker.redraws import is_drawn, redraws_section, same_weights
 from worker.remedies import Clinic, prescription
 from worker.stopwatch import Progress, Stopwatch, silent
@@ -59,9 +59,9 @@ def examine(
         loaded = load(model, batch, options, external, place)
         fidelity = compare(loaded.onnx, loaded.graph, loaded.subject.batch.inputs)
     with watch.stage(Stage.PROBING, 0.1), threads_for(loaded.subject.pass_s):
-        ask = Ask(
-            steps, both=True, goal=LEARNT, deep=options.depth is Depth.DEEP, ranged=options.depth is not Depth.QUICK
-        )
+        quick = options.depth is Depth.QUICK
+        goal, deep = HALF if quick else LEARNT, options.depth is Depth.DEEP
+        ask = Ask(steps, both=True, goal=goal, deep=deep, ranged=not quick)
         before, coverage = _measure(loaded, ask, deadline.share(_TRAINING_SHARE), watch)
     with watch.stage(Stage.TREATING, 0.4), threads_for(loaded.subject.pass_s):
         remedies, chosen = _treat(before, steps, deadline, watch) if options.treat else ((), None)

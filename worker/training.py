@@ -52,7 +52,8 @@ class Trainer:
         self._program = Program(subject.graph, subject.device)
         self._few = few
         self._chance = subject.loss.chance(subject.target[:few] if few else subject.target)
-        self._step_s = BOTH_WAYS * subject.pass_s
+        self.step_s = BOTH_WAYS * subject.pass_s
+        """Planned seconds of a step."""
         self._partial = few is None and self.splits(subject)
 
     @staticmethod
@@ -81,7 +82,7 @@ class Trainer:
         weighed = _weight(arm.trained)
         late = False
         for rows in self._rows(steps, seed):
-            with deadline.meter.timed("step", self._step_s):
+            with deadline.meter.timed("step", self.step_s):
                 going = self._step(arm, rows)
             if not going or (len(arm.losses) >= width and _mean(arm.losses[-width:]) < goal * self._chance):
                 break

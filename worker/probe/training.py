@@ -21,6 +21,8 @@ from worker.training import BY_HEART, Trainer
 
 LEARNT: Final = 0.05
 """Share of the best constant's loss at which the batch is learnt and no more steps are needed."""
+HALF: Final = 0.5
+"""The same for a quick look."""
 CALM: Final = 10.0
 """How many times its start a loss may reach in a run that is not looked behind."""
 USUAL_RATE: Final = 1e-3
@@ -34,6 +36,9 @@ _FEW: Final = 16
 """Samples that are to be learnt by heart where the batch is not learnt."""
 _HIGHER: Final = 6
 """Most half decades that are tried above a rate that trains."""
+_RANGE_S: Final = 3.0
+"""Planned seconds that these may take."""
+_TINY: Final = 1e-9
 _HELD_BACK: Final = 0.9
 """Share of the best constant's loss above which it is asked what holds a network back."""
 
@@ -135,13 +140,13 @@ def best_rate(points: Sequence[RatePoint]) -> float:
 
 
 def _ranged(subject: Subject, trainer: Trainer, training: Training, deadline: Deadline) -> Training:
-    """Try rates above that of the best run, half a decade apart, until one diverges."""
-    best = training.best
-    if best is None or not best.beaten or deadline.passed:
+    """Try rates above that of the best run, half a decade apart, until one diverges: as many as a few seconds allow."""
+    best, allowed = training.best, int(min(_RANGE_S / (RANGE_STEPS * max(trainer.step_s, _TINY)), _HIGHER))
+    if best is None or not best.beaten or deadline.passed or allowed < 1:
         return training
     settings = subject.settings if _is_declared(subject, best) else Settings()
     plain, points = subject.replace(settings=settings), list(training.rates)
-    for step in range(1, _HIGHER + 1):
+    for step in range(1, allowed + 1):
         rate = float(f"{best.learning_rate * 10 ** (step / 2):.3g}")
         found = range_test(plain, trainer, OptimizerName(best.optimizer), [rate], deadline)
         points.extend(found)
