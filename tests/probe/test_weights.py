@@ -279,10 +279,10 @@ def test_a_bias_before_a_norm_over_samples_is_useless(norm: str, expected: str) 
 
 def test_what_a_dead_layer_starves_is_told_with_it() -> None:
     shut = dense(16, {"kernel": "he_normal", "bias": {"law": "constant", "value": -30}}, name="shut")
-    evidence = probe(described([dense(16), RELU, shut, {**RELU, "name": "gate"}, dense(4, name="head")]))
+    gate = {**RELU, "name": "gate"}
+    evidence = probe(described([dense(16), RELU, shut, gate, dense(16, name="next"), RELU, dense(4, name="head")]))
     found = by_name(evidence)
-    assert {name: found[name].blocked_at for name in ("shut.kernel", "head.kernel")} == {
-        "shut.kernel": "gate",
-        "head.kernel": "gate",
-    }
+    dead = [name for name, each in found.items() if each.state == "dead"]
+    assert {"shut.kernel", "next.kernel", "next.bias", "head.kernel"} <= set(dead)
+    assert {found[name].blocked_at for name in dead} == {"gate"}
     assert {finding.code for finding in diagnose([evidence])[0]} & {"UNT01", "GRD03"} == {"UNT01"}

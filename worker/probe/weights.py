@@ -295,8 +295,8 @@ def _alike(value: Tensor, axis: int) -> bool:
 def _blocked_at(sweep: Sweep, node: Node) -> str | None:
     """Return the operator at which the gradient ends on its way to a weight that `node` reads.
 
-    That is the first one behind the node from which a gradient comes back; where the node's own output has one, what
-    the weight would be multiplied by is zero, and the operator is named that made it so.
+    That is the first one behind the node from which a gradient comes back; where all that one reads is zero, the
+    operator that made it so.
     """
     path = sweep.path
     start = path.position.get(node.outputs[0], 0)
@@ -305,7 +305,7 @@ def _blocked_at(sweep: Sweep, node: Node) -> str | None:
     first = next(reached, None)
     if first is None or first not in path.producers:
         return None
-    return (_silenced(sweep, node) if first in node.outputs else path.producers[first]).name
+    return _silenced(sweep, path.producers[first]).name
 
 
 def _silenced(sweep: Sweep, node: Node) -> Node:
