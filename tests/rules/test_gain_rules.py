@@ -182,3 +182,11 @@ def test_samples_that_become_alike_are_a_note_where_training_learns_and_it_is_no
     evidence = made(total=0.0, typical=0.0, late=0.0, collapse=collapse)
     assert severity("RNK01", replace(evidence, training=PASSED)) is expected
     assert severity("RNK01", evidence) is WARNING
+
+
+def test_a_head_that_is_drawn_small_is_left_alone_unless_it_makes_up_for_the_layer_before() -> None:
+    hidden = replace(HEALTHY.parameters[0], units=8, count=64, rms=8**-0.5, gradient_rms=1e-5, state="live")
+    head = replace(hidden, name="head", rms=0.01 * 8**-0.5, gradient_rms=1e-3)
+    assert severity("INI02", replace(HEALTHY, parameters=(hidden, hidden, head))) is None
+    large = replace(hidden, rms=100 * 8**-0.5, gradient_rms=1e-5)
+    assert severity("INI02", replace(HEALTHY, parameters=(hidden, large, head))) is WARNING

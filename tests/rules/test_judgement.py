@@ -369,7 +369,7 @@ def test_neighbours_a_thousandfold_apart_by_their_own_scale_are_out_of_scale(
     """A kernel s times as small, beside one that makes up for it, learns s² times faster relative to itself."""
     first = replace(HEALTHY.parameters[0], units=8, rms=1.0, gradient_rms=1.0, state="live")
     second = replace(first, name="other", rms=factor**-0.5, gradient_rms=factor**0.5)
-    assert severity("INI02", replace(HEALTHY, parameters=(first, second))) is expected
+    assert severity("INI02", replace(HEALTHY, parameters=(first, second, first))) is expected
     assert severity("INI02", replace(HEALTHY, parameters=(first, second, replace(first, state="gated")))) is None
     faint = replace(first, name="query", gradient_rms=1 / factor)
     assert severity("INI02", replace(HEALTHY, parameters=(first, faint))) is None, "its scale is the same"

@@ -31,6 +31,7 @@ from worker.probe.sweep import Sweep
 
 COTANGENTS: Final = 3
 PAIR: Final = 2
+THIRD: Final = 3
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def _width(sweep: Sweep, value: str) -> int:
 
 
 def _normalized(path: Path, found: Sequence[Front]) -> bool:
-    """Whether most segments hold a norm."""
-    norms = normed(path)
-    held = [not norms.isdisjoint(_between(path, start, end)) for start, end in pairwise(found)]
-    return 2 * sum(held) > len(held)
+    """Whether there is a norm for every third weight layer, or more, as in blocks of attention."""
+    low, high = path.position[found[0].newest], path.position[found[-1].newest]
+    norms = sum(low < path.position[value] <= high for value in normed(path) if value in path.position)
+    return THIRD * norms >= found[-1].depth - found[0].depth

@@ -22,7 +22,7 @@ WEIGHTED: Final = frozenset(
 RECURRENT: Final = frozenset({"RNN", "LSTM", "GRU"})
 LOOPS: Final = frozenset({"Scan", "Loop"})
 """Operators that run a body again and again."""
-STEPS: Final = 4
+STEPS: Final = 3
 """Layers of one weight, each behind the last and with a new input, that count as the steps of a recurrence."""
 CHANNELS_SECOND: Final = frozenset(
     {

@@ -65,7 +65,7 @@ def exploding_gradient(
     What it measures
         G, as for GRD01; above +6 by total and by trend is at risk, +3 to +6 is a note, and so is what lies within two
         standard deviations of +6, or below +12 where the training trial learns in every way that it tries.  Where
-        most layers are normalized, the two limits are +12 and +16.
+        a norm stands for every third layer or more, the two limits are +12 and +16.
 
     Why it matters
         Where the gradient of an early layer is e³ times that of a late one, a step that is safe for the first is
@@ -90,7 +90,7 @@ class _Limits:
     plain: tuple[float, float]
     """At risk, and severe."""
     normalized: tuple[float, float]
-    """The same where most layers are normalized."""
+    """The same where a norm stands for every third layer or more."""
     sigmas: float
     """Standard deviations within which a limit counts as not passed."""
 

@@ -30,8 +30,9 @@ def poor_init_scale(evidence: Evidence, *, jump: float = 3.0) -> Answer:
 
     When it is wrong
         Attention's queries and keys receive little at first in every healthy network (the softmax is nearly even),
-        whatever their scale: such jumps are left alone.  Kernels without gradient by design, or held back by one, are
-        left out.
+        whatever their scale, and a head may be drawn small on purpose, behind layers of the usual scale (policies
+        of reinforcement learning): such jumps are left alone.  Kernels without gradient by design, or held back by
+        one, are left out.
 
     References
         Yang, Simon and Bernstein 2023 (arXiv 2310.17813); Noci et al. 2022 (arXiv 2206.03126) for queries and keys.
@@ -41,7 +42,8 @@ def poor_init_scale(evidence: Evidence, *, jump: float = 3.0) -> Answer:
     kernels = [each for each in evidence.parameters if each.units > 1 and each.state == "live" and _ratio(each) > 0]
     if len(kernels) < 2 or any(each.state == "gated" for each in evidence.parameters):  # noqa: PLR2004
         return Silence("not_applicable", "fewer than two kernels receive a gradient, or some are gated by design")
-    steps = [pair for pair in pairwise(kernels) if 2 * _explained(*pair) >= abs(_jump(*pair))]
+    told = kernels[:-1] if _small_head(*kernels[-2:]) else kernels
+    steps = [pair for pair in pairwise(told) if 2 * _explained(*pair) >= abs(_jump(*pair))]
     before, after = max(steps, key=lambda pair: abs(_jump(*pair)), default=(kernels[0], kernels[0]))
     size = abs(_jump(before, after))
     if size <= jump:
@@ -57,6 +59,12 @@ def poor_init_scale(evidence: Evidence, *, jump: float = 3.0) -> Answer:
         ),
         {"jump": size, "explained": _explained(before, after)},
     )
+
+
+def _small_head(before: ParameterEvidence, head: ParameterEvidence) -> bool:
+    """Whether the last kernel is small on its own account, and not to make up for the one before it."""
+    usual = abs(log10(_scale(before))) < 1
+    return usual and _scale(head) < _scale(before)
 
 
 def _ratio(parameter: ParameterEvidence) -> float:

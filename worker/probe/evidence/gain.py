@@ -70,7 +70,7 @@ class Gain:
     power: float | None = None
     """p, where the gradient grows as the p-th power of depth rather than exponentially; None where it does not."""
     normalized: bool = False
-    """Whether a norm stands in most of the segments."""
+    """Whether there is a norm for every third weight layer, or more."""
 
     @property
     def rate(self) -> float:
