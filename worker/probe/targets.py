@@ -6,6 +6,7 @@ variance within groups of equal inputs by the variance (Cover and Thomas 2006, s
 """
 
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Final
 
 import torch
@@ -73,7 +74,7 @@ def _groups(inputs: Mapping[str, Tensor], samples: int) -> list[list[int]] | Non
         return None
     found: dict[tuple[bytes, ...], list[int]] = {}
     for index in range(samples):
-        key = tuple(row[index].reshape(-1).view(torch.uint8).numpy().tobytes() for row in rows)
+        key = tuple(blake2b(row[index].reshape(-1).view(torch.uint8).numpy()).digest() for row in rows)
         found.setdefault(key, []).append(index)
     return list(found.values())
 
