@@ -74,7 +74,7 @@ def _groups(inputs: Mapping[str, Tensor], samples: int) -> list[list[int]] | Non
         return None
     found: dict[tuple[bytes, ...], list[int]] = {}
     for index in range(samples):
-        key = tuple(blake2b(row[index].reshape(-1).view(torch.uint8).numpy()).digest() for row in rows)
+        key = tuple(blake2b(row[index].reshape(-1).view(torch.uint8).numpy().tobytes()).digest() for row in rows)
         found.setdefault(key, []).append(index)
     return list(found.values())
 
