@@ -1,7 +1,7 @@
 """Examines every case of the labelled benchmark, beside what the peers' rules say of it, and prints the scores.
 
     python -m benchmarks.diagnosis.run [--half tuning|held-out] [--family NAME ...] [--case WORD ...]
-        [--processes 2] [--fresh] [--results FILE]
+        [--seeds N] [--no-peers] [--processes 2] [--fresh] [--results FILE]
 
 What a case came to is kept under build/diagnosis/, by its content and the code's, so that a rerun costs what has
 changed; `--results` writes what `docs/accuracy.md` is made from.  Misses and false alarms are named for the tuning half
@@ -19,6 +19,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -42,7 +43,8 @@ def main() -> None:
     from benchmarks.diagnosis.tables import in_text  # noqa: PLC0415  only the parent scores
 
     asked = _arguments()
-    chosen = [case for case in cases() if _wanted(case, asked)]
+    more = {"seeds": asked.seeds} if asked.seeds else {}
+    chosen = [replace(case, options={**case.options, **more}) for case in cases() if _wanted(case, asked)]
     found = run(chosen, processes=asked.processes, fresh=asked.fresh, peers=not asked.no_peers)
     rows = [row_of(case, found[case.name]) for case in chosen]
     print(in_text(rows))
@@ -225,6 +227,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--half", choices=("tuning", "held-out"))
     parser.add_argument("--family", nargs="*", default=[])
     parser.add_argument("--case", nargs="*", default=[])
+    parser.add_argument("--seeds", type=int, help="draws of each model; for a first look, 1 takes a third of the time")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--fresh", action="store_true", help="examine again what is kept already")
     parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
