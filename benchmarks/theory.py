@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.truths import convolved, normed, plain, recurrent, residual
 from benchmarks.truths.truth import Truth, subject
-from worker.probe.gain import measure_gain, measure_recurrent
+from worker.probe.along_time import measure_recurrent
+from worker.probe.gain import measure_gain
 from worker.probe.sweep import sweep
 
 TRUTHS = (*plain.TRUTHS, *normed.TRUTHS, *residual.TRUTHS, *convolved.TRUTHS, *recurrent.TRUTHS)
