@@ -286,3 +286,10 @@ def test_what_a_dead_layer_starves_is_told_with_it() -> None:
     assert {"shut.kernel", "next.kernel", "next.bias", "head.kernel"} <= set(dead)
     assert {found[name].blocked_at for name in dead} == {"gate"}
     assert {finding.code for finding in diagnose([evidence])[0]} & {"UNT01", "GRD03"} == {"UNT01"}
+
+
+def test_a_bias_learns_though_its_kernel_is_a_constant() -> None:
+    nodes = [node("Gemm", "x w b", "h"), node("Relu", "h", "r"), node("MatMul", "r v", "y")]
+    weights = {"b": normal(6), "v": normal(6, 2)}
+    evidence = probe(by_hand(nodes, weights, {"x": normal(16, 4)}, constants={"w": normal(4, 6)}))
+    assert {name: each.state for name, each in by_name(evidence).items()} == {"b": "live", "v": "live"}

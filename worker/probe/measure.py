@@ -24,7 +24,9 @@ from worker.subject import Subject
 
 
 def probe(subject: Subject, *, deep: bool = False, sharp: bool = False) -> Evidence:
-    """Measure the subject under its seed: some three forward and five backward passes, no training.
+    """Measure the subject under its seed: some three forward and four backward passes, no training.
+
+    One backward pass gives all gradients of the loss that the measures read; random cotangents take one each.
 
     `deep` adds what takes many passes more: see the modules of the measures.  `sharp` adds the loss's sharpness, where
     a learning rate is declared and it costs little.

@@ -8,26 +8,21 @@ and the gradient's unit.  Costs no pass of its own where every gradient arrives,
 for each of these questions.  Sources: Zhang et al. 2019 (Fixup), Bachlechner et al. 2020 (ReZero).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
-
-import torch
-from torch import Tensor
 
 from worker.network.flow import cut_off, flow
 from worker.network.graph import Node
 from worker.network.layers import KERNELS
 from worker.optimizers import Optimizer
 from worker.probe.evidence import Cut, ParameterEvidence
-from worker.probe.moments import Norm, norms, read
+from worker.probe.moments import Norm, norms
+from worker.probe.opening import Opening
 from worker.probe.path import Path
-from worker.probe.sweep import Sweep, sweep_double
+from worker.probe.sameness import measure_sameness
+from worker.probe.sweep import Sweep
 
-STEP: Final = 1e-3
-"""Root mean square of a step that opens an all-zero parameter."""
-ROUNDS: Final = 3
-"""How many gates in a row are opened, one behind the other."""
 CANCELLED: Final = 1e-5
 """A bias's gradient by the norm of what it is summed of, under which the sum cancels but for rounding."""
 TOLD: Final = 16
@@ -37,16 +32,15 @@ NAMED: Final = 8
 _BIASED: Final = frozenset({"Gemm", "Conv", "ConvTranspose", "LayerNormalization", "BatchNormalization"})
 _BIAS: Final = 2
 """The place of a bias among the inputs of those."""
-_SAME: Final = 1e-6
-"""Relative difference under which two float32 numbers count as equal."""
 
 
 def wanted(sweep: Sweep) -> list[str]:
     """Return the names of the parameters and values whose gradients are read here."""
     trainable = [name for name, parameter in sweep.subject.graph.parameters.items() if parameter.trainable]
     readers = _readers(sweep.path)
-    kernels = [node.inputs[1] for each in readers.values() for node in each if node.op in KERNELS]
-    return [*trainable, *(value for name in trainable for value in _sums(sweep, name, readers)), *kernels]
+    kernels = {node.inputs[1] for each in readers.values() for node in each if node.op in KERNELS}
+    sums = (value for name in trainable for value in _sums(sweep, name, readers))
+    return [*trainable, *sums, *sorted(kernels & sweep.values.keys())]
 
 
 @dataclass(frozen=True)
@@ -76,8 +70,8 @@ def measure_parameters(sweep: Sweep, optimizer: Optimizer) -> tuple[ParameterEvi
     cuts = _cuts(sweep, silent)
     useless = _useless(sweep, trainable, readers, pulled)
     known = {*cuts, *useless}
-    opening = _Opening(sweep, [name for name in silent if name in readers and name not in known])
-    same = _sameness(sweep, readers, opening)
+    opening = Opening(sweep, [name for name in silent if name in readers and name not in known])
+    same = measure_sameness(sweep, readers, opening)
     facts = _Facts(
         readers,
         cuts,
@@ -144,53 +138,6 @@ def _first(cuts: tuple[Cut, ...]) -> str | None:
     return cuts[0].node if cuts else None
 
 
-class _Opening:
-    """The parameters without gradient, told apart in float64: `faint`, `gated` or `dead`."""
-
-    def __init__(self, sweep: Sweep, silent: list[str]) -> None:
-        """Sweep again where there are any: as they are, then with all-zero parameters a step along their gradient."""
-        self.states = dict.fromkeys(silent, "dead")
-        self.gradients: dict[str, Tensor] = {}
-        """Of parameters that are gated, once their gate is open."""
-        self._subject = sweep.subject
-        if silent:
-            self._open()
-
-    def _open(self) -> None:
-        moved: dict[str, Tensor] = {}
-        for opened in range(1 + ROUNDS):
-            again = sweep_double(self._subject, moved)
-            if again is None:
-                return
-            reached = again.gradients(again.parameters)
-            self._name("gated" if opened else "faint", reached)
-            new = {name: _step(value) for name, value in reached.items() if self._shut(name, moved) and value.any()}
-            if not new or "dead" not in self.states.values():
-                return
-            moved |= new
-
-    def _name(self, state: str, reached: Mapping[str, Tensor]) -> None:
-        for name in [name for name, known in self.states.items() if known == "dead"]:
-            if name in reached and bool(reached[name].any()):
-                self.states[name] = state
-                self.gradients[name] = reached[name]
-
-    def _shut(self, name: str, moved: Mapping[str, Tensor]) -> bool:
-        """Whether a parameter is all zero yet and training would change it."""
-        parameter = self._subject.graph.parameters[name]
-        return name not in moved and parameter.trainable and not bool(parameter.value.any())
-
-
-def _step(gradient: Tensor) -> Tensor:
-    """Return a step against a gradient, of a given root mean square; what is not finite stays where it is."""
-    gradient = gradient.nan_to_num(0, 0, 0)
-    largest = gradient.abs().max()
-    if largest == 0:
-        return gradient
-    unit = gradient / largest
-    return -STEP * unit / unit.square().mean().sqrt()
-
-
 def _useless(
     sweep: Sweep, trainable: Sequence[str], readers: Mapping[str, Sequence[Node]], pulled: Mapping[str, Norm]
 ) -> dict[str, str]:
@@ -223,75 +170,6 @@ def _adds(node: Node, name: str) -> bool:
     return place >= 0 and (node.op == "Add" or (node.op in _BIASED and place == _BIAS))
 
 
-def _sameness(
-    sweep: Sweep, readers: Mapping[str, Sequence[Node]], opening: _Opening
-) -> dict[str, tuple[int, bool, bool]]:
-    """Return each kernel's number of units, whether all compute the same, and whether they learn the same too."""
-    chosen = dict(_kernels(sweep, readers))
-    first = read([_parted(sweep.values[node.inputs[1]], axis) for node, _, axis in chosen.values()])
-    found = {}
-    for (name, (node, channels, axis)), apart in zip(chosen.items(), first, strict=True):
-        units = sweep.values[node.outputs[0]].shape[channels]
-        copies = units > 1 and sweep.values[node.inputs[1]].shape[axis] == units and not apart > _SAME
-        found[name] = (units, *(_copies(sweep, name, node, (channels, axis), opening) if copies else (False, False)))
-    return found
-
-
-def _kernels(sweep: Sweep, readers: Mapping[str, Sequence[Node]]) -> Iterator[tuple[str, tuple[Node, int, int]]]:
-    """Yield the kernels, with their first reader, and the axes of units in its output and in the kernel."""
-    for name, nodes in readers.items():
-        node = nodes[0]
-        if node.op not in KERNELS or name not in sweep.path.behind(node.inputs[1]):
-            continue
-        channels = 1 if node.op in {"Conv", "ConvTranspose"} else sweep.values[node.outputs[0]].dim() - 1
-        yield name, (node, channels, _unit_axis(node, sweep.values[node.inputs[1]]))
-
-
-def _parted(kernel: Tensor, axis: int) -> Tensor:
-    """Return how far the first two units lie apart, by their largest weights: a look that spares a thorough one."""
-    kernel = kernel.detach()
-    if kernel.shape[axis] < 2:  # noqa: PLR2004
-        return torch.zeros((), device=kernel.device)
-    one, other = kernel.select(axis, 0), kernel.select(axis, 1)
-    scale = one.abs().max() + other.abs().max()
-    return (one - other).abs().max() / scale.where(scale > 0, 1)
-
-
-def _copies(sweep: Sweep, name: str, node: Node, axes: tuple[int, int], opening: _Opening) -> tuple[bool, bool]:
-    """Return whether all units of a kernel compute the same, and whether they learn the same too.
-
-    Of weights that are all zero, which compute the same by nature, only those count that learn the same.
-    """
-    channels, axis = axes
-    kernel = sweep.values[node.inputs[1]]
-    if not _alike(kernel, axis) or not _alike(sweep.values[node.outputs[0]], channels):
-        return False, False
-    gradient = sweep.gradients([node.inputs[1]]).get(node.inputs[1])
-    if bool(kernel.any()):
-        return True, gradient is None or _alike(gradient, axis)
-    if name in opening.states and node.inputs[1] == name:
-        gradient = opening.gradients.get(name)
-    alike = gradient is not None and bool(gradient.any()) and _alike(gradient, axis)
-    return alike, alike
-
-
-def _unit_axis(node: Node, weight: Tensor) -> int:
-    """Return the axis of a weight that counts output units."""
-    if node.op == "Conv":
-        return 0
-    if node.op == "Gemm":
-        return 0 if node.attributes.get("transB", 0) else 1
-    return 1 if node.op == "ConvTranspose" else weight.dim() - 1
-
-
-def _alike(value: Tensor, axis: int) -> bool:
-    """Whether all slices along `axis` are equal, to float32's precision."""
-    value = value.detach().double()
-    scale = float(value.abs().max())
-    low, high = torch.aminmax(value, dim=axis)
-    return bool(scale == 0 or float((high - low).max()) <= _SAME * scale)
-
-
 def _blocked_at(sweep: Sweep, node: Node) -> str | None:
     """Return the operator at which the gradient ends on its way to a weight that `node` reads.
 
@@ -313,6 +191,6 @@ def _silenced(sweep: Sweep, node: Node) -> Node:
     path = sweep.path
     while True:
         signal = next((name for name in node.inputs if name in path.members), None)
-        if signal not in path.producers or bool(sweep.values[signal].any()):
+        if signal is None or signal not in path.producers or bool(sweep.values[signal].any()):
             return node
         node = path.producers[signal]
