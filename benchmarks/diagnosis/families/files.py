@@ -152,8 +152,15 @@ def over_the_batch(draw: Draw) -> Made:
 
 
 def root_of_zero(draw: Draw) -> Made:
-    """Return a network with the root of a value that is exactly zero where a ReLU is off: its slope is infinite."""
-    return in_the_middle("Relu", "Sqrt")(draw)
+    """Return a network with √x² of what is zero for samples that are padding: 0 · ∞ on the way back."""
+    batch = clusters(draw)
+    values = batch["input"].copy()
+    values[::16] = 0
+    file = File(draw, {**batch, "input": values})
+    value = file.node("MatMul", "input", file.weight("fc0.weight", FEATURES, draw.width))
+    value = file.node("Sqrt", file.node("Mul", value, value))
+    value = file.hidden(value, "fc1", draw.width, draw.width)
+    return file.made(file.dense(value, "fc2", draw.width, CLASSES, gain=1))
 
 
 def hidden_row(draw: Draw) -> Made:
@@ -210,7 +217,7 @@ _VARIANTS = (
     Variant("files/picked", picked, _CUT, certain=True),
     Variant("files/softmax-over-batch", over_the_batch, ("loss_mismatch", "structure_fault"), hard=True, certain=True),
     Variant("files/log-of-relu", in_the_middle("Relu", "Log"), _BROKEN, certain=True),
-    Variant("files/root-of-zero", root_of_zero, _BROKEN, hard=True, certain=True),
+    Variant("files/root-of-padding", root_of_zero, _BROKEN, hard=True, certain=True),
     Variant("files/empty-mask", hidden_row, _BROKEN, hard=True, certain=True),
 )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.diagnosis.case import Case
 from benchmarks.diagnosis.families.draw import Draw, Layers, Made, Variant, built, chain
-from benchmarks.diagnosis.families.layers import Layer, act, dense, repeat, residual
+from benchmarks.diagnosis.families.layers import act, dense, repeat, residual
 from benchmarks.diagnosis.families.tasks import CLASSES, images, sentences, tokens
 
 _VOCABULARY = 16
@@ -109,14 +109,12 @@ def one_sharp_head(factor: float) -> Callable[[Draw], Layers]:
     return blocks
 
 
-def without_ways_past(depth: int, held_out: int, *norm: Layer) -> Callable[[Draw], Layers]:
-    """Return attention alone, layer upon layer."""
-
-    def blocks(draw: Draw) -> Layers:
-        attention = {"kind": "self_attention", "heads": 4, "init": "xavier_normal"}
-        return repeat(draw.deep(depth, held_out), attention, *norm)
-
-    return blocks
+def without_ways_past(draw: Draw) -> Made:
+    """Return a model of each next word made of attention alone, layer upon layer: its words become alike."""
+    attention = {"kind": "self_attention", "heads": 4, "init": "xavier_normal"}
+    table = {"kind": "embedding", "classes": _VOCABULARY, "dim": draw.width // 16 * 8}
+    layers = [table, act("positional_embedding"), *repeat(draw.deep(8, 10), attention), dense(_VOCABULARY)]
+    return chain(layers, sentences(draw, vocabulary=_VOCABULARY))
 
 
 _VARIANTS = (
@@ -129,7 +127,7 @@ _VARIANTS = (
     Variant("transformer/sharp-normed", encoder(sharp(8, "rms_norm")), hard=True),
     Variant("transformer/sharp-10", encoder(sharp(10)), _COLLAPSE, certain=True),
     Variant("transformer/one-sharp-head", encoder(one_sharp_head(24)), _COLLAPSE, "moderate", hard=True, certain=True),
-    Variant("transformer/attention-alone", encoder(without_ways_past(10, 12)), _RANK, hard=True, certain=True),
+    Variant("transformer/attention-only", without_ways_past, _RANK, hard=True),
 )
 
 
