@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import onnx
 import pytest
 
-from benchmarks.diagnosis.case import LABELS, Case, cases, constructed
+from benchmarks.diagnosis.case import LABELS, Case, cases
 from benchmarks.diagnosis.families.mlp import mlp
 from service.contract.architecture import Architecture
 from service.contract.options import Options
@@ -69,12 +69,15 @@ def test_every_case_is_labelled_and_nothing_else_is(built: Sequence[Case]) -> No
     assert labels.keys() == {case.name for case in built}
 
 
-def test_a_label_says_why_a_case_is_not_scored() -> None:
+def test_a_case_is_scored_where_construction_and_training_agree(built: Sequence[Case]) -> None:
     labels = json.loads(LABELS.read_text(encoding="utf-8"))["cases"]
-    for case in constructed():
-        entry = labels.get(case.name, {})
-        disputed = case.scored and entry.get("label") == "borderline"
-        assert disputed == ("reason" in entry)
+    for case in built:
+        entry = labels[case.name]
+        assert case.scored == (entry["label"] != "borderline")
+        if case.scored:
+            assert case.sick == (entry["label"] in {"untrainable", "fault"})
+            assert case.certain or entry["label"] != "fault"
+            assert "reason" not in entry
 
 
 def test_a_case_is_built_alike_every_time() -> None:
