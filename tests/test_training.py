@@ -465,3 +465,13 @@ def test_a_network_that_nothing_passes_through_learns_nothing_by_heart() -> None
     found = noise([{"kind": "dense", "units": 16}, {"kind": "sigmoid"}] * 14)
     assert not found.passed
     assert [run.beaten for run in found.runs if run.by_heart] == [False, False]
+
+
+def test_a_trial_that_has_time_for_one_way_only_is_not_complete() -> None:
+    settings = Settings(optimizer=OptimizerName.SGD, learning_rate=1e-6)
+    subject = described(chain(2, dense(32), RELU), settings=settings).replace(pass_s=0.01)
+    loss = measure_loss(sweep(subject), declared=False)
+    found = try_training(subject, loss, Ask(20), Deadline.after(1.6))
+    assert len(found.runs[0].losses) == 20
+    assert not found.passed
+    assert not found.complete

@@ -188,6 +188,11 @@ def _healthy(evidence: Evidence) -> str:
         return "This model comes trained, and nothing speaks against training it on."
     if best is None:
         return "Nothing speaks against training this model, but there was nothing to try: " + _untried(evidence)
+    if training is not None and not training.passed:
+        return (
+            "Nothing speaks against training this model, but the trial ran out of time after "
+            f"{_several(len(best.losses), 'step')} and shows nothing."
+        )
     if training is not None and training.only_by_heart:
         return (
             "Nothing speaks against training this model: it learns a few samples by heart, though not the batch as a "

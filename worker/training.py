@@ -139,7 +139,7 @@ class Trainer:
             lowest=lowest,
             gradient_norms=tuple(norms),
             beaten=beaten,
-            diverged=not finite or (not beaten and final > start * (2 - BEATEN)),
+            diverged=not finite or (len(losses) >= width and not beaten and final > start * (2 - BEATEN)),
             spike=max(losses) / start if finite and start > 0 else math.inf,
             whole=not self._partial,
             by_heart=self._few is not None,

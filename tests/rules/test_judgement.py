@@ -375,9 +375,8 @@ def test_neighbours_a_thousandfold_apart_by_their_own_scale_are_out_of_scale(
     assert severity("INI02", replace(HEALTHY, parameters=(first, faint))) is None, "its scale is the same"
 
 
-def test_a_trial_of_fewer_steps_than_a_mean_is_taken_over_says_that_it_is_open() -> None:
+def test_a_trial_of_fewer_steps_than_a_mean_is_taken_over_cannot_be_judged() -> None:
     cut = run(losses=(1.2, 1.1), gradient_norms=(1.0, 1.0), lowest=math.inf, final=1.1)
     found = judge("TRN02", replace(HEALTHY, training=training(cut, complete=False)))
-    assert isinstance(found, Observation)
-    assert (found.severity, found.places[0].measured) == (WARNING, 1.1)
-    assert "ran out of time after 2 steps" in found.explanation
+    assert isinstance(found, Silence)
+    assert (found.status, found.reason) == ("could_not_judge", "the trial ran out of time after 2 steps")

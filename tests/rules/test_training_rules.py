@@ -12,7 +12,7 @@ from worker.course import RatePoint, Run
 from worker.diagnose import diagnose, verdict
 from worker.probe.evidence import Declared, Evidence, Gain, Regularization, Segment, Training
 from worker.probe.measure import probe
-from worker.reporting import training_section
+from worker.reporting import summary, training_section
 from worker.rules import Answer, Observation, Silence, rules
 from worker.sureness import sureness
 
@@ -302,3 +302,11 @@ def test_what_is_learnt_by_heart_only_is_a_note_and_no_stalled_training() -> Non
     assert severity("TRN02", trained(whole, few)) is INFO
     assert severity("TRN02", trained(whole, replace(few, beaten=False))) is ERROR
     assert severity("TRN02", trained(run(), few)) is None
+
+
+def test_a_trial_that_was_cut_off_at_once_says_nothing_of_training() -> None:
+    cut = run(declared=False, losses=(2.0,), final=2.0, lowest=math.inf, beaten=False, late=True)
+    evidence = trained(cut, complete=False)
+    assert status("TRN02", evidence) == "could_not_judge"
+    assert "ran out of time after 1 step and shows nothing" in summary(Verdict.PASS, (), None, [evidence])
+    assert severity("TRN02", trained(replace(cut, lowest=1.5), complete=False)) is WARNING

@@ -80,11 +80,14 @@ def try_training(subject: Subject, loss: LossEvidence, ask: Ask, deadline: Deadl
         return empty
     trainer, points = Trainer(subject), list[RatePoint]()
     runs: list[Run] = []
+    cut = False
     for run in _runs(subject, trainer, points, ask, deadline):
         runs.append(run)
-        if run.beaten and run.spike <= CALM and (run.declared or not ask.both):
+        done = run.beaten and run.spike <= CALM and (run.declared or not ask.both)
+        cut = not done and deadline.too_late_for("step")
+        if done or cut:
             break
-    tried = replace(empty, runs=tuple(runs), rates=tuple(points), complete=_complete(runs, ask.steps))
+    tried = replace(empty, runs=tuple(runs), rates=tuple(points), complete=not cut and _complete(runs, ask.steps))
     tried = _held_back(subject, trainer, tried, deadline)
     return _concluded(_ranged(subject, trainer, tried, deadline) if ask.ranged else tried)
 
@@ -129,8 +132,13 @@ def range_test(
     subject: Subject, trainer: Trainer, name: OptimizerName, rates: Iterable[float], deadline: Deadline
 ) -> tuple[RatePoint, ...]:
     """Return short runs of the optimizer at these rates, each from the subject's own weights."""
-    runs = (trainer.run(declared_optimizer(subject, name, rate), RANGE_STEPS, subject.seed, deadline) for rate in rates)
-    return tuple(RatePoint(run.optimizer, run.learning_rate, run.final, run.diverged) for run in runs if not run.late)
+    points: list[RatePoint] = []
+    for rate in rates:
+        run = trainer.run(declared_optimizer(subject, name, rate), RANGE_STEPS, subject.seed, deadline)
+        if run.late:
+            break
+        points.append(RatePoint(run.optimizer, run.learning_rate, run.final, run.diverged))
+    return tuple(points)
 
 
 def best_rate(points: Sequence[RatePoint]) -> float:

@@ -31,7 +31,7 @@ def stalled_training(evidence: Evidence, *, share: float = 0.999) -> Answer:
         What cannot tell the samples of one batch apart after hundreds of steps will not learn a data set.
 
     When it is wrong
-        Few steps prove little: a trial that ran out of time only warns.
+        Few steps prove little: a trial that ran out of time only warns, and one that was cut off at once says nothing.
 
     References
         Measured for this rule: true positives .85 at .05 false ones after 200 steps, against accuracy at the end, so a
@@ -49,6 +49,8 @@ def stalled_training(evidence: Evidence, *, share: float = 0.999) -> Answer:
     if training.passed:
         return CLEAR
     best = training.best or training.runs[0]
+    if _open(training):
+        return Silence("could_not_judge", f"the trial ran out of time after {_steps(best)}")
     limit = share * evidence.loss.chance
     return Observation(
         _sentence(training, best, limit),
@@ -71,10 +73,15 @@ def _by_heart(evidence: Evidence, training: Training) -> Answer:
     )
 
 
+def _open(training: Training) -> bool:
+    """Whether no run had the steps to show anything."""
+    return not training.complete and all(
+        isinf(run.lowest) and run.gradient_norms and not run.diverged for run in training.runs
+    )
+
+
 def _sentence(training: Training, best: Run, limit: float) -> str:
-    """Say how far the best run came, or that there was no time to see; and that few steps prove little."""
-    if isinf(best.lowest) and best.gradient_norms and not best.diverged and not training.complete:
-        return f"The trial ran out of time after {_steps(best)}: whether the network learns its batch is open."
+    """Say how far the best run came, and that few steps prove little."""
     return _reached(training, best, limit) + ("" if training.failed else _TOO_SHORT)
 
 
