@@ -102,3 +102,12 @@ def test_large_scores_are_a_note_unless_their_collapse_is_told() -> None:
     assert status("ATT02", RECTIFIED) == "not_applicable"
     codes = {finding.code for finding in diagnose([attention(0.05, logit=500.0)])[0]}
     assert codes & {"ATT01", "ATT02"} == {"ATT01"}
+
+
+def test_the_weights_of_a_state_that_is_never_used_are_a_note() -> None:
+    """Of a reversed direction whose last output alone is read, the weights of the state meet a state of zero."""
+    base = replace(RECTIFIED.parameters[0], name="reverse", node="gru", op="GRU", state="dead", blocked_at="gru")
+    live = replace(RECTIFIED.parameters[0], name="other")
+    assert severity("GRD03", replace(RECTIFIED, parameters=(live, base))) is INFO
+    assert severity("GRD03", replace(RECTIFIED, parameters=(live, live, replace(base, op="Gemm")))) is WARNING
+    assert severity("GRD03", replace(RECTIFIED, parameters=(live, live, replace(base, blocked_at="other")))) is WARNING

@@ -9,6 +9,7 @@ from worker.rules import CLEAR, Answer, Observation, Silence, places_of, rule, w
 
 NAMED: Final = 3
 """How many of the operators that cut a gradient are named."""
+RECURRENT: Final = frozenset({"RNN", "GRU", "LSTM"})
 WHOLE: Final = 10
 ADEQUATE: Final = 32
 """Units of a layer, and samples, on which all of them off is no chance."""
@@ -33,7 +34,8 @@ def no_gradient(evidence: Evidence, *, share: float = 0.5) -> Answer:
         Rows of an embedding whose tokens are absent from the batch have no gradient either; only whole tensors count.
         Experts that the batch does not reach look the same as dead ones.  A training script may pass a gradient
         straight through a step that the exported file shows as it is; or it freezes what lies behind on purpose.
-        What is dead because a layer's units are is told by UNT01.
+        What is dead because a layer's units are is told by UNT01.  Where of a reversed direction only the last output
+        is read, its state's weights do nothing: a note, no more.
 
     References
         Zhang et al. 2019 (Fixup), Bachlechner et al. 2020 (ReZero): zero gradients by design, told apart here.
@@ -49,6 +51,9 @@ def no_gradient(evidence: Evidence, *, share: float = 0.5) -> Answer:
     units = _dead_units(evidence)
     silent = [parameter for parameter in reached if parameter.state in {"dead", "cut"}]
     lost = [parameter for parameter in silent if parameter.blocked_at not in units or parameter.state == "cut"]
+    first = [parameter for parameter in lost if _first_step(parameter)]
+    if lost and len(first) == len(lost):
+        return _unread(evidence, first)
     if not lost:
         return Silence("clear", "UNT01 is the cause and says it") if silent else _useless(evidence)
     part = sum(parameter.count for parameter in lost) / sum(parameter.count for parameter in reached)
@@ -69,6 +74,22 @@ def _dead_units(evidence: Evidence) -> set[str]:
         for node, units in judged
         if units.dead == 1 and not units.blank and units.count >= WHOLE and units.samples >= ADEQUATE
     }
+
+
+def _first_step(parameter: ParameterEvidence) -> bool:
+    """Whether it is a recurrent operator's weight of the state, and what comes back stops within the operator."""
+    return parameter.state == "dead" and parameter.op in RECURRENT and parameter.blocked_at == parameter.node
+
+
+def _unread(evidence: Evidence, found: list[ParameterEvidence]) -> Answer:
+    """Note the weights of a state that is only read where it has just begun."""
+    return Observation(
+        f"{found[0].name} of {evidence.called(found[0].node)} changes nothing: of that direction only the first step "
+        "is read, whose state is zero. A last step's output holds a reversed direction's first one.",
+        Severity.INFO,
+        places_of(found),
+        {"parameters": len(found)},
+    )
 
 
 def _useless(evidence: Evidence) -> Answer:
