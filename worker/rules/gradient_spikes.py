@@ -40,7 +40,8 @@ def gradient_spikes(evidence: Evidence, *, score: float = 5.0, share: float = 0.
         3.9 standard deviations once in twenty runs.
     """
     training = evidence.training
-    runs = [run for run in training.runs if len(run.gradient_norms) >= _ROBUST] if training else []
+    told = [run for run in training.runs if not run.by_heart] if training else []
+    runs = [run for run in told if len(run.gradient_norms) >= _ROBUST]
     if not runs:
         return Silence("not_applicable", f"no run of the training trial had {_ROBUST} steps")
     run = next((run for run in runs if run.declared), min(runs, key=lambda each: each.lowest))
