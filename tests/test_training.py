@@ -475,3 +475,30 @@ def test_a_trial_that_has_time_for_one_way_only_is_not_complete() -> None:
     assert len(found.runs[0].losses) == 20
     assert not found.passed
     assert not found.complete
+
+
+@pytest.mark.parametrize("name", list(OptimizerName))
+def test_weight_decay_is_torchs_own_under_every_optimizer(name: OptimizerName) -> None:
+    """On the quadratic with a decay of .3: torch's optimizer on a leaf, and ours through a run."""
+    subject = quadratic()
+    leaf = next(iter(subject.graph.parameters.values())).value.clone().requires_grad_()
+    inputs, target = subject.batch.inputs["x"], subject.target
+    torchs = {OptimizerName.MOMENTUM: torch.optim.SGD, OptimizerName.NESTEROV: torch.optim.SGD}
+    more = {"momentum": 0.9, "nesterov": name is OptimizerName.NESTEROV} if name in torchs else {}
+    kinds = {
+        "sgd": "SGD",
+        "adam": "Adam",
+        "nadam": "NAdam",
+        "adamw": "AdamW",
+        "rmsprop": "RMSprop",
+        "adagrad": "Adagrad",
+    }
+    stepper = torchs.get(name, getattr(torch.optim, kinds.get(name, "SGD")))([leaf], lr=0.01, weight_decay=0.3, **more)
+    losses = []
+    for _ in range(15):
+        loss = nn.functional.mse_loss(inputs @ leaf, target)
+        losses.append(float(loss.detach()))
+        stepper.zero_grad()
+        torch.autograd.backward(loss)
+        stepper.step()
+    assert run(subject, Optimizer(name, 0.01, weight_decay=0.3), 15).losses == pytest.approx(losses, rel=1e-4)

@@ -133,11 +133,12 @@ def _ended(run: Run, steps: int) -> str:
 
 def _rates(training: Training) -> str:
     """Say what the range tests came to."""
-    stable, short = training.largest_stable_rate, len(training.rates)
-    said = f"Range test: {_several(short, 'short run')} of {RANGE_STEPS} steps"
+    best, stable = training.best.optimizer if training.best else "", training.largest_stable_rate
+    said = f"Range test: {_several(len(training.rates), 'short run')} of {RANGE_STEPS} steps"
+    if not any(point.optimizer == best for point in training.rates):
+        return f"{said} with {training.rates[0].optimizer}."
     if stable is None:
-        return f"{said}; none was stable."
-    best = training.best.optimizer if training.best else ""
+        return f"{said} with {best}; none was stable."
     bound = "is the largest rate that does not diverge" if training.bounded else "does not diverge, nor was more tried"
     return f"{said}; with {best} {stable:g} {bound}."
 
