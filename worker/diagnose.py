@@ -6,7 +6,7 @@ from statistics import stdev
 
 from service.contract.redraws import Seeds
 from service.contract.report import Coverage, Finding
-from service.contract.words import Severity, Symptom, Verdict
+from service.contract.words import Severity, Verdict
 from service.majority import RANK, Shown, decided, failing, reaching
 from worker.probe.evidence import Evidence
 from worker.rules import Answer, Observation, Rule, Silence, rules
@@ -72,17 +72,20 @@ def _ordered() -> list[Rule]:
 def _judged(evidence: Evidence) -> dict[str, Answer]:
     """Return what each rule says of one draw, causes first; what a cause has said already is not said again."""
     answers: dict[str, Answer] = {}
-    causes: dict[Symptom, Rule] = {}
     for rule in _ordered():
         answer = rule.judge(evidence)
-        if isinstance(answer, Observation):
-            cause = next((causes[each] for each in sorted(rule.told_by) if each in causes), None)
-            if cause is not None and cause.order < rule.order:
-                answer = Silence("clear", f"{cause.code} is the cause and says it")
-            elif answer.severity is not Severity.INFO:
-                causes.setdefault(rule.symptom, rule)
-        answers[rule.code] = answer
+        cause = _cause(rule, answer, answers) if isinstance(answer, Observation) else None
+        answers[rule.code] = Silence("clear", f"{cause} is the cause and says it") if cause else answer
     return answers
+
+
+def _cause(rule: Rule, effect: Observation, earlier: Mapping[str, Answer]) -> str | None:
+    """Return the rule of an earlier order, and no less grave, that has told what an observation comes from."""
+    for code, answer in earlier.items():
+        known = rules[code].symptom in rule.told_by and rules[code].order < rule.order
+        if known and isinstance(answer, Observation) and RANK[answer.severity] >= RANK[effect.severity]:
+            return code
+    return None
 
 
 def _shown(answers: Mapping[str, Answer]) -> Shown:
