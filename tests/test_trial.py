@@ -109,7 +109,7 @@ def test_no_scale_of_weights_makes_a_deep_sigmoid_network_train(treated: Treated
 
 
 @pytest.mark.slow
-def test_critical_init_cures_pytorchs_default_and_batch_norm_does_not(treated: Treated) -> None:
+def test_critical_init_cures_pytorchs_default_and_batch_norm_turns_fading_into_growing(treated: Treated) -> None:
     """Twenty layers of default weights pass e⁻³⁴; He's pass all; batch norm without skips makes it e⁺⁷ and more."""
     report = treated("default init of twenty layers")
     assert report.verdict is not Verdict.PASS
@@ -118,8 +118,8 @@ def test_critical_init_cures_pytorchs_default_and_batch_norm_does_not(treated: T
     assert "GRD01" in init.cures
     assert init.trial is not None
     assert abs(float(init.trial.after["gain"])) < 6 < abs(float(init.trial.before["gain"]))
-    assert norm.status in {RemedyStatus.INEFFECTIVE, RemedyStatus.HARMFUL}
-    assert "GRD02" in norm.causes
+    assert norm.trial is not None
+    assert float(norm.trial.after["gain"]) > 6
 
 
 def test_a_lower_rate_cures_a_rate_of_fifty(treated: Treated) -> None:
