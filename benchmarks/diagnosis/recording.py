@@ -220,7 +220,7 @@ def _gradient(gradient: Tensor) -> dict[str, float | bool]:
 def _fans(value: Tensor, reader: Node | None) -> tuple[int, int]:
     op = reader.op if reader is not None else "MatMul"
     transposed = reader is not None and reader.op == "Gemm" and bool(reader.attributes.get("transB", 0))
-    found = fans(tuple(value.shape), op, transposed=transposed) if value.dim() else None
+    found = fans(tuple(value.shape), op, transposed=transposed) if value.dim() > 1 else None
     return (found.into, found.out) if found else (1, 1)
 
 

@@ -65,7 +65,8 @@ def run(chosen: list[Case], *, processes: int = 2, fresh: bool = False, peers: b
             found[case.name] |= kept.get(keys[case.name], {})
         for case, row in _computed(part, todo, processes):
             found[case.name] |= row
-            _keep(part, keys[case.name], row)
+            if f"{part}_crash" not in row:
+                _keep(part, keys[case.name], row)
     return found
 
 
