@@ -67,7 +67,7 @@ def reasons(name: str, folder: Path) -> dict[str, tuple[str, str]]:
 def test_a_drawn_batch_is_said_to_be_drawn(tmp_path: Path) -> None:
     said = reasons("no batch", tmp_path)
     assert said["INP01"] == ("not_applicable", "the batch was drawn")
-    assert said["TGT01"] == ("not_applicable", "the target was drawn, or is not finite")
+    assert said["TGT01"] == ("not_applicable", "the target was drawn")
     assert said["BAT01"][0] == "could_not_judge"
 
 

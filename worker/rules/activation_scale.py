@@ -1,12 +1,12 @@
 """Finds signals whose scale drifts on their way forward, or jumps at one layer."""
 
 from math import exp, log
-from statistics import median
 
 from service.contract.report import Place
-from service.contract.words import Severity, Symptom
+from service.contract.words import Symptom
 from worker.probe.evidence import Evidence, Segment
-from worker.rules import CLEAR, Answer, Observation, absent, rule, weigh
+from worker.robust import centre_and_spread
+from worker.rules import CLEAR, Answer, Observation, note, rule, ungained
 
 
 @rule(
@@ -29,9 +29,8 @@ def activation_scale(
 
     What it measures
         F, ln of the last hidden cut's second moment by the first's; beyond 6 either way it counts (of 8 layers without
-        a norm NRM02 tells it).  And the layer, of
-        those without a norm or a branch, whose own part of F lies farthest from the median's: beyond ln 100, and five
-        robust standard deviations, it counts too.
+        a norm NRM02 tells it).  And the layer, of those without a norm or a branch, whose own part of F lies farthest
+        from the median's: beyond ln 100, and five robust standard deviations, it counts too.
 
     Why it matters
         Layers behind a signal that is far from one saturate, or overflow in half precision, and one learning rate
@@ -46,13 +45,12 @@ def activation_scale(
     """
     gain = evidence.gain
     if gain is None:
-        return absent(evidence, "fewer than two hidden layers stand in a row")
+        return ungained(evidence)
     plain = [segment for segment in gain.segments if segment.slopes is not None and not _normed(segment)]
     odd = _odd(plain, jump, deviations)
     bare = sum(segment.layers for segment in gain.segments) > 6 and not any(map(_normed, gain.segments))  # noqa: PLR2004
     if odd is None and (abs(gain.forward) <= drift or bare):
         return CLEAR
-    failed = evidence.training is not None and evidence.training.failed
     end = (odd or gain.segments[-1]).end
     size = odd.forward if odd else gain.forward
     verb = "grows" if size > 0 else "shrinks"
@@ -60,7 +58,7 @@ def activation_scale(
     return Observation(
         f"{where} the signal {verb} by a factor of {exp(abs(size) / 2):.3g} (ln of its square {size:+.1f}; "
         f"{jump if odd else drift:.1f} is the limit).",
-        weigh(evidence) if failed else Severity.INFO,
+        note(evidence),
         (Place(node=end, origin=evidence.origins.get(end), measured=size, limit=jump if odd else drift),),
         {"forward_gain": gain.forward, "farthest": gain.forward_dip, "jump": size},
     )
@@ -74,7 +72,6 @@ def _odd(plain: list[Segment], jump: float, deviations: float) -> Segment | None
     """Return the segment that is far out of the others' scale; None where there is none, or too few to compare."""
     if len(plain) < 3:  # noqa: PLR2004  of two neither is the odd one
         return None
-    middle = median(segment.forward for segment in plain)
-    spread = 1.4826 * median(abs(segment.forward - middle) for segment in plain)
+    middle, spread = centre_and_spread([segment.forward for segment in plain])
     worst = max(plain, key=lambda segment: abs(segment.forward - middle))
     return worst if abs(worst.forward - middle) > max(jump, deviations * spread) else None

@@ -4,7 +4,7 @@ from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.course import Run
 from worker.probe.evidence import TELLING_STEPS, Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, rule, untrained
 
 _CLASSES = frozenset({"cross_entropy", "probability_cross_entropy", "nll"})
 
@@ -43,8 +43,10 @@ def cannot_memorise(evidence: Evidence, *, share: float = 0.5, standing: float =
     """
     training = evidence.training
     best = training.best if training else None
-    if training is None or best is None or not best.beaten:
-        return Silence("not_applicable", "nothing was trained, or nothing was learnt")
+    if best is None:
+        return untrained(evidence)
+    if not best.beaten:
+        return Silence("not_applicable", "nothing was learnt")
     reason = _unfit(evidence, best)
     if reason:
         return Silence("could_not_judge", reason)

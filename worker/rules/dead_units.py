@@ -5,7 +5,7 @@ from typing import Final
 from service.contract.report import Place
 from service.contract.words import Symptom
 from worker.probe.evidence import Evidence, PlaceEvidence, Units
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, too_few, weigh
 
 WHOLE: Final = 10
 """Units from which a layer that is off altogether is no chance: half of them would be on, 2⁻¹⁰ is one in a thousand."""
@@ -38,7 +38,7 @@ def dead_units(evidence: Evidence, *, excess: float = 0.2, adequate: int = 32) -
     if not layers:
         return Silence("not_applicable", "no activation is flat over a part of its inputs")
     if evidence.samples < adequate:
-        return Silence("could_not_judge", f"{evidence.samples} samples are too few; {adequate} tell dead from idle")
+        return too_few(evidence, adequate, "tell dead from idle")
     found = [(place, units) for place, units in layers if _sick(units, excess)]
     if not found:
         return CLEAR

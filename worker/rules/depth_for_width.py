@@ -3,7 +3,7 @@
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, absent, rule
+from worker.rules import CLEAR, Answer, Observation, rule, ungained
 
 
 @rule(
@@ -29,7 +29,7 @@ def depth_for_width(evidence: Evidence, *, crowded: float = 4.0) -> Answer:
     """
     gain = evidence.gain
     if gain is None:
-        return absent(evidence, "fewer than two hidden layers stand in a row")
+        return ungained(evidence)
     if gain.crowding <= crowded:
         return CLEAR
     start = gain.segments[0].start

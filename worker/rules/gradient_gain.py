@@ -9,7 +9,7 @@ from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence, Gain, Segment
 from worker.probe.evidence.reading import Cause, cause, kept
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, absent, learnt, rule, weigh
+from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, learnt, rule, several, ungained, weigh
 
 _NATS_PER_DECADE: Final = 2 * math.log(10)
 
@@ -103,10 +103,10 @@ def _judge(evidence: Evidence, sign: int, limits: _Limits) -> Answer:
     """Judge the end-to-end gain in one direction: `sign` is -1 for vanishing, +1 for exploding."""
     gain = evidence.gain
     if gain is None:
-        return absent(evidence, "fewer than two hidden layers stand in a row")
+        return ungained(evidence)
     if not math.isfinite(gain.total):
         return Silence("could_not_judge", "no finite gradient comes back from the last hidden layer to the first")
-    if len(gain.segments) == 1 and not _failed(evidence):
+    if len(gain.segments) == 1 and not evidence.failed:
         return Silence("clear", "from one hidden layer to the next there is no trend")
     size, (limit, _) = sign * gain.rate, limits.of(gain)
     if size < (limits.plain[0] if _harmless(gain) else limits.note):
@@ -140,14 +140,10 @@ def _severity(evidence: Evidence, gain: Gain, size: float, limits: _Limits, *, d
     At risk it warns, unless training learns in every way; in doubt only a failed trial bears it out; severe is severe.
     """
     risk, severe = limits.of(gain)
-    if _failed(evidence) and size >= limits.plain[0]:
+    if evidence.failed and size >= limits.plain[0]:
         return weigh(evidence)
     sure = size >= risk and not doubt and not _harmless(gain)
     return weigh(evidence) if sure and (size >= severe or not learnt(evidence)) else Severity.INFO
-
-
-def _failed(evidence: Evidence) -> bool:
-    return evidence.training is not None and evidence.training.failed
 
 
 def _harmless(gain: Gain) -> bool:
@@ -216,8 +212,7 @@ def _trained(evidence: Evidence) -> str:
 
 
 def _layers(gain: Gain) -> str:
-    count = sum(segment.layers for segment in gain.segments)
-    return f"{count} layer{'s' if count > 1 else ''}"
+    return several(sum(segment.layers for segment in gain.segments), "layer")
 
 
 def _factor(gain: float) -> str:

@@ -5,7 +5,7 @@ from math import isfinite
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence, Noise
-from worker.rules import CLEAR, Answer, Observation, Silence, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, absent, rule
 
 
 @rule("NOI01", Symptom.GRADIENT_NOISE, order=50, aliases=["gradient noise scale", "critical batch size"])
@@ -30,7 +30,7 @@ def gradient_noise(evidence: Evidence, *, signal: float = 0.1, tail: float = 5.0
         McCandlish et al. 2018 (arXiv 1812.06162); Simsekli et al. 2019 (arXiv 1901.06053).
     """
     if evidence.deep is None:
-        return Silence("not_applicable", "noise is measured where the depth is deep, and all numbers are finite")
+        return absent(evidence, "the gradient's noise is measured in deep examinations only")
     noise = evidence.deep.noise
     if noise is None:
         return Silence("could_not_judge", evidence.unmeasured.get("noise", "it was not measured"))

@@ -3,9 +3,9 @@
 from math import isfinite
 
 from service.contract.report import Place
-from service.contract.words import Severity, Symptom
+from service.contract.words import Symptom
 from worker.probe.evidence import Evidence, Gain
-from worker.rules import CLEAR, Answer, Observation, Silence, absent, rule, weigh
+from worker.rules import CLEAR, Answer, Observation, Silence, note, rule, ungained
 
 
 @rule(
@@ -45,7 +45,7 @@ def missing_normalization(evidence: Evidence, *, layers: float = 8, drift: float
     """
     gain = evidence.gain
     if gain is None:
-        return absent(evidence, "fewer than two hidden layers stand in a row")
+        return ungained(evidence)
     if not isfinite(gain.total):
         return Silence("could_not_judge", "no finite gradient comes back from the last hidden layer to the first")
     count = sum(segment.layers for segment in gain.segments) + 1
@@ -53,13 +53,12 @@ def missing_normalization(evidence: Evidence, *, layers: float = 8, drift: float
     steady = abs(size) <= drift or abs(gain.rate) > drift
     if _normed(gain) or count < layers or steady:
         return CLEAR
-    failed = evidence.training is not None and evidence.training.failed
     what = "gradient" if size == gain.dip else "signal"
     end = gain.segments[-1].end
     return Observation(
         f"None of {count} hidden layers is normalized, and the {what} drifts: ln of its squared scale changes by "
         f"{size:+.1f} ({drift:g} is the limit).",
-        weigh(evidence) if failed else Severity.INFO,
+        note(evidence),
         (Place(node=end, origin=evidence.origins.get(end), measured=size, limit=drift),),
         {"layers": count, "drift": size, "forward_gain": gain.forward, "gain": gain.total},
     )

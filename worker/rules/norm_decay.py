@@ -3,7 +3,7 @@
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule
+from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, several
 
 _NORMS = frozenset(
     {
@@ -45,10 +45,9 @@ def norm_decay(evidence: Evidence) -> Answer:
     if not pulled:
         return CLEAR
     layers = {each.node: each for each in pulled}
-    count = f"{len(layers)} normalization{'s' if len(layers) > 1 else ''}"
     what = f"The weight decay of {decay:g}" if decay else "A penalty"
     return Observation(
-        f"{what} also pulls at the scales and shifts of {count}; leave those out of it.",
+        f"{what} also pulls at the scales and shifts of {several(len(layers), 'normalization')}; leave them out of it.",
         Severity.INFO,
         tuple(
             Place(node=each.node, origin=each.origin, parameter=each.name, measured=decay, limit=0)

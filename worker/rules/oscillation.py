@@ -6,7 +6,7 @@ from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.course import Run
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, rule, undeclared
 
 _FEWEST = 20
 
@@ -43,7 +43,7 @@ def oscillation(
     training = evidence.training
     run = training.declared if training else None
     if run is None:
-        return Silence("not_applicable", "no learning rate was declared, or nothing was trained")
+        return undeclared(evidence)
     half = run.losses[len(run.losses) // 2 :]
     if reason := _noisy(evidence, run):
         return Silence("could_not_judge", reason)

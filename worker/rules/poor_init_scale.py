@@ -40,8 +40,10 @@ def poor_init_scale(evidence: Evidence, *, jump: float = 3.0) -> Answer:
     if any(each.identical for each in evidence.parameters):
         return Silence("could_not_judge", "units are copies of one another; see INI01")
     kernels = [each for each in evidence.parameters if each.units > 1 and each.state == "live" and _ratio(each) > 0]
-    if len(kernels) < 2 or any(each.state == "gated" for each in evidence.parameters):  # noqa: PLR2004
-        return Silence("not_applicable", "fewer than two kernels receive a gradient, or some are gated by design")
+    if any(each.state == "gated" for each in evidence.parameters):
+        return Silence("not_applicable", "some weights are held back by a gate of zeros, by design")
+    if len(kernels) < 2:  # noqa: PLR2004  neighbours are two
+        return Silence("not_applicable", "fewer than two kernels receive a gradient")
     told = kernels[:-1] if _small_head(*kernels[-2:]) else kernels
     steps = [pair for pair in pairwise(told) if 2 * _explained(*pair) >= abs(_jump(*pair))]
     before, after = max(steps, key=lambda pair: abs(_jump(*pair)), default=(kernels[0], kernels[0]))

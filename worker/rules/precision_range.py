@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence, PrecisionEvidence, Rounding
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule
+from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, absent, rule, several
 
 _TOLD_BY = (
     Symptom.NON_FINITE,
@@ -42,9 +42,7 @@ def precision_range(evidence: Evidence, *, lost: float = 0.5, made: float = 0.1,
     """
     precision = evidence.precision
     if precision is None:
-        if evidence.nonfinite is not None:
-            return Silence("could_not_judge", "some numbers are not finite")
-        return Silence("not_applicable", "training is meant to run in float32, in which everything is computed here")
+        return absent(evidence, "training is meant to run in float32, in which everything is computed here")
     signs = [*_overflow(evidence, precision), *_flush(evidence, precision, lost), *_stall(precision, made, told)]
     if not signs:
         return CLEAR
@@ -77,8 +75,8 @@ def _overflow(evidence: Evidence, precision: PrecisionEvidence) -> Iterator[_Sig
     first, worst = precision.overflows[0], max(precision.overflows, key=lambda each: each.largest)
     count = len(precision.overflows)
     yield _Sign(
-        f"{count} value{'s' if count > 1 else ''} overflow{'' if count > 1 else 's'} {precision.name}, whose largest "
-        f"number is {precision.largest:.5g}: first at {evidence.called(first.node, first.op)}, where numbers reach "
+        f"{several(count, 'value')} {'overflows' if count == 1 else 'overflow'} {precision.name}, whose largest number "
+        f"is {precision.largest:.5g}: first at {evidence.called(first.node, first.op)}, where numbers reach "
         f"{first.largest:.3g}.",
         warns=True,
         places=tuple(

@@ -3,7 +3,7 @@
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, absent, learnt, rule, weigh
+from worker.rules import CLEAR, Answer, Observation, learnt, rule, ungained, weigh
 
 
 @rule(
@@ -33,7 +33,7 @@ def rank_collapse(evidence: Evidence, *, limit: float = 6.0, severe: float = 12.
     """
     gain = evidence.gain
     if gain is None:
-        return absent(evidence, "fewer than two hidden layers stand in a row")
+        return ungained(evidence)
     worst = min(gain.collapse, gain.token_collapse)
     if worst > -limit:
         return CLEAR

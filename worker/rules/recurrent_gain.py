@@ -30,8 +30,7 @@ def recurrent_gain(evidence: Evidence, *, risk: float = 6.0, forgotten: float = 
     """
     if not evidence.recurrent:
         return Silence("not_applicable", "there is no recurrent operator")
-    failed = evidence.training is not None and evidence.training.failed
-    found = [each for each in evidence.recurrent if each.total > risk or (failed and each.total < -forgotten)]
+    found = [each for each in evidence.recurrent if each.total > risk or (evidence.failed and each.total < -forgotten)]
     if not found:
         return CLEAR
     worst = max(found, key=lambda each: abs(each.total))

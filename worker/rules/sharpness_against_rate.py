@@ -5,7 +5,7 @@ from math import isfinite
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence, Sharpness
-from worker.rules import CLEAR, Answer, Observation, Silence, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, absent, rule
 
 
 @rule("TRN08", Symptom.UNSTABLE_LEARNING_RATE, order=50, aliases=["sharpness", "edge of stability"])
@@ -30,10 +30,7 @@ def sharpness_against_rate(evidence: Evidence, *, times: float = 2.0) -> Answer:
     """
     sharp = evidence.sharpness
     if sharp is None:
-        reason = evidence.unmeasured.get("sharpness")
-        if reason is not None:
-            return Silence("could_not_judge", reason)
-        return Silence("not_applicable", "the curvature was not measured: no rate is declared, or it costs too much")
+        return _unmeasured(evidence)
     if not sharp.declared:
         return Silence("not_applicable", "no learning rate was declared")
     if not isfinite(sharp.critical_rate) or sharp.ratio <= times:
@@ -53,9 +50,19 @@ def sharpness_against_rate(evidence: Evidence, *, times: float = 2.0) -> Answer:
     )
 
 
+def _unmeasured(evidence: Evidence) -> Silence:
+    """Return why the curvature was not measured."""
+    reason = evidence.unmeasured.get("sharpness")
+    if reason is not None:
+        return Silence("could_not_judge", reason)
+    if evidence.declared is None or evidence.declared.learning_rate is None:
+        return Silence("not_applicable", "no learning rate was declared")
+    return absent(evidence, "the curvature of a network of this size is measured in deep examinations only")
+
+
 def _tried(evidence: Evidence, sharp: Sharpness) -> str:
     """Say what the training trial came to at this rate."""
-    run = next((run for run in evidence.training.runs if run.declared), None) if evidence.training else None
+    run = evidence.training.declared if evidence.training else None
     if run is None:
         return "It was not tried."
     if run.beaten:

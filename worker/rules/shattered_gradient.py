@@ -5,7 +5,7 @@ from math import exp
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, absent, rule, ungained
 
 
 @rule("SHT01", Symptom.SHATTERED_GRADIENT, order=47, told_by=[Symptom.VANISHING_GRADIENT, Symptom.EXPLODING_GRADIENT])
@@ -30,9 +30,7 @@ def shattered_gradient(evidence: Evidence, *, alike: float = 0.1, nonlinearity: 
     """
     found, gain = evidence.shattering, evidence.gain
     if found is None or gain is None or gain.nonlinearity is None:
-        return Silence(
-            "not_applicable", "the examination is not deep, or its inputs are tokens or lead to no hidden layers"
-        )
+        return _unmeasured(evidence)
     ratio = exp(gain.nonlinearity / 2)
     if found.left >= alike or ratio <= nonlinearity:
         return CLEAR
@@ -45,3 +43,16 @@ def shattered_gradient(evidence: Evidence, *, alike: float = 0.1, nonlinearity: 
         (Place(node=start, origin=evidence.origins.get(start), measured=found.left, limit=alike),),
         {"cosine": found.left, "nonlinearity": ratio},
     )
+
+
+def _unmeasured(evidence: Evidence) -> Silence:
+    """Return why there are no two gradients to compare, or nothing to hold them against."""
+    if evidence.deep is None:
+        return absent(evidence, "shattering is measured in deep examinations only")
+    if evidence.gain is None:
+        return ungained(evidence)
+    if evidence.samples == 1:
+        return Silence("could_not_judge", "a single sample has no second one to be mixed with")
+    if evidence.shattering is None:
+        return Silence("not_applicable", "some input holds tokens, which cannot be moved a little")
+    return Silence("could_not_judge", "the hidden layers do not show how nonlinear the network is")

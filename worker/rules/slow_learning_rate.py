@@ -3,7 +3,7 @@
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, rule
+from worker.rules import CLEAR, Answer, Observation, rule, undeclared
 
 
 @rule(
@@ -31,9 +31,9 @@ def slow_learning_rate(evidence: Evidence, *, factor: float = 64.0) -> Answer:
         Smith 2017 (arXiv 1506.01186): the learning-rate range test.
     """
     training = evidence.training
-    run = next((run for run in training.runs if run.declared), None) if training else None
+    run = training.declared if training else None
     if training is None or run is None:
-        return Silence("not_applicable", "no learning rate was declared, or nothing was trained")
+        return undeclared(evidence)
     best = training.stable_learning_rate
     if run.beaten or run.diverged or best is None or best <= run.learning_rate:
         return CLEAR

@@ -6,7 +6,7 @@ from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.course import Run
 from worker.probe.evidence import TELLING_STEPS, Evidence, Training
-from worker.rules import CLEAR, Answer, Observation, Silence, absent, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, rule, several, untrained
 
 _TOO_SHORT = f" A trial of fewer than {TELLING_STEPS} steps proves little, so this only warns."
 
@@ -38,12 +38,8 @@ def stalled_training(evidence: Evidence, *, share: float = 0.999) -> Answer:
         network that fails is sick with a probability of .94 where half of all are.
     """
     training = evidence.training
-    if training is None:
-        return absent(evidence, "nothing was trained")
-    if not training.runs:
-        untrainable = "the targets are all the same, or no weight is to be trained"
-        reason = "the model comes trained" if training.converged else untrainable
-        return Silence("not_applicable" if training.converged else "could_not_judge", reason)
+    if training is None or not training.runs:
+        return untrained(evidence)
     if training.only_by_heart:
         return _by_heart(evidence, training)
     if training.passed:
@@ -96,4 +92,4 @@ def _reached(training: Training, best: Run, limit: float) -> str:
 
 
 def _steps(run: Run) -> str:
-    return f"{len(run.losses)} step{'s' if len(run.losses) > 1 else ''}"
+    return several(len(run.losses), "step")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from service.contract.report import Place
 from service.contract.words import LossName, Severity, Symptom
 from worker.probe.evidence import Evidence, TargetEvidence
-from worker.rules import CLEAR, Answer, Observation, Silence, rule, too_few, weigh
+from worker.rules import CLEAR, Answer, Observation, absent, rule, too_few, weigh
 
 _BINARY = frozenset({LossName.BCE, LossName.BCE_WITH_LOGITS})
 _TELLING = 10
@@ -50,7 +50,7 @@ def target_problem(
     """
     target = evidence.target
     if target is None:
-        return Silence("not_applicable", "the target was drawn, or is not finite")
+        return absent(evidence, "the target was drawn")
     if target.samples < adequate:
         return too_few(evidence, adequate, "tell chance from fault")
     said = [*_constant(evidence), *_contradictions(evidence, target, contradicting, hopeless)]

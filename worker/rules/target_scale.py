@@ -5,7 +5,7 @@ from math import isfinite, sqrt
 from service.contract.report import Place
 from service.contract.words import LossName, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, note, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, absent, note, rule
 
 _NUMBERS = frozenset({LossName.MSE, LossName.MAE, LossName.HUBER})
 
@@ -40,7 +40,7 @@ def target_scale(evidence: Evidence, *, decades: float = 1.5) -> Answer:
     if loss.name not in _NUMBERS:
         return Silence("not_applicable", f"{loss.name} takes classes or shares, which have no scale of their own")
     if target is None:
-        return Silence("not_applicable", "the target was drawn, or is not finite")
+        return absent(evidence, "the target was drawn")
     if isfinite(loss.head_high) and isfinite(loss.head_low):
         return Silence("not_applicable", "the head has a bound, by which LOS01 judges the targets")
     size, low, high = sqrt(target.mean**2 + target.std**2), 10**-decades, 10**decades

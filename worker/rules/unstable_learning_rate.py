@@ -6,7 +6,7 @@ from service.contract.report import Place
 from service.contract.words import Symptom
 from worker.course import Run
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, Answer, Observation, Silence, rule, undeclared, weigh
 
 _FORGOTTEN = 2
 """Times its lowest at which a loss that ends so high is not called learnt."""
@@ -40,7 +40,7 @@ def unstable_learning_rate(evidence: Evidence, *, spike: float = 10.0, share: fl
     training = evidence.training
     run = training.declared if training else None
     if training is None or run is None:
-        return Silence("not_applicable", "no learning rate was declared, or nothing was trained")
+        return undeclared(evidence)
     stable = training.stable_learning_rate
     lower = stable is not None and run.learning_rate > stable
     forgot = run.beaten and run.final >= share * evidence.loss.chance

@@ -3,7 +3,7 @@
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule
+from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, absent, rule
 
 
 @rule("WID01", Symptom.UNSTABLE_LEARNING_RATE, order=50, aliases=["coordinate check", "muP"])
@@ -26,7 +26,7 @@ def width_trend(evidence: Evidence, *, slope: float = 0.15) -> Answer:
         Yang et al. 2022 (arXiv 2203.03466), appendix D.1.
     """
     if evidence.deep is None:
-        return Silence("not_applicable", "widths are varied where the depth is deep, and all numbers are finite")
+        return absent(evidence, "widths are varied in deep examinations only")
     trends = evidence.deep.widths
     if not trends:
         return Silence("not_applicable", evidence.unmeasured.get("widths", "there is no hidden layer"))

@@ -106,6 +106,11 @@ class Evidence:
     origins: Mapping[str, str] = field(default_factory=dict)
     """Per node, the layer of the caller's file, where the file holds layers."""
 
+    @property
+    def failed(self) -> bool:
+        """Whether the training trial failed."""
+        return self.training is not None and self.training.failed
+
     def called(self, node: str, op: str = "") -> str:
         """Return what a sentence calls a node: its layer, such as `layers/3 "fc1" (dense, 2 of 6)`, or its own name.
 
