@@ -8,7 +8,6 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from service.contract.words import Mode
 from worker.budget import BOTH_WAYS, Deadline
 from worker.course import Run
 from worker.network.graph import torch_stream
@@ -23,6 +22,8 @@ BEATEN: Final = 0.999
 """Share of the best constant prediction's loss that a run must get below."""
 BY_HEART: Final = 0.5
 """The same for a few samples that are learnt by heart."""
+LUCK: Final = 0.9
+"""Share of the best constant prediction's loss that a random start may have by luck."""
 TAIL: Final = 0.1
 """Share of the steps over which losses are averaged before they are compared."""
 _NARROWEST: Final = 5
@@ -59,7 +60,7 @@ class Trainer:
     @staticmethod
     def splits(subject: Subject) -> bool:
         """Whether steps take part of the batch."""
-        return subject.batch.size > LARGEST_STEP and _splits(subject)
+        return subject.batch.size > LARGEST_STEP and subject.divisible
 
     def run(
         self,
@@ -107,7 +108,7 @@ class Trainer:
         if arm.stepper is None or not loss.requires_grad or not math.isfinite(arm.losses[-1]):
             return False
         arm.stepper.zero_grad()
-        torch.autograd.backward(self._penalized(loss, arm.leaves))
+        torch.autograd.backward(self._subject.penalized(loss, arm.leaves))
         arm.norms.append(_norm(arm.trained))
         if not math.isfinite(arm.norms[-1]):
             return False
@@ -116,19 +117,12 @@ class Trainer:
         count(steps=1)
         return True
 
-    def _penalized(self, loss: Tensor, leaves: dict[str, Tensor]) -> Tensor:
-        """Return the loss with what the weights' regularizers add to it."""
-        for name, parameter in self._subject.graph.parameters.items():
-            if parameter.penalty is not None and parameter.trainable:
-                loss = loss + parameter.penalty(leaves[name])
-        return loss
-
     def _summary(self, arm: "_Arm", width: int, *, declared: bool) -> Run:
         optimizer, losses, norms = arm.optimizer, arm.losses, arm.norms
         final = _mean(losses[-width:])
         lowest = self._lowest(losses, width)
         finite = math.isfinite(final) and all(map(math.isfinite, norms))
-        beaten = finite and lowest < (BY_HEART if self._few else BEATEN) * self._chance
+        beaten = finite and lowest < self._limit(losses[0])
         start = max(losses[0], self._chance)
         return Run(
             optimizer=optimizer.name,
@@ -144,6 +138,16 @@ class Trainer:
             whole=not self._partial,
             by_heart=self._few is not None,
         )
+
+    def _limit(self, start: float) -> float:
+        """Return what a run must get below: a share of the best constant's loss, or of its own start's.
+
+        A random start is, by luck, somewhat below the best constant, and staying there is no learning; one that is far
+        below knows something already.
+        """
+        if self._few:
+            return BY_HEART * self._chance
+        return BEATEN * (start if LUCK * self._chance < start < self._chance else self._chance)
 
     def _lowest(self, losses: list[float], width: int) -> float:
         """Return the lowest mean over `width` neighbouring steps; infinity where fewer were run.
@@ -174,28 +178,12 @@ class Trainer:
             order = order[LARGEST_STEP:]
 
     def _loss(self, leaves: dict[str, Tensor], rows: Tensor | None, generator: torch.Generator) -> Tensor:
-        subject = self._subject
-        inputs = {
-            name: each.float() if each.is_floating_point() else each for name, each in subject.batch.inputs.items()
-        }
-        target = subject.target
-        if rows is not None:
-            inputs = {name: value[rows] for name, value in inputs.items()}
-            target = target[rows]
-        training = subject.mode is Mode.TRAIN
-        outputs = self._program.run(inputs, leaves, training=training, generator=generator)
-        return subject.loss(outputs[subject.output].float(), target)
+        subject = self._subject if rows is None else self._subject.part(rows)
+        return subject.cost(self._program, leaves, generator)
 
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
-
-
-def _splits(subject: Subject) -> bool:
-    """Whether part of the batch can be taken: every first axis counts the samples, and none of the inputs' is fixed."""
-    tensors = (*subject.batch.inputs.values(), subject.target)
-    free = all(given.shape and isinstance(given.shape[0], str) for given in subject.graph.inputs)
-    return free and all(len(tensor) == subject.batch.size for tensor in tensors)
 
 
 def _weight(trained: Sequence[Tensor]) -> float:
@@ -205,8 +193,5 @@ def _weight(trained: Sequence[Tensor]) -> float:
 
 def _norm(parameters: list[Tensor]) -> float:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    return (
-        float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients])))
-        if gradients
-        else 0.0
-    )
+    lengths = [torch.linalg.vector_norm(gradient) for gradient in gradients]
+    return float(torch.linalg.vector_norm(torch.stack(lengths))) if lengths else 0.0

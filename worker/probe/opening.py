@@ -15,8 +15,9 @@ from worker.probe.sweep import Sweep, sweep_double
 
 STEP: Final = 1e-3
 """Root mean square of a step that opens an all-zero parameter."""
-ROUNDS: Final = 3
-"""How many gates in a row are opened, one behind the other."""
+ROUNDS: Final = 8
+"""How many gates in a row are opened, one behind the other; what lies behind more of them has the benefit of the doubt.
+"""
 
 
 class Opening:
@@ -43,6 +44,7 @@ class Opening:
             if not new or "dead" not in self.states.values():
                 return
             moved |= new
+        self.states = {name: "gated" if state == "dead" else state for name, state in self.states.items()}
 
     def _name(self, state: str, reached: Mapping[str, Tensor]) -> None:
         for name in [name for name, known in self.states.items() if known == "dead"]:

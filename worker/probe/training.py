@@ -83,10 +83,12 @@ def try_training(subject: Subject, loss: LossEvidence, ask: Ask, deadline: Deadl
     cut = False
     for run in _runs(subject, trainer, points, ask, deadline):
         runs.append(run)
-        done = run.beaten and run.spike <= CALM and (run.declared or not ask.both)
+        done = _calm(run) and not ask.both
         cut = not done and deadline.too_late_for("step")
         if done or cut:
             break
+    if not cut and not any(run.beaten for run in runs) and Trainer.splits(subject):
+        runs.extend(_by_heart(_plain(subject), ask, deadline))
     tried = replace(empty, runs=tuple(runs), rates=tuple(points), complete=not cut and _complete(runs, ask.steps))
     tried = _held_back(subject, trainer, tried, deadline)
     return _concluded(_ranged(subject, trainer, tried, deadline) if ask.ranged else tried)
@@ -95,7 +97,7 @@ def try_training(subject: Subject, loss: LossEvidence, ask: Ask, deadline: Deadl
 def _runs(subject: Subject, trainer: Trainer, points: list[RatePoint], ask: Ask, deadline: Deadline) -> Iterator[Run]:
     """Train in one way after another: as declared, with the declared optimizer at its best rate, as usual.
 
-    What range tests find is added to `points`.
+    Behind a declared way that learns comes plain SGD alone.  What range tests find is added to `points`.
     """
     settings, seed, usual = subject.settings, subject.seed, usual_optimizer(subject)
 
@@ -105,16 +107,24 @@ def _runs(subject: Subject, trainer: Trainer, points: list[RatePoint], ask: Ask,
         optimizer = declared_optimizer(subject, name, best_rate(found))
         return trainer.run(optimizer, ask.steps, subject.seed, deadline, goal=ask.goal)
 
+    alone = False
     if settings.learning_rate is not None:
-        yield trainer.run(usual, ask.steps, seed, deadline.share(0.4), declared=True, goal=ask.goal)
-    if settings.learning_rate is not None or settings.optimizer is not None:
+        run = trainer.run(usual, ask.steps, seed, deadline.share(0.4), declared=True, goal=ask.goal)
+        alone = _calm(run)
+        yield run
+    if not alone and (settings.learning_rate is not None or settings.optimizer is not None):
         yield at_best_rate(subject, usual.name)
-    plain = subject.replace(settings=replace(subject.settings, clipping=None, momentum=None, weight_decay=0.0))
-    adam = declared_optimizer(plain, OptimizerName.ADAM, USUAL_RATE)
-    yield trainer.run(adam, ask.steps, seed, deadline.share(0.6), goal=ask.goal)
-    yield at_best_rate(plain, OptimizerName.SGD)
-    if Trainer.splits(subject):
-        yield from _by_heart(plain, ask, deadline)
+    plain = _plain(subject)
+    if not alone:
+        adam = declared_optimizer(plain, OptimizerName.ADAM, USUAL_RATE)
+        yield trainer.run(adam, ask.steps, seed, deadline.share(0.6), goal=ask.goal)
+    if not (alone and usual.name is OptimizerName.SGD):
+        yield at_best_rate(plain, OptimizerName.SGD)
+
+
+def _plain(subject: Subject) -> Subject:
+    """Return the subject without what the caller declared of clipping, momentum and weight decay."""
+    return subject.replace(settings=replace(subject.settings, clipping=None, momentum=None, weight_decay=0.0))
 
 
 def _by_heart(subject: Subject, ask: Ask, deadline: Deadline) -> Iterator[Run]:
@@ -125,7 +135,15 @@ def _by_heart(subject: Subject, ask: Ask, deadline: Deadline) -> Iterator[Run]:
     trainer = Trainer(subject, few=_FEW)
     for rate in (USUAL_RATE, 10 * USUAL_RATE):
         adam = declared_optimizer(subject, OptimizerName.ADAM, rate)
-        yield trainer.run(adam, ask.steps, subject.seed, deadline, goal=BY_HEART)
+        run = trainer.run(adam, ask.steps, subject.seed, deadline, goal=BY_HEART)
+        yield run
+        if run.beaten:
+            return
+
+
+def _calm(run: Run) -> bool:
+    """Whether a run learns without shooting up before."""
+    return run.beaten and run.spike <= CALM
 
 
 def range_test(

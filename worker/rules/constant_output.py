@@ -21,6 +21,7 @@ from worker.rules import CLEAR, Answer, Observation, Silence, note, rule, too_fe
         Symptom.RANK_COLLAPSE,
         Symptom.INPUT_SCALE,
         Symptom.SYMMETRIC_INIT,
+        Symptom.RECURRENT_GAIN,
     ],
 )
 def constant_output(evidence: Evidence, *, limit: float = 3.0, adequate: int = 8) -> Answer:

@@ -14,7 +14,13 @@ from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, lear
 _NATS_PER_DECADE: Final = 2 * math.log(10)
 
 
-@rule("GRD01", Symptom.VANISHING_GRADIENT, order=40, aliases=["VanishingGradient", "GradientVanish"])
+@rule(
+    "GRD01",
+    Symptom.VANISHING_GRADIENT,
+    order=40,
+    aliases=["VanishingGradient", "GradientVanish"],
+    told_by=[Symptom.OVER_REGULARIZATION],
+)
 def vanishing_gradient(
     evidence: Evidence,
     *,
@@ -49,7 +55,13 @@ def vanishing_gradient(
     return (_bypassed(evidence, bypassed) or answer) if answer == CLEAR else answer
 
 
-@rule("GRD02", Symptom.EXPLODING_GRADIENT, order=40, aliases=["ExplodingTensor", "GradientExplode"])
+@rule(
+    "GRD02",
+    Symptom.EXPLODING_GRADIENT,
+    order=40,
+    aliases=["ExplodingTensor", "GradientExplode"],
+    told_by=[Symptom.OVER_REGULARIZATION],
+)
 def exploding_gradient(
     evidence: Evidence,
     *,

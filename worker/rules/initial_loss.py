@@ -23,6 +23,8 @@ _NUMBERS = frozenset({LossName.MSE, LossName.MAE, LossName.HUBER})
         Symptom.TARGET_PROBLEM,
         Symptom.LOSS_MISMATCH,
         Symptom.POOR_INIT_SCALE,
+        Symptom.RECURRENT_GAIN,
+        Symptom.STRUCTURE_FAULT,
     ],
 )
 def initial_loss(evidence: Evidence, *, nats: float = 1.0, decades: float = 1.5) -> Answer:

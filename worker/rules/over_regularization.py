@@ -13,7 +13,7 @@ _HARDLY = 0.9
 _WELL = 0.5
 
 
-@rule("REG01", Symptom.OVER_REGULARIZATION, order=48, aliases=["over-regularisation", "weight decay too strong"])
+@rule("REG01", Symptom.OVER_REGULARIZATION, order=35, aliases=["over-regularisation", "weight decay too strong"])
 def over_regularization(
     evidence: Evidence, *, pull: float = 1.0, shrunk: float = 0.5, drop: float = 0.8, passing: float = 0.1
 ) -> Answer:

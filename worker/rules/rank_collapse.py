@@ -11,7 +11,7 @@ from worker.rules import CLEAR, Answer, Observation, learnt, rule, ungained, wei
     Symptom.RANK_COLLAPSE,
     order=45,
     aliases=["TensorVariance", "input-independent output"],
-    told_by=[Symptom.VANISHING_GRADIENT, Symptom.DEAD_UNITS],
+    told_by=[Symptom.VANISHING_GRADIENT, Symptom.DEAD_UNITS, Symptom.RECURRENT_GAIN],
 )
 def rank_collapse(evidence: Evidence, *, limit: float = 6.0, severe: float = 12.0) -> Answer:
     """Samples become indistinguishable on their way through.
