@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Final
+
+from worker.robust import centre_and_spread
 
 SPIKE: Final = 5.0
 """Robust standard deviations of the logarithm beyond which a gradient's norm is a spike: the largest of 200 lognormal
@@ -13,7 +14,6 @@ norms lies beyond 3.9 once in twenty runs.
 _AROUND: Final = 16
 """Steps before and behind that a norm is compared with."""
 _FEWEST: Final = 8
-_MAD_TO_SIGMA: Final = 1.4826
 _LARGE: Final = 3.0
 """Times the median around it that a spike's norm is at least: where all norms are alike, small ones stand out."""
 
@@ -85,8 +85,7 @@ def _spike(norms: Sequence[float], step: int) -> Spike | None:
     behind = len(norms) - step - 1
     if len(logs) < _AROUND or min(step, behind) < _FEWEST or not norms[step] > 0:
         return None
-    middle = median(logs)
-    spread = _MAD_TO_SIGMA * median(abs(each - middle) for each in logs)
+    middle, spread = centre_and_spread(logs)
     above = math.log(norms[step]) - middle
     score = above / spread if spread > 0 else math.inf
     return Spike(step, score, math.exp(above)) if score > SPIKE and above > math.log(_LARGE) else None

@@ -11,6 +11,7 @@ from service.contract.options import Clipping
 from service.contract.words import Mode, OptimizerName, Precision
 from worker.loss import Loss
 from worker.network.graph import Graph
+from worker.network.run import Program
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,19 @@ class Subject:
         inputs = {name: value[rows] for name, value in self.batch.inputs.items()}
         return self.replace(batch=replace(self.batch, inputs=inputs, target=self.target[rows]))
 
+    def cost(self, program: Program, weights: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+        """Return the loss on the batch at these weights, as the subject's program computes it in float32."""
+        inputs = {name: _single(value) for name, value in self.batch.inputs.items()}
+        outputs = program.run(inputs, weights, training=self.mode is Mode.TRAIN, generator=generator)
+        return self.loss(outputs[self.output].float(), self.target)
+
+    def penalized(self, cost: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Return a loss with what the weights' regularizers add to it."""
+        for name, parameter in self.graph.parameters.items():
+            if parameter.penalty is not None and parameter.trainable:
+                cost = cost + parameter.penalty(weights[name])
+        return cost
+
     def replace(self, **changes: object) -> Self:
         """Return a subject with these fields exchanged."""
         return replace(self, **changes)  # type: ignore[arg-type]
@@ -104,3 +118,7 @@ class Subject:
     def redrawn(self, seed: int) -> Self:
         """Return the subject with its random weights drawn again under `seed`."""
         return self.replace(graph=self.graph.redrawn(seed), seed=seed)
+
+
+def _single(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value

@@ -10,7 +10,6 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from service.contract.words import Mode
 from worker.network.run import Program
 from worker.passes import count
 from worker.subject import Subject
@@ -66,15 +65,8 @@ class Landscape:
     def _loss(self, leaves: Sequence[Tensor], rows: Tensor | None) -> Tensor:
         subject = self.subject if rows is None else self.subject.part(rows)
         given = {**self._fixed, **dict(zip(self.names, leaves, strict=True))}
-        inputs = {name: each.float() if each.is_floating_point() else each for name, each in _fed(subject).items()}
         generator = torch.Generator(subject.device).manual_seed(subject.seed)
-        training = subject.mode is Mode.TRAIN
-        outputs = self._program.run(inputs, given, training=training, generator=generator)
-        loss = subject.loss(outputs[subject.output].float(), subject.target)
-        for name, parameter in subject.graph.parameters.items():
-            if parameter.penalty is not None and parameter.trainable:
-                loss = loss + parameter.penalty(given[name])
-        return loss
+        return subject.penalized(subject.cost(self._program, given, generator), given)
 
 
 class Curvature:
@@ -120,10 +112,6 @@ class Curvature:
         ahead = self._landscape.gradient(at=weights + step * vector)
         behind = self._landscape.gradient(at=weights - step * vector)
         return (ahead - behind) / (2 * step)
-
-
-def _fed(subject: Subject) -> dict[str, Tensor]:
-    return dict(subject.batch.inputs)
 
 
 def _flat(parts: Sequence[Tensor]) -> Tensor:

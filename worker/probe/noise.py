@@ -21,6 +21,7 @@ from worker.network.graph import Graph, torch_stream
 from worker.passes import count
 from worker.probe.evidence import Noise
 from worker.probe.landscape import Landscape
+from worker.robust import centre_and_spread
 from worker.subject import Subject
 
 FEWEST: Final = 8
@@ -28,8 +29,6 @@ FEWEST: Final = 8
 MOST: Final = 32
 NORMALIZED: Final = 8
 """Fewest samples of a part where a norm goes over samples: fewer make another network of it."""
-_NORMAL: Final = 1.4826
-"""Standard deviation of a normal law by its median absolute deviation."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +126,7 @@ def _jackknife(values: Sequence[float]) -> float:
 def _robust(norms: Sequence[float]) -> float:
     """Return how far the largest ln norm lies above the median, in robust standard deviations; 0 where none differ."""
     logs = [math.log(norm) for norm in norms if norm > 0]
-    middle = median(logs)
-    spread = _NORMAL * median(abs(value - middle) for value in logs)
+    middle, spread = centre_and_spread(logs)
     return (logs[-1] - middle) / spread if spread > 0 else 0.0
 
 
