@@ -2,8 +2,10 @@
 
 from service.contract.problem import TooComplex, UnreadableModel, UnsupportedModel, UnsupportedOperator
 from tests.bombs.bombs import bomb, field, number, varint, written
+from worker.load.provenance import SCOPES, SIGNATURE
 
 MODEL_GRAPH, GRAPH_NODE, GRAPH_INITIALIZER, NODE_ATTRIBUTE = 7, 1, 5, 5
+GRAPH_METADATA, NODE_METADATA = 16, 9
 MANY = 4_000_000
 
 
@@ -40,6 +42,23 @@ def millions_of_inputs() -> bytes:
 @bomb(TooComplex)
 def millions_of_metadata_entries() -> bytes:
     return empty(14)
+
+
+@bomb(TooComplex)
+def millions_of_metadata_entries_of_a_node() -> bytes:
+    return graph(field(GRAPH_NODE, empty(NODE_METADATA)))
+
+
+@bomb(TooComplex)
+def a_node_that_says_again_and_again_which_module_it_is_of() -> bytes:
+    entry = field(NODE_METADATA, field(1, SCOPES.encode()))
+    return graph(field(GRAPH_NODE, entry * (MANY // 8)))
+
+
+@bomb(TooComplex)
+def a_list_of_millions_of_parameters() -> bytes:
+    listed = "".join(f"PARAMETER target='{place}'" for place in range(MANY // 16))
+    return graph(field(GRAPH_METADATA, field(1, SIGNATURE.encode()) + field(2, listed.encode())))
 
 
 @bomb(TooComplex)

@@ -17,7 +17,7 @@ from worker.load.fused import taken_apart
 from worker.load.notes import notes
 from worker.load.parameters import parameters
 from worker.load.precision import in_single
-from worker.load.provenance import Provenance, provenance
+from worker.load.provenance import Provenance, placed, provenance
 from worker.load.pruning import pruned
 from worker.load.quantization import quantized
 from worker.load.ties import tied
@@ -55,10 +55,11 @@ def read(model: Path, external: Mapping[str, Path] = NOTHING, max_nodes: int = M
 
 def interpret(model: ModelProto, external: Mapping[str, Path] = NOTHING) -> Graph:
     """Return the graph of a model that is parsed already; raises as `read` does."""
+    known = provenance(model)
     with Files(external) as files, elsewhere.found_by(files.find):
-        graph = networks.interpret(model)
+        graph = placed(networks.interpret(model), known)
     types = {each.name: each.type for each in model.graph.output if each.name not in maps(graph)}
-    return _with_parameters(pruned(taken_apart(written_out(graph)), types), provenance(model))
+    return _with_parameters(pruned(taken_apart(written_out(graph)), types), known)
 
 
 def _parsed(model: Path, max_nodes: int, external: Mapping[str, Path]) -> ModelProto:

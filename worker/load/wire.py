@@ -1,8 +1,8 @@
 """A model file without its large numbers, cut down before a protobuf parser spends a hundred times its size on it.
 
-The file is walked once, as bytes.  What is counted here is refused early; what nobody reads (documentation, metadata,
-types of inner values) is left out; and the numbers of a large tensor stay where they are: the tensor says, as one with
-external data does, at which bytes of the model's own file they lie.
+The file is walked once, as bytes.  What is counted here is refused early; what nobody reads (documentation, types of
+inner values, metadata but the model's own and what `provenance` reads) is left out; and the numbers of a large tensor
+stay where they are: the tensor says, as one with external data does, at which bytes of the model's own file they lie.
 """
 
 from collections.abc import Container, Iterator, Mapping
@@ -11,10 +11,11 @@ from typing import Final, TypeAlias, Union
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor  # type: ignore[import-untyped]
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import FunctionProto, GraphProto, ModelProto, StringStringEntryProto, TensorProto
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto
 
 from service.contract.problem import TooComplex, UnreadableModel
 from worker.load.external import undeclared
+from worker.load.provenance import KEYS
 
 Message: TypeAlias = Mapping[int, Union["Message", None]]
 """The fields that are kept, by key (number and wire type); those that hold messages, with the fields of these."""
@@ -33,9 +34,11 @@ LARGEST: Final = 256 * 2**20
 DEEPEST: Final = 100
 """Levels of nesting at which protobuf's own parser stops."""
 FIELDS_PER_ELEMENT: Final = 30
-"""Most fields per allowed node, tensor and function: exported files have nine to fifteen."""
+"""Most fields per allowed node, tensor and function: exported files have nine to twenty-three."""
 MESSAGES_PER_ELEMENT: Final = 10
-"""Most fields among them that are messages, of which files have two to four: each costs a parser a hundred bytes."""
+"""Most fields among them that are messages, of which files have two to six: each costs a parser a hundred bytes."""
+LISTED_PER_ELEMENT: Final = 1024
+"""Most bytes of an entry of metadata, per allowed node, tensor and function: torch lists a tensor in 40 to 250."""
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 MORE, LONGEST = 128, 10
 """A number is written seven bits to a byte; a bit says that more follow.  Ten bytes hold 64 bits."""
@@ -44,8 +47,12 @@ _UNREAD: Final = frozenset(
     {"configuration", "device_configurations", "doc_string", "metadata_props", "quantization_annotation"}
     | {"segment", "training_info", "value_info"}
 )
-_WRITTEN_BACK: Final = frozenset({"doc_string", "metadata_props"})
-"""What is kept of those where the model itself says it: a treated model says it again."""
+_KEPT: Final[Mapping[str, frozenset[str]]] = {
+    "onnx.ModelProto": frozenset({"doc_string", "metadata_props"}),
+    "onnx.GraphProto": frozenset({"metadata_props"}),
+    "onnx.NodeProto": frozenset({"metadata_props"}),
+}
+"""What is kept of those: what the model says of itself, which a treated model says again, and of others some keys."""
 _WIRE: Final[Mapping[int, int]] = {
     FieldDescriptor.TYPE_DOUBLE: FIXED64,
     FieldDescriptor.TYPE_FLOAT: FIXED32,
@@ -66,7 +73,7 @@ def _message(descriptor: Descriptor, known: dict[str, dict[int, Message | None]]
     if descriptor.full_name not in known:
         fields = known[descriptor.full_name] = {}
         for each in descriptor.fields:
-            if each.name not in _UNREAD or (descriptor is ModelProto.DESCRIPTOR and each.name in _WRITTEN_BACK):
+            if each.name not in _UNREAD or each.name in _KEPT.get(descriptor.full_name, ()):
                 wire = _WIRE.get(each.type, VARINT)
                 inner = _message(each.message_type, known) if each.message_type else None
                 fields[_key(each.number, wire)] = inner
@@ -84,6 +91,13 @@ _COUNTED: Final = frozenset(
     for each in kind.fields
     if each.name in _ELEMENTS
 )
+_SAID: Final = frozenset(
+    (id(_KNOWN[kind.full_name]), _key(kind.fields_by_name["metadata_props"].number, LENGTH))
+    for kind in (GraphProto.DESCRIPTOR, NodeProto.DESCRIPTOR)
+)
+_READ: Final = tuple(StringStringEntryProto(key=key).SerializeToString() for key in KEYS)
+"""How entries that are read begin: whoever writes protobuf writes the key before the value."""
+_LONGEST_READ: Final = max(map(len, _READ))
 _TYPE, _RAW = _key(TensorProto.DATA_TYPE_FIELD_NUMBER, VARINT), _key(TensorProto.RAW_DATA_FIELD_NUMBER, LENGTH)
 _AS_RAW: Final[Mapping[int, int]] = {
     TensorProto.FLOAT: _key(TensorProto.FLOAT_DATA_FIELD_NUMBER, LENGTH),
@@ -144,14 +158,24 @@ class _Walk:
     def _entered(self, field: _Field, message: Message, inner: Message, depth: int) -> Parts | None:
         """Return what is kept of a field that holds a message; None where that is all of it."""
         key, _, inside, stop = field
+        said = (id(message), key) in _SAID
+        if said and not self._reads(inside, stop):
+            return []
         self.messages += 1
         self.elements += (id(message), key) in _COUNTED
         _refuse_above(self.limit, self.elements, "nodes, tensors and functions")
         _refuse_above(self.limit * MESSAGES_PER_ELEMENT, self.messages, "messages")
         if message is _TENSOR:
             self._check(inside, stop)
-        parts = self.light((inside, stop), inner, depth + 1)
+        parts = None if said else self.light((inside, stop), inner, depth + 1)
         return None if parts is None else [_written(key) + _written(_size(parts)), *parts]
+
+    def _reads(self, inside: int, stop: int) -> bool:
+        """Whether an entry of metadata is one that is read; refused where it is long beyond reason."""
+        if not self.data[inside : min(inside + _LONGEST_READ, stop)].tobytes().startswith(_READ):
+            return False
+        _refuse_above(self.limit * LISTED_PER_ELEMENT, stop - inside, "bytes in an entry of its metadata")
+        return True
 
     def _check(self, inside: int, stop: int) -> None:
         """Refuse what a tensor says of the file that it lies in where that is not among those given."""

@@ -43,7 +43,10 @@ class Node:
     domain: str = ""
     """"" is ai.onnx."""
     origin: str | None = None
-    """The layer of the caller's file that this node was lowered from, such as `layers/3 "fc1" (dense)`."""
+    """The layer of the caller's file that this node was lowered from, such as `layers/3 "fc1" (dense)`.
+
+    In a file of torch's newer exporter, the module that it was written for, such as `layer1.0.conv1 (Conv2d)`.
+    """
 
 
 @dataclass(frozen=True)
