@@ -118,7 +118,7 @@ def _runs(subject: Subject, trainer: Trainer, points: list[RatePoint], ask: Ask,
     if not alone:
         adam = declared_optimizer(plain, OptimizerName.ADAM, USUAL_RATE)
         yield trainer.run(adam, ask.steps, seed, deadline.share(0.6), goal=ask.goal)
-    if not (alone and usual.name is OptimizerName.SGD):
+    if settings.optimizer is not OptimizerName.SGD or (not alone and plain.settings != settings):
         yield at_best_rate(plain, OptimizerName.SGD)
 
 

@@ -13,7 +13,13 @@ from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule
     Symptom.UNSTABLE_LEARNING_RATE,
     order=53,
     aliases=["WeightUpdateRatio"],
-    told_by=[Symptom.UNSTABLE_LEARNING_RATE, Symptom.SLOW_LEARNING_RATE, Symptom.OVER_REGULARIZATION],
+    told_by=[
+        Symptom.UNSTABLE_LEARNING_RATE,
+        Symptom.SLOW_LEARNING_RATE,
+        Symptom.OVER_REGULARIZATION,
+        Symptom.VANISHING_GRADIENT,
+        Symptom.EXPLODING_GRADIENT,
+    ],
 )
 def update_ratio(evidence: Evidence, *, large: float = 1.0, small: float = 6e-8) -> Answer:
     """The first step is out of proportion to the weights.
