@@ -72,6 +72,4 @@ def _under(evidence: Evidence, *, noted: bool) -> float:
     gain = evidence.gain
     if gain is None or not math.isfinite(gain.rate) or (abs(gain.rate) >= _RISK and not noted):
         return 1.0
-    sigma = math.hypot(gain.standard_error, gain.sampling)
-    distance = _RISK - abs(gain.rate)
-    return 0.5 * (1 + math.erf(distance / sigma / math.sqrt(2))) if sigma > 0 else float(distance > 0)
+    return 1 - gain.beyond(_RISK)

@@ -1,17 +1,13 @@
 """Judges the end-to-end gradient gain: where it vanishes, where it explodes, and why."""
 
 import math
-from collections import Counter
 from dataclasses import dataclass
-from typing import Final
 
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
+from worker import gain_in_words as words
 from worker.probe.evidence import Evidence, Gain, Segment
-from worker.probe.evidence.reading import Cause, cause, kept
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, learnt, rule, several, ungained, weigh
-
-_NATS_PER_DECADE: Final = 2 * math.log(10)
+from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, learnt, rule, ungained, weigh
 
 
 @rule(
@@ -126,9 +122,9 @@ def _judge(evidence: Evidence, sign: int, limits: _Limits) -> Answer:
     doubt = abs(size - limit) < limits.sigmas * gain.sigma and size >= limits.plain[0]
     beyond = f"beyond {sign * limit:+g} is at risk"
     return Observation(
-        f"On its way back over {_layers(gain)} the gradient {'shrinks' if sign < 0 else 'grows'} by a factor of "
-        f"{_factor(gain.total)} (ln of squared gain {gain.total:+.1f}; {beyond}){_why(evidence, gain)}. "
-        f"{_where(evidence, gain, sign)}{_doubt(gain) if doubt else ''}{_trained(evidence)}",
+        f"On its way back over {words.layers(gain)} the gradient {'shrinks' if sign < 0 else 'grows'} by a factor of "
+        f"{words.factor(gain.total)} (ln of squared gain {gain.total:+.1f}; {beyond}){words.why(evidence, gain)}. "
+        f"{words.where(evidence, gain, sign)}{words.doubt(gain) if doubt else ''}{words.trained(evidence)}",
         _severity(evidence, gain, size, limits, doubt=doubt),
         _places(gain, sign, sign * limit / len(gain.segments)),
         {
@@ -142,7 +138,7 @@ def _judge(evidence: Evidence, sign: int, limits: _Limits) -> Answer:
             "standard_error": gain.standard_error,
         }
         | ({} if gain.nonlinearity is None else {"nonlinearity": gain.nonlinearity}),
-        _confidence(gain, limit if size >= limit else limits.note),
+        round(gain.beyond(limit if size >= limit else limits.note), 3),
     )
 
 
@@ -169,100 +165,13 @@ def _bypassed(evidence: Evidence, limit: float) -> Observation | None:
     if bypass is None or bypass.share > -limit:
         return None
     return Observation(
-        f"Skips carry nearly all of the gradient: {evidence.called(bypass.node)} gets {_factor(bypass.share)} times "
-        f"less than an even share (ln of its squared share {bypass.share:+.1f}; {-limit:+g} is the limit): what they "
-        "lead past hardly learns.",
+        f"Skips carry nearly all of the gradient: {evidence.called(bypass.node)} gets {words.factor(bypass.share)} "
+        f"times less than an even share (ln of its squared share {bypass.share:+.1f}; {-limit:+g} is the limit): what "
+        "they lead past hardly learns.",
         Severity.INFO,
         (Place(node=bypass.node, origin=evidence.origins.get(bypass.node), measured=bypass.share, limit=-limit),),
         {"share": bypass.share},
     )
-
-
-def _why(evidence: Evidence, gain: Gain) -> str:
-    """Return the cause, as the end of a sentence."""
-    found = cause(gain, evidence.joins)
-    shrinks = gain.rate < 0
-    slope = kept(gain)
-    act = _activation(gain)
-    return {
-        None: "",
-        Cause.SCALE: (
-            f", because the weights are too {'small' if shrinks else 'large'}{f' for {act}' if act else ''}: "
-            f"the signal itself {'shrinks' if shrinks else 'grows'} by {_factor(gain.forward)} on its way forward"
-        ),
-        Cause.SLOPES: f", because the slopes of {act} keep {_share(math.sqrt(slope or 0.0))} of it per layer",
-        Cause.FLOOR: (
-            ", because what is the same for all samples, such as biases, takes the signal's place: "
-            f"the share of variance between samples falls by e^{-gain.collapse:.1f}"
-        ),
-        Cause.RESIDUAL: (
-            f", because {sum(not join.normalized for join in evidence.joins)} residual branches are added "
-            "to their skips unscaled and without a norm"
-        ),
-        Cause.BATCH_NORM: ", because batch normalization without skips multiplies it at every layer",
-        Cause.CHAOS: (
-            ", because small differences grow from layer to layer while the signal keeps its size"
-            + (f": the weights are too large for {act}" if act and not gain.normalized else "")
-        ),
-    }[found]
-
-
-def _activation(gain: Gain) -> str:
-    """Return the activation of most segments; "" where there is none."""
-    met = Counter(segment.activation for segment in gain.segments).most_common(1)
-    return met[0][0] if met else ""
-
-
-def _trained(evidence: Evidence) -> str:
-    """Say under which optimizer the network trains all the same, where it does not under the other."""
-    runs = evidence.training.runs if evidence.training else ()
-    well = [run.optimizer for run in runs if run.beaten]
-    ill = [run.optimizer for run in runs if not run.beaten and run.optimizer not in well]
-    if well and ill:
-        return f" It learns the batch under {well[0]}, but not under {ill[0]}."
-    return f" All the same it learns the batch under {' and '.join(dict.fromkeys(well))}." if well else ""
-
-
-def _layers(gain: Gain) -> str:
-    return several(sum(segment.layers for segment in gain.segments), "layer")
-
-
-def _factor(gain: float) -> str:
-    """Say how many times a norm changes, given ln of its square."""
-    decades = abs(gain) / _NATS_PER_DECADE
-    return f"{10**decades:.1f}" if decades < 2 else f"10^{decades:.1f}"  # noqa: PLR2004  100 and more read as powers
-
-
-def _share(part: float) -> str:
-    """Say a part of a whole, however small."""
-    return f"{part:.0%}" if part >= 0.01 else f"1/{1 / max(part, 1e-300):.3g}"  # noqa: PLR2004  a hundredth
-
-
-def _doubt(gain: Gain) -> str:
-    return (
-        f" That is within two standard deviations of the limit (±{2 * gain.sigma:.1f} for this width and depth), so "
-        "another draw of the weights may fall on its other side."
-    )
-
-
-def _confidence(gain: Gain, limit: float) -> float:
-    """Return how sure it is that |rate| lies beyond `limit`, for a normal error of the cotangents and of the draw."""
-    distance = abs(gain.rate) - limit
-    if gain.sigma == 0:
-        return 1.0
-    return round(0.5 * (1 + math.erf(distance / gain.sigma / math.sqrt(2))), 3)
-
-
-def _where(evidence: Evidence, gain: Gain, sign: int) -> str:
-    worst = max(gain.segments, key=lambda segment: sign * segment.gain)
-    count = len(gain.segments)
-    if count == 1 or worst.gain / gain.total > max(0.5, 1.5 / count):  # one of several is to blame for most of it
-        start, end = evidence.called(worst.start), evidence.called(worst.end)
-        stretch = f"within {start}" if start == end else f"between {start} and {end}"
-        return f"{'It' if count == 1 else 'Most of it'} happens {stretch} ({', '.join(worst.operators)})."
-    each = math.exp(gain.typical / count / 2)
-    does = f"keeps {_share(each)} of it" if sign < 0 else f"multiplies it by {each:.2f}"
-    return f"It happens everywhere: the typical layer {does}."
 
 
 def _places(gain: Gain, sign: int, fair: float) -> tuple[Place, ...]:

@@ -4,7 +4,8 @@ from math import exp, log1p
 
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
-from worker.probe.evidence import Evidence, Join
+from worker.gain_in_words import branches
+from worker.probe.evidence import Evidence
 from worker.rules import SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
 
 
@@ -45,11 +46,12 @@ def residual_scale(evidence: Evidence, *, risk: float = 6.0) -> Answer:
         shut = sum(not join.ratio for join in free)
         return Silence("clear", f"{shut} of {len(free)} branches start at zero, by design" if shut else "")
     worst = max(free, key=lambda join: join.ratio)
+    said = branches(len(free))
     learnt = evidence.training is not None and evidence.training.converged
     return Observation(
-        f"{_branches(free)} added to {'its skip' if len(free) == 1 else 'their skips'} unscaled and without a norm: "
-        f"the signal grows by a factor of {exp(size / 2):.3g} (ln of its square {size:+.1f}; {risk:g} is the limit). "
-        f"At {evidence.called(worst.node)} the branch has {worst.ratio:.3g} times the power of its skip.",
+        f"{said[0].upper()}{said[1:]} unscaled and without a norm: the signal grows by a factor of "
+        f"{exp(size / 2):.3g} (ln of its square {size:+.1f}; {risk:g} is the limit). At "
+        f"{evidence.called(worst.node)} the branch has {worst.ratio:.3g} times the power of its skip.",
         Severity.INFO if learnt else weigh(evidence),
         tuple(
             Place(node=join.node, origin=join.origin, measured=join.ratio, limit=exp(risk / len(free)) - 1)
@@ -57,7 +59,3 @@ def residual_scale(evidence: Evidence, *, risk: float = 6.0) -> Answer:
         ),
         {"growth": size, "branches": len(free), "ratio": worst.ratio},
     )
-
-
-def _branches(free: list[Join]) -> str:
-    return "One residual branch is" if len(free) == 1 else f"{len(free)} residual branches are"

@@ -111,6 +111,13 @@ class Gain:
         """Standard deviation of G, of the cotangents and of the draw together."""
         return math.hypot(self.standard_error, self.sampling)
 
+    def beyond(self, limit: float) -> float:
+        """Return how probable it is that |G| is beyond a limit, for a normal error of cotangents and draw."""
+        distance = abs(self.rate) - limit
+        if self.sigma == 0:
+            return float(distance >= 0)
+        return 0.5 * (1 + math.erf(distance / self.sigma / math.sqrt(2)))
+
 
 @dataclass(frozen=True)
 class RecurrentGain:
