@@ -212,6 +212,9 @@ def layers(report: Report) -> list[tuple[ProfileRow, float]]:
 
 def _role(origin: str, weight: str) -> str:
     """Return a weight's name without that of its layer: `kernel`, `query.kernel`."""
+    module = f"{origin.partition(' ')[0]}."
+    if weight.startswith(module):
+        return weight.removeprefix(module)
     title = _TITLE.search(origin)
     layer = title[1] if title else weight.rpartition("/")[2].partition(".")[0]
     return weight.rpartition(f"{layer}.")[2]

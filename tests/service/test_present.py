@@ -219,6 +219,7 @@ def test_operators_of_one_layer_are_one_place_the_worst() -> None:
         ('layers/1 "a.b" (dense)', "a.b.kernel", 'layers/1 "a.b" (dense), kernel'),
         ("layers/0/layers/2 (dense), 3 of 6", "layers/0[2]/layers/2.bias", "layers/0/layers/2 (dense), 3 of 6, bias"),
         (None, "encoder.0.weight", "node, encoder.0.weight"),
+        ("encoder.0 (Linear)", "encoder.0.weight", "encoder.0 (Linear), weight"),
     ],
 )
 def test_a_weight_is_called_by_its_role_in_its_layer(origin: str | None, parameter: str, said: str) -> None:
