@@ -87,5 +87,7 @@ def _spike(norms: Sequence[float], step: int) -> Spike | None:
         return None
     middle, spread = centre_and_spread(logs)
     above = math.log(norms[step]) - middle
-    score = above / spread if spread > 0 else math.inf
+    if spread == 0:  # norms that never change are those of a network that stands still
+        return None
+    score = above / spread
     return Spike(step, score, math.exp(above)) if score > SPIKE and above > math.log(_LARGE) else None

@@ -16,7 +16,13 @@ _RANK = 0.9
     Symptom.GRADIENT_SPIKES,
     order=52,
     aliases=["gradient spike", "ExplodingTensor"],
-    told_by=[Symptom.UNSTABLE_LEARNING_RATE, Symptom.OVER_REGULARIZATION],
+    told_by=[
+        Symptom.UNSTABLE_LEARNING_RATE,
+        Symptom.OVER_REGULARIZATION,
+        Symptom.VANISHING_GRADIENT,
+        Symptom.EXPLODING_GRADIENT,
+        Symptom.RECURRENT_GAIN,
+    ],
 )
 def gradient_spikes(evidence: Evidence, *, score: float = 5.0, share: float = 0.999) -> Answer:
     """The gradient shoots up at single steps.
