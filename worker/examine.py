@@ -20,12 +20,14 @@ from worker.budget import Deadline
 from worker.diagnose import diagnose
 from worker.handing_back import patched, treated_model
 from worker.in_depth import deep_section
+from worker.in_training import training_section
 from worker.load.fidelity import compare
 from worker.load.subject import Loaded, load
 from worker.probe.training import HALF, LEARNT, Ask
 from worker.redraws import is_drawn, redraws_section, same_weights
 from worker.remedies import Clinic, prescription
 from worker.stopwatch import Progress, Stopwatch, silent
+from worker.summary import summary
 from worker.sureness import sureness
 from worker.threads import threads_for
 from worker.trial import Bench, Examined, Tried, applied_to, measured
@@ -83,12 +85,12 @@ def examine(
         fidelity=fidelity,
         verdict=before.verdict,
         confidence=sureness(before.verdict, before.evidences, redrawn=is_drawn(loaded.subject)),
-        summary=reporting.summary(before.verdict, findings, prescribed, before.evidences),
+        summary=summary(before.verdict, findings, prescribed, before.evidences),
         findings=findings,
         remedies=remedies,
         prescription=prescribed,
         profile=reporting.profile(first),
-        training=reporting.training_section(before.evidences),
+        training=training_section(before.evidences),
         redraws=redraws_section(loaded.subject.seed, loaded.seeds, before.evidences),
         deep=deep_section(first),
         coverage=coverage,

@@ -17,8 +17,8 @@ from worker.diagnose import diagnose, verdict
 from worker.probe.evidence import Evidence, Gain, InputEvidence, RecurrentGain, Segment, Training, Units
 from worker.probe.measure import probe
 from worker.probe.training import Ask
-from worker.reporting import summary
 from worker.rules import HEADINGS, Answer, Observation, Silence, rules
+from worker.summary import summary
 from worker.trial import measured
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO

@@ -10,10 +10,11 @@ from service.contract.words import OptimizerName, Severity, Verdict
 from tests.probe.subjects import chain, dense, described
 from worker.course import RatePoint, Run
 from worker.diagnose import diagnose, verdict
+from worker.in_training import training_section
 from worker.probe.evidence import Declared, Evidence, Gain, Regularization, Segment, Training
 from worker.probe.measure import probe
-from worker.reporting import summary, training_section
 from worker.rules import Answer, Observation, Silence, rules
+from worker.summary import summary
 from worker.sureness import sureness
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
