@@ -24,7 +24,8 @@ how GroupNormalization is written; and whatever feeds only shapes, exponents, li
 
 What cannot be told: a single number that an exporter computed from a parameter (the exponential of a temperature,
 folded) looks like the constants of a formula and is none; a buffer of a module, in a file of torch's older exporter,
-that looks like a weight and is used like one is taken for one.
+that looks like a weight and is used like one is taken for one; a parameter that was frozen (`requires_grad` false)
+is written, and listed, as any other.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
