@@ -155,6 +155,17 @@ def test_dropout_is_opened_where_nothing_is_to_hold_back() -> None:
     assert run(free, sgd(0.1)).losses == pytest.approx(run(same, sgd(0.1)).losses, rel=1e-5)
 
 
+def test_a_dropout_of_whole_channels_is_a_dropout() -> None:
+    layers = [{"kind": "conv2d", "filters": 4, "kernel": 3}, {"kind": "spatial_dropout", "rate": 0.3}]
+    subject = described([*layers, {"kind": "flatten"}, dense(2)], (3, 8, 8))
+    held = measure_regularization(sweep(subject))
+    assert held is not None
+    assert [share for _, share in held.dropouts] == pytest.approx([0.3])
+    free = unregularized(subject)
+    assert free is not None
+    assert measure_regularization(sweep(free)) is None
+
+
 def test_the_pull_of_a_decay_is_that_of_the_formula() -> None:
     """‖λw‖ by ‖∇L‖, from torch's own gradient."""
     subject = described(SMALL, settings=Settings(weight_decay=0.25))

@@ -69,7 +69,7 @@ def ungained(evidence: Evidence) -> Silence:
 
 def untrained(evidence: Evidence) -> Silence:
     """Return why nothing was trained."""
-    if evidence.training is not None and evidence.training.converged:
+    if evidence.converged:
         return Silence("not_applicable", "the model comes trained")
     if not evidence.parameters:
         return absent(evidence, "no weight is to be trained")

@@ -24,7 +24,7 @@ from worker.in_training import training_section
 from worker.load.fidelity import compare
 from worker.load.subject import Loaded, load
 from worker.probe.training import HALF, LEARNT, Ask
-from worker.redraws import is_drawn, redraws_section, same_weights
+from worker.redraws import redraws_section, same_weights
 from worker.remedies import Clinic, prescription
 from worker.stopwatch import Progress, Stopwatch, silent
 from worker.summary import summary
@@ -84,7 +84,7 @@ def examine(
         loss=reporting.loss_section(loaded, first),
         fidelity=fidelity,
         verdict=before.verdict,
-        confidence=sureness(before.verdict, before.evidences, redrawn=is_drawn(loaded.subject)),
+        confidence=sureness(before.verdict, before.evidences, redrawn=loaded.subject.drawn),
         summary=summary(before.verdict, findings, prescribed, before.evidences),
         findings=findings,
         remedies=remedies,

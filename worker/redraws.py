@@ -26,14 +26,9 @@ def redraws_section(seed: int, draws: int, evidences: Sequence[Evidence]) -> Red
     return Redraws(draws=(*told, *late), spread=_spread(told))
 
 
-def is_drawn(subject: Subject) -> bool:
-    """Whether any of the weights follows a law, so that another draw has others."""
-    return any(parameter.law is not None for parameter in subject.graph.parameters.values())
-
-
 def same_weights(subject: Subject, draws: int) -> tuple[str, ...]:
     """Say what several draws differ in where the file gives the weights."""
-    if draws == 1 or is_drawn(subject):
+    if draws == 1 or subject.drawn:
         return ()
     differ = "the order of samples, dropout and other random operators"
     return (f"The weights are the file's own in all {draws} draws, which differ in {differ} alone.",)

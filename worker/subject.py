@@ -87,6 +87,11 @@ class Subject:
         return self.target.device
 
     @property
+    def drawn(self) -> bool:
+        """Whether any of the weights follows a law, so that another draw has others."""
+        return any(parameter.law is not None for parameter in self.graph.parameters.values())
+
+    @property
     def divisible(self) -> bool:
         """Whether part of the batch can be taken: every first axis counts samples, and none of the inputs' is fixed."""
         tensors = (*self.batch.inputs.values(), self.target)

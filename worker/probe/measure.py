@@ -49,7 +49,7 @@ def probe(subject: Subject, *, deep: bool = False, sharp: bool = False) -> Evide
         declared=declared(subject),
         regularization=None if nonfinite else measure_regularization(run),
         attention=measure_attention(run),
-        drawn=any(parameter.law is not None for parameter in subject.graph.parameters.values()),
+        drawn=subject.drawn,
         precision=None if nonfinite else measure_precision(run, usual_optimizer(subject)),
         sharpness=thorough.sharpness,
         deep=thorough.deep,

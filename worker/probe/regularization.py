@@ -14,6 +14,7 @@ from torch import Tensor
 
 from service.contract.words import OptimizerName
 from worker.network.graph import Graph, Node
+from worker.probe.dropouts import dropped_share
 from worker.probe.evidence import Declared, Regularization
 from worker.probe.sweep import Sweep
 from worker.subject import Subject
@@ -51,16 +52,13 @@ def unregularized(subject: Subject) -> Subject | None:
 def _dropouts(graph: Graph) -> Iterator[tuple[Node, float]]:
     """Yield the nodes that drop numbers at random in training, with the share that they drop."""
     for node in graph.nodes:
-        if node.op != "Dropout" or node.domain:
-            continue
-        given = graph.constants.get(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] else None
-        share = float(given) if given is not None else node.attributes.get("ratio", 0.5)
-        yield node, share if isinstance(share, float) else 0.5
+        if node.op == "Dropout":
+            yield node, dropped_share(node, graph.constants)
 
 
 def _open(node: Node) -> Node:
     """Return a node that lets everything pass in a dropout's place."""
-    return replace(node, op="Identity", inputs=node.inputs[:1], outputs=node.outputs[:1], attributes={})
+    return replace(node, op="Identity", domain="", inputs=node.inputs[:1], outputs=node.outputs[:1], attributes={})
 
 
 def _pull(sweep: Sweep) -> float:

@@ -92,12 +92,11 @@ def _flush(evidence: Evidence, precision: PrecisionEvidence, lost: float) -> Ite
     if not gone:
         return
     worst = max(gone, key=lambda each: each.lost)
-    trained = evidence.training is not None and evidence.training.converged
     yield _Sign(
         f"The gradients of {len(gone)} of {len(kernels)} kernels lose more than {lost:.0%} of their norm to "
         f"{precision.name}: at {_called(evidence, worst)} {worst.flushed:.0%} of the numbers round to zero (their root "
         f"mean square is {worst.rms:.1e}, and less than {precision.smallest:.1e} is zero). The loss needs a scale.",
-        warns=not trained,
+        warns=not evidence.converged,
         places=tuple(
             Place(node=each.node, origin=each.origin, parameter=each.parameter, measured=each.lost, limit=lost)
             for each in dict.fromkeys((gone[0], worst))

@@ -47,12 +47,11 @@ def residual_scale(evidence: Evidence, *, risk: float = 6.0) -> Answer:
         return Silence("clear", f"{shut} of {len(free)} branches start at zero, by design" if shut else "")
     worst = max(free, key=lambda join: join.ratio)
     said = branches(len(free))
-    learnt = evidence.training is not None and evidence.training.converged
     return Observation(
         f"{said[0].upper()}{said[1:]} unscaled and without a norm: the signal grows by a factor of "
         f"{exp(size / 2):.3g} (ln of its square {size:+.1f}; {risk:g} is the limit). At "
         f"{evidence.called(worst.node)} the branch has {worst.ratio:.3g} times the power of its skip.",
-        Severity.INFO if learnt else weigh(evidence),
+        Severity.INFO if evidence.converged else weigh(evidence),
         tuple(
             Place(node=join.node, origin=join.origin, measured=join.ratio, limit=exp(risk / len(free)) - 1)
             for join in sorted(free, key=lambda join: -join.ratio)[:SHOWN_PLACES]

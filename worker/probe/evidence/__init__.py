@@ -111,6 +111,11 @@ class Evidence:
         """Whether the training trial failed."""
         return self.training is not None and self.training.failed
 
+    @property
+    def converged(self) -> bool:
+        """Whether the model came trained, by its loss; see `Structure.trained` for its weights, `drawn` for neither."""
+        return self.training is not None and self.training.converged
+
     def called(self, node: str, op: str = "") -> str:
         """Return what a sentence calls a node: its layer, such as `layers/3 "fc1" (dense, 2 of 6)`, or its own name.
 

@@ -9,11 +9,10 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import torch
-
 from service.contract.words import Mode
 from worker.network.graph import Graph, Node, reads
 from worker.network.layers import KERNELS, NONLINEAR, PLAIN, POOLS, Layer
+from worker.probe.dropouts import dropped_share
 from worker.probe.evidence import PlainNorm, Spot
 from worker.probe.path import Path
 from worker.probe.structure.gaussian import expectation, shape_of
@@ -40,10 +39,10 @@ def plain_norms(sweep: Sweep) -> tuple[PlainNorm, ...]:
 
 def dropped(sweep: Sweep) -> tuple[Spot, ...]:
     """Return the batch norms that read a dropout's output, past activations, pools and at most one weight layer."""
-    path = sweep.path
+    path, held = sweep.path, {**sweep.subject.graph.constants, **sweep.values}
     found: dict[str, Spot] = {}
     for node in path.nodes:
-        rate = _rate(node, sweep) if node.op in _DROPOUTS else 0.0
+        rate = dropped_share(node, held) if node.op in _DROPOUTS else 0.0
         norm = _norm_behind(path, node) if rate else None
         if norm is not None:
             found.setdefault(norm.name, Spot(norm.name, norm.op, norm.origin, rate, also=node.name))
@@ -85,15 +84,6 @@ def _chi(activation: Node) -> float:
     mean = expectation(lambda z: shape(z)[0])
     variance = expectation(lambda z: shape(z)[0].square()) - mean**2
     return expectation(lambda z: shape(z)[1].square()) / variance if variance > 0 else 1.0
-
-
-def _rate(node: Node, sweep: Sweep) -> float:
-    """Return the share that a dropout puts to zero."""
-    given = node.attributes.get("ratio")
-    if len(node.inputs) > 1 and node.inputs[1]:
-        value = sweep.values.get(node.inputs[1], sweep.subject.graph.constants.get(node.inputs[1]))
-        given = float(value) if isinstance(value, torch.Tensor) else None
-    return float(given) if isinstance(given, int | float) else 0.5 if node.domain == "" else 0.0
 
 
 def _norm_behind(path: Path, start: Node) -> Node | None:
