@@ -10,7 +10,7 @@ from tests.probe.subjects import by_hand, chain, dense, described, node, normal
 from worker.network.graph import Graph
 from worker.probe.evidence import Units
 from worker.probe.measure import probe
-from worker.probe.units import STEEP, dead_units, off_by_chance, saturation, slope_power
+from worker.probe.units import STEEP, dead_units, off_by_chance, saturation
 
 RELU = {"kind": "relu"}
 
@@ -127,20 +127,6 @@ def test_units_that_change_sides_are_saturated_and_not_stuck() -> None:
     mixed = sides.clone()
     mixed[::8] = 0
     assert shares("Tanh", torch.cat([mixed, held], 1)) == pytest.approx((1 - 10 / 15 / 8, 5 / 15))
-
-
-@pytest.mark.parametrize(
-    ("op", "expected"), [("Tanh", 0.464), ("Sigmoid", 0.0448), ("Relu", 0.5), ("Gelu", 0.456), ("Identity", 1.0)]
-)
-def test_the_power_of_slopes_is_their_mean_square_over_standard_normal_inputs(op: str, expected: float) -> None:
-    """E[φ'(z)²] by quadrature; GELU's is χ_LN · E[φ²] of the table, 1.072 · 0.425."""
-    assert slope_power(node(op, "x", "y"), normal(400_000)) == pytest.approx(expected, abs=0.004)
-
-
-def test_the_slope_of_a_clip_is_that_of_its_limits() -> None:
-    z = torch.tensor([-1.0, 0.5, 2.0, 7.0])
-    limits = torch.tensor(0.0), torch.tensor(6.0)
-    assert slope_power(node("Clip", "x low high", "y"), z, *limits) == pytest.approx(0.5)
 
 
 def test_a_place_knows_its_slope_and_whether_it_is_a_gate() -> None:

@@ -37,18 +37,15 @@ def _unrolled(sweep: Sweep) -> Iterator[RecurrentGain]:
     path = sweep.path
     for steps in (each.steps for each in path.unrolled):
         states = [sweep.values[path.signal(node)] for node in steps]
-        (norm,) = _direct(states, _cotangent(sweep, steps[-1].name, states[-1])).tolist()
-        total = 2 * math.log(norm) if norm > 0 else -math.inf
-        first = steps[0]
+        norm, first = _direct(states, _cotangent(sweep, steps[-1].name, states[-1])), steps[0]
+        total = _logs([norm])
         yield RecurrentGain(first.name, first.op, len(steps), total, first.origin, unrolled=True)
 
 
-def _direct(states: Sequence[Tensor], cotangent: Tensor) -> Tensor:
+def _direct(states: Sequence[Tensor], cotangent: Tensor) -> float:
     """Return the norm of what comes back from the last state to the first, by every way there is."""
     (pulled,) = torch.autograd.grad(states[-1], states[0], cotangent, retain_graph=True, allow_unused=True)
-    found = cotangent.new_zeros(1) if pulled is None else pulled
-    norm: Tensor = torch.linalg.vector_norm(found, dtype=torch.float64)
-    return norm.reshape(1)
+    return 0.0 if pulled is None else float(torch.linalg.vector_norm(pulled, dtype=torch.float64))
 
 
 def _gain(states: Sequence[Tensor], cotangent: Tensor) -> float:

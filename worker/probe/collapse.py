@@ -56,13 +56,11 @@ def nonlinearity(
 
     Whoever knows by how much the norm of the random cotangent changed on its way multiplies by that.
     """
-    rows = [_rows(front, samples) for front in (first, last, gradients)]
-    if samples < 2 or any(each is None for each in rows):  # noqa: PLR2004  a variance takes two
+    given, made, pulled = (_rows(front, samples) for front in (first, last, gradients))
+    if samples < 2 or given is None or made is None or pulled is None:  # noqa: PLR2004  a variance takes two
         return None
-    given, made, pulled = (_centred(each) if index < 2 else each for index, each in enumerate(rows))  # type: ignore[arg-type]  # noqa: PLR2004
-    assert given is not None and made is not None and pulled is not None  # noqa: S101, PT018  checked above
-    along = (given @ pulled.T).double().square().mean()
-    return along * sum(each.numel() for each in last) / made.double().square().sum(1).mean()
+    along = (_centred(given) @ pulled.T).double().square().mean()
+    return along * sum(each.numel() for each in last) / _centred(made).double().square().sum(1).mean()
 
 
 def log_ratio(after: float, before: float) -> float:

@@ -14,6 +14,7 @@ from torch import Tensor
 from worker.head import COPIES, LAYOUT, last_operator, source
 from worker.loss import CLASSES, class_axis
 from worker.network.graph import Graph, Node
+from worker.probe.collapse import sample_axis
 from worker.probe.evidence import LossEvidence
 from worker.probe.sweep import Sweep
 
@@ -185,8 +186,7 @@ def _last_hidden(sweep: Sweep) -> str:
 def _counted(sweep: Sweep, value: str) -> tuple[Tensor, int]:
     """Return a value, and the axis that counts its samples: recurrent operators have them on another than the first."""
     found = sweep.values[value].detach()
-    samples = sweep.subject.batch.size
-    return found, next((axis for axis, size in enumerate(found.shape) if size == samples), 0)
+    return found, sample_axis(found, sweep.subject.batch.size) or 0
 
 
 def _spread(output: Tensor, axis: int = 0) -> float:

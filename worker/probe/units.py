@@ -18,13 +18,10 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from worker.network.graph import Node
-from worker.network.ops import NEWEST, find
 from worker.probe.evidence import Units
-from worker.probe.path import Path
 from worker.probe.sweep import Sweep
+from worker.robust import NORMAL
 
-RECTIFIERS: Final = frozenset({"Relu", "Clip", "ThresholdedRelu"})
-"""Activations that are flat for every input under a floor."""
 FLOORS: Final = {
     "Relu": 0.0,
     "HardSwish": -3.0,
@@ -62,16 +59,17 @@ class Flat:
     """Whether activations with the same flat part are all that reads its pre-activation."""
 
 
-def flats(path: Path, values: Sweep) -> Iterator[Flat]:
+def flats(sweep: Sweep) -> Iterator[Flat]:
     """Yield the activations of the path that are flat under a floor."""
+    path = sweep.path
     readers: dict[str, list[str]] = {}
     for node in path.nodes:
         for value in node.inputs:
             readers.setdefault(value, []).append(node.op)
     for node in path.nodes:
         before = node.inputs[0] if node.inputs else ""
-        floor = _floor(node, values) if before in path.members else None
-        if floor is not None and values.values[before].dim() >= 2:  # noqa: PLR2004  samples and units
+        floor = _floor(node, sweep) if before in path.members else None
+        if floor is not None and sweep.values[before].dim() >= 2:  # noqa: PLR2004  samples and units
             yield Flat(node, floor, alone=set(readers[before]) == {node.op})
 
 
@@ -86,21 +84,6 @@ def _floor(node: Node, sweep: Sweep) -> float | None:
         limit = sweep.values.get(node.inputs[1], sweep.path.graph.constants.get(node.inputs[1]))
         low = None if limit is None else float(limit)
     return 0.0 if isinstance(low, int | float) and low == 0 else None
-
-
-def slope_power(node: Node, before: Tensor, *others: Tensor) -> float:
-    """Return E[φ'(z)²] over pre-activations z: what the activation takes from the squared norm of a gradient.
-
-    `others` are the node's further inputs, such as the limits of a Clip.  NaN where the operator is no function of z
-    alone, such as a random one.  Costs a pass through this operator.
-    """
-    operator = find(node.domain, node.op, NEWEST)
-    if operator is None or operator.contextual:
-        return math.nan
-    z = before.detach().clone().requires_grad_()
-    after = operator.function(z, *others, **node.attributes)
-    (slope,) = torch.autograd.grad(after.sum() if isinstance(after, Tensor) else after[0].sum(), z)  # type: ignore[union-attr]
-    return float(slope.double().square().mean())
 
 
 def saturation(node: Node, before: Tensor, axis: int) -> tuple[Tensor, Tensor] | None:
@@ -150,7 +133,7 @@ def unit_numbers(before: Tensor, axis: int, floor: float = 0.0, gradient: Tensor
 def units_of(numbers: Sequence[float], count: int, samples: int, size: int, floor: float = 0.0) -> Units:
     """Return the evidence of a layer's units; `size` is how many numbers each has over the batch."""
     dead, hopeless, within, middle, positive, largest, dormant, _ = numbers
-    between = (1.4826 * middle) ** 2 if positive >= _SMALLEST_SAMPLE else 0.0
+    between = (NORMAL * middle) ** 2 if positive >= _SMALLEST_SAMPLE else 0.0
     between = max(between - within / max(size, 1), 0.0)
     total = between + within
     correlation = between / total if total > 0 else 0.0
@@ -187,8 +170,7 @@ def dead_units(before: Tensor, axis: int, floor: float = 0.0, gradient: Tensor |
 
 def measure_units(sweep: Sweep) -> dict[str, Units]:
     """Return the evidence of every activation with a flat part, by node; one synchronisation."""
-    path = sweep.path
-    chosen = [flat for flat in flats(path, sweep) if sweep.values[flat.node.inputs[0]].numel()]
+    chosen = [flat for flat in flats(sweep) if sweep.values[flat.node.inputs[0]].numel()]
     gradients = sweep.gradients([flat.node.inputs[0] for flat in chosen if not flat.alone])
     asked = [_asked(flat, sweep, gradients.get(flat.node.inputs[0])) for flat in chosen]
     rows = torch.stack([unit_numbers(*each) for each in asked]).tolist() if asked else []

@@ -18,9 +18,9 @@ from worker.network.graph import Graph, Node
 from worker.network.layers import NORMS
 from worker.passes import count
 from worker.probe.evidence import Evaluation, Spot
+from worker.probe.structure.batch_norms import NORM
 from worker.probe.sweep import Sweep
 
-_NORM: Final = "BatchNormalization"
 _LEFT: Final = re.compile(r"getitem(_\d+)?|.*(batch_?norm|fusedbatchnorm|(^|[._/])bn\d*[._/]).*", re.IGNORECASE)
 """Names that folding leaves on a convolution's weights, or on what it writes: torch's exporter's, and tf2onnx's."""
 _MADE: Final = re.compile(r"onnx::Conv_\d+")
@@ -36,7 +36,7 @@ def evaluated(sweep: Sweep) -> Evaluation | None:
     with torch.no_grad():
         values = sweep.program.run(subject.batch.inputs, training=False)
         loss = float(subject.loss(values[subject.output].float(), subject.target))
-    norms = [node for node in path.nodes if node.op == _NORM]
+    norms = [node for node in path.nodes if node.op == NORM]
     held = {**subject.graph.constants, **{name: each.value for name, each in subject.graph.parameters.items()}}
     distances = [spot for node in norms if (spot := _distance(node, sweep.values, held)) is not None]
     return Evaluation(
@@ -50,7 +50,7 @@ def evaluated(sweep: Sweep) -> Evaluation | None:
 
 def two_modes(sweep: Sweep) -> bool:
     """Whether evaluation computes something else than the training that the subject is examined in."""
-    differs = any(node.op in NOISES or node.op == _NORM for node in sweep.path.nodes)
+    differs = any(node.op in NOISES or node.op == NORM for node in sweep.path.nodes)
     return differs and sweep.subject.mode is Mode.TRAIN
 
 

@@ -15,8 +15,9 @@ from torch import Tensor
 from worker.criticality import critical
 from worker.network.fans import fans
 from worker.network.graph import Graph
-from worker.network.layers import NORMS, Layer
+from worker.network.layers import Layer
 from worker.probe.evidence import MeanField
+from worker.probe.norms import normed
 from worker.probe.path import RECURRENT
 from worker.probe.structure.gaussian import expectation, shape_of
 from worker.probe.sweep import Sweep
@@ -25,7 +26,7 @@ _FEWEST: Final = 3
 """Layers, the first and the head among them, without which there is nothing between two."""
 _NEVER_CRITICAL: Final = frozenset({"Sigmoid", "Softplus", "HardSigmoid"})
 """Activations that no usable scale is critical for."""
-_OTHERS: Final = frozenset({"LRN", "Attention", "MultiHeadAttention", "Scan", "Loop", "If"})
+_OTHERS: Final = frozenset({"Attention", "MultiHeadAttention", "Scan", "Loop", "If"})
 
 
 class _Step(NamedTuple):
@@ -58,10 +59,11 @@ def predict(sweep: Sweep, layers: Sequence[Layer]) -> MeanField | None:
 def _plain(sweep: Sweep, layers: Sequence[Layer]) -> bool:
     """Whether the network is one layer behind the other, with nothing that sets the scale anew."""
     path, cuts = sweep.path, set(sweep.path.cuts())
-    others = NORMS | RECURRENT | _OTHERS
+    others = RECURRENT | _OTHERS
     mixing = {layer.node.name for layer in layers}
     return (
-        not any(node.op in others for node in path.nodes)
+        not normed(path)
+        and not any(node.op in others for node in path.nodes)
         and all(layer.node.outputs[0] in cuts for layer in layers)
         and all(node.name in mixing for node in path.nodes if path.is_layer(node))
     )
