@@ -59,9 +59,10 @@ def _passes(evidence: Evidence, draw: Mapping[str, Observation]) -> float:
     under = _under(evidence, noted=any("gain" in each.evidence for each in draw.values()))
     if training is None or not training.passed or training.only_by_heart:
         return _UNTRIED * under
+    tried = next(share for steps, share in _LEARNT if training.steps >= steps)
     if training.converged or (gain is not None and math.isfinite(gain.rate)):
-        return _CLEAN * under
-    return next(share for steps, share in _LEARNT if training.steps >= steps)
+        return max(_CLEAN * under, tried)
+    return tried
 
 
 def _under(evidence: Evidence, *, noted: bool) -> float:

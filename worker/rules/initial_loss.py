@@ -25,6 +25,7 @@ _NUMBERS = frozenset({LossName.MSE, LossName.MAE, LossName.HUBER})
         Symptom.POOR_INIT_SCALE,
         Symptom.RECURRENT_GAIN,
         Symptom.STRUCTURE_FAULT,
+        Symptom.OVER_REGULARIZATION,
     ],
 )
 def initial_loss(evidence: Evidence, *, nats: float = 1.0, decades: float = 1.5) -> Answer:

@@ -35,7 +35,7 @@ def slow_learning_rate(evidence: Evidence, *, factor: float = 64.0) -> Answer:
     if training is None or run is None:
         return undeclared(evidence)
     best = training.stable_learning_rate
-    if run.beaten or run.diverged or best is None or best <= run.learning_rate:
+    if run.beaten or best is None or best <= run.learning_rate:
         return CLEAR
     share = best / run.learning_rate
     return Observation(

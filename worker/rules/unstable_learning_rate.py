@@ -44,7 +44,8 @@ def unstable_learning_rate(evidence: Evidence, *, spike: float = 10.0, share: fl
     stable = training.stable_learning_rate
     lower = stable is not None and run.learning_rate > stable
     forgot = run.beaten and run.final >= share * evidence.loss.chance
-    unstable = run.diverged or (lower and (forgot or not run.beaten))
+    higher = stable is not None and run.learning_rate < stable and not isinf(run.spike)
+    unstable = (run.diverged and not higher) or (lower and (forgot or not run.beaten))
     if not unstable and run.spike <= spike:
         return CLEAR
     if not training.passed:

@@ -100,7 +100,12 @@ def pooled(draw: Draw) -> Layers:
     return [conv(filters), act("relu"), act("max_pool2d"), conv(filters), act("relu"), act("max_pool2d"), conv(filters)]
 
 
-def densely(*norm: Layer, init: Any = "he_normal", odd: Layer | None = None) -> Callable[[Draw], Layers]:  # noqa: ANN401
+def densely(
+    *norm: Layer,
+    init: Any = "he_normal",
+    odd: Layer | None = None,
+    bend: str = "relu",  # noqa: ANN401
+) -> Callable[[Draw], Layers]:
     """Return the layers of a DenseNet; in `odd`'s place stands another convolution."""
 
     def layers(draw: Draw) -> Layers:
@@ -109,11 +114,11 @@ def densely(*norm: Layer, init: Any = "he_normal", odd: Layer | None = None) -> 
             {
                 "kind": "parallel",
                 "merge": "concat",
-                "branches": [[], [*norm, act("relu"), odd if odd and index in {3, 4} else conv(grown, init)]],
+                "branches": [[], [*norm, act(bend), odd if odd and index in {3, 4} else conv(grown, init)]],
             }
             for index in range(deep)
         ]
-        return [conv(grown), *made, *norm, act("relu")]
+        return [conv(grown), *made, *norm, act(bend)]
 
     return layers
 
@@ -190,7 +195,7 @@ _DENSE = (
         hard=True,
         certain=True,
     ),
-    Variant("densenet/zero-growth", images_through(densely(init="zeros"), size=6), hard=True),
+    Variant("densenet/zero-growth", images_through(densely(init="zeros", bend="gelu"), size=6), hard=True),
     Variant("unet/group-norm", unet()),
     Variant("unet/plain", unet(norm=False)),
     Variant("unet/dead-bottom", unet(bottom=biased("he_normal", -30)), _DEAD, hard=True, certain=True),

@@ -50,7 +50,7 @@ def dropped(draw: Draw) -> Made:
 
 def hidden_by_adam(draw: Draw) -> Made:
     """Return a classifier whose gradient fades, to be trained by Adam, whose steps do not show it."""
-    layers = [*trunk(draw.deep(6, 7), draw.width, "relu", None), dense(CLASSES)]
+    layers = [*trunk(draw.deep(9, 10), draw.width, "relu", None), dense(CLASSES)]
     return chain(layers, clusters(draw), optimizer="adam", learning_rate=1e-3)
 
 
@@ -107,7 +107,7 @@ _VARIANTS = (
     Variant("mlp/selu-20", plain("selu", "lecun_normal", 20, 18), hard=True),
     Variant("mlp/ln-relu-30", plain("relu", "he_normal", 30, 26, act("layer_norm")), hard=True),
     Variant("mlp/orthogonal-tanh-100", plain("tanh", {"law": "orthogonal", "gain": 1.0247}, 100, 90), hard=True),
-    Variant("mlp/hidden-by-adam", hidden_by_adam, _FADES, "moderate", hard=True, certain=True),
+    Variant("mlp/hidden-by-adam", hidden_by_adam, _FADES, hard=True, certain=True),
     Variant("mlp/sigmoid-10", plain("sigmoid", "xavier_normal", 10, 12), _FADES),
     Variant("mlp/chaotic-tanh-30", plain("tanh", variance(9), 30, 26), _CHAOS),
     Variant("mlp/bn-relu-80", plain("relu", "he_normal", 80, 84, _NORM), _NORMS, hard=True),
