@@ -10,7 +10,8 @@ from service.contract.words import LossName
 from tests.probe.subjects import by_hand, dense, described, node, normal
 from worker.network.graph import Node
 from worker.probe.evidence import LossEvidence
-from worker.probe.losses import measure_loss, reach
+from worker.probe.losses import measure_loss
+from worker.probe.reach import reach
 from worker.probe.sweep import sweep
 from worker.subject import Batch, Subject
 

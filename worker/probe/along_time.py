@@ -16,6 +16,7 @@ from torch import Tensor
 from worker.network.graph import torch_stream
 from worker.probe.evidence import RecurrentGain
 from worker.probe.path import LOOPS, RECURRENT
+from worker.probe.recurrence import unrolled
 from worker.probe.sweep import Sweep
 
 
@@ -35,7 +36,7 @@ def measure_recurrent(sweep: Sweep) -> tuple[RecurrentGain, ...]:
 def _unrolled(sweep: Sweep) -> Iterator[RecurrentGain]:
     """Yield the gain of every recurrence whose steps are nodes of their own: from h to h, whatever lies between."""
     path = sweep.path
-    for steps in (each.steps for each in path.unrolled):
+    for steps in (each.steps for each in unrolled(path)):
         states = [sweep.values[path.signal(node)] for node in steps]
         norm, first = _direct(states, _cotangent(sweep, steps[-1].name, states[-1])), steps[0]
         total = _logs([norm])

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from worker.network.graph import Graph, Node, reads
-from worker.probe.path import Path, Recurrence
+from worker.probe.path import Path
+from worker.probe.recurrence import Recurrence, unrolled
 from worker.probe.sweep import Sweep, sweep
 
 BLOCK: Final = 6
@@ -40,11 +41,12 @@ class Front:
 
 def fronts(path: Path) -> tuple[Front, ...]:
     """Return the fronts between the first weight layer and the head, in forward order; steps of time have none."""
-    spans = [_span(path, each) for each in path.unrolled]
+    recurrences = unrolled(path)
+    spans = [_span(path, each) for each in recurrences]
     singles = [
         Front(path.depth[value], (value,), value)
         for value in path.layer_cuts()
-        if _outside(path.depth[value], spans) and not any(each.begins(path, value) for each in path.unrolled)
+        if _outside(path.depth[value], spans) and not any(each.begins(path, value) for each in recurrences)
     ]
     bound = BLOCK if len(singles) > FEWEST else 1
     marks = [0, *(front.depth for front in singles), path.depth.get(path.output, 0)]
@@ -73,9 +75,9 @@ def parted(run: Sweep, found: Sequence[Front]) -> list[list[Tensor]]:
     return [[again.values[copies.get(value, {}).get(front.depth, value)] for value in front.values] for front in found]
 
 
-def _span(path: Path, unrolled: Recurrence) -> tuple[int, int]:
+def _span(path: Path, recurrence: Recurrence) -> tuple[int, int]:
     """Return the depths between which a recurrence stands that was unrolled."""
-    return path.depth[path.signal(unrolled.steps[0])], _depth(path, unrolled.steps[-1])
+    return path.depth[path.signal(recurrence.steps[0])], _depth(path, recurrence.steps[-1])
 
 
 def _outside(depth: int, spans: Sequence[tuple[int, int]]) -> bool:

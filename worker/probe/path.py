@@ -4,7 +4,7 @@ Depth is not an index in a list.  A cut is a value that no edge of the different
 of the loss); one sweep over the nodes finds them all.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -22,8 +22,6 @@ WEIGHTED: Final = frozenset(
 RECURRENT: Final = frozenset({"RNN", "LSTM", "GRU"})
 LOOPS: Final = frozenset({"Scan", "Loop"})
 """Operators that run a body again and again."""
-STEPS: Final = 3
-"""Layers of one weight, each behind the last and with a new input, that count as the steps of a recurrence."""
 CHANNELS_SECOND: Final = frozenset(
     {
         "Conv",
@@ -93,32 +91,13 @@ class Path:
         return frozenset(found)
 
     @cached_property
-    def unrolled(self) -> "tuple[Recurrence, ...]":
-        """Each recurrence that stands in the graph step by step: one weight acts again and again.
-
-        Each step reads the batch anew, which tells time from depth: a layer that is repeated on its own output alone
-        (Universal Transformers, ALBERT) is depth.
-        """
-        groups: dict[str, list[Node]] = {}
+    def readers(self) -> Mapping[str, tuple[Node, ...]]:
+        """The nodes that each parameter reaches, in forward order."""
+        found: dict[str, dict[str, Node]] = {}
         for node in self.nodes:
-            for weight in dict.fromkeys(self.weights[node.name]) if self.is_layer(node) else ():
-                groups.setdefault(weight, []).append(node)
-        chains = {tuple(map(self.signal, steps)): tuple(steps) for steps in groups.values() if len(steps) >= STEPS}
-        found = (Recurrence(steps, self._fresh(steps)) for steps in chains.values())
-        return tuple(each for each in found if len(each.fresh) >= len(each.steps) - 1)
-
-    def _fresh(self, steps: Sequence[Node]) -> tuple[str, ...]:
-        """Return what is read on the way from step to step beside what the first leads to; none if one is no chain."""
-        led = set(steps[0].outputs)
-        begun, fresh = 0, list[str]()
-        for node in self.nodes:
-            inside = self.members.intersection(reads(node))
-            known = led.intersection(inside)
-            begun += node in steps
-            if known:
-                led.update(self.members.intersection(node.outputs))
-                fresh.extend(sorted(inside - known) if begun < len(steps) else ())
-        return tuple(fresh) if all(self.signal(node) in led for node in steps[1:]) else ()
+            for name in self.weights[node.name]:
+                found.setdefault(name, {})[node.name] = node
+        return {name: tuple(nodes.values()) for name, nodes in found.items()}
 
     def signal(self, node: Node) -> str:
         """Return the value that a layer's weight acts on."""
@@ -215,27 +194,6 @@ def _turned(axis: int, turn: Attribute | None, rank: int) -> int:
     if place == len(order) - 1:
         return -1
     return place if len(order) == rank else axis
-
-
-@dataclass(frozen=True)
-class Recurrence:
-    """A recurrence that stands in the graph step by step."""
-
-    steps: tuple[Node, ...]
-    """The nodes that apply its weight, one for each step."""
-    fresh: tuple[str, ...]
-    """What they read beside their state, step by step."""
-
-    def begins(self, path: Path, value: str) -> bool:
-        """Whether a value leads to the first step's state, and to no later step but by it."""
-        first = path.position[path.signal(self.steps[0])]
-        if path.position[value] > first:
-            return False
-        led = {value}
-        for node in path.nodes:
-            if node is not self.steps[0] and led.intersection(reads(node)):
-                led.update(path.members.intersection(node.outputs))
-        return path.signal(self.steps[0]) in led and not led.intersection(self.fresh)
 
 
 def trace_path(graph: Graph, values: Mapping[str, Tensor], output: str) -> Path:

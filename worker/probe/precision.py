@@ -20,10 +20,8 @@ import torch
 from torch import Tensor
 
 from service.contract.words import Precision
-from worker.network.graph import Node
 from worker.optimizers import Optimizer
 from worker.probe.evidence import Overflow, PrecisionEvidence, Rounding
-from worker.probe.path import Path
 from worker.probe.places import places
 from worker.probe.sweep import Sweep
 
@@ -66,7 +64,7 @@ def _roundings(sweep: Sweep, optimizer: Optimizer, dtype: torch.dtype) -> Iterat
     graph = sweep.subject.graph
     trainable = [name for name, parameter in graph.parameters.items() if parameter.trainable]
     gradients = sweep.gradients(trainable)
-    readers = _readers(sweep.path)
+    first = {name: nodes[0] for name, nodes in sweep.path.readers.items()}
     values = {name: graph.parameters[name].value for name in gradients}
     steps = optimizer.first_steps(values, gradients)
     facts = [torch.stack([*_flush(gradients[name], dtype), *_stall(values[name], step, dtype)]) for name, step in steps]
@@ -74,7 +72,7 @@ def _roundings(sweep: Sweep, optimizer: Optimizer, dtype: torch.dtype) -> Iterat
     for name, (rms, flushed, lost, moving, stalled, made) in zip(gradients, told, strict=True):
         yield Rounding(
             parameter=name,
-            node=readers[name].name if name in readers else "",
+            node=first[name].name if name in first else "",
             count=values[name].numel(),
             rms=rms,
             flushed=flushed,
@@ -83,16 +81,8 @@ def _roundings(sweep: Sweep, optimizer: Optimizer, dtype: torch.dtype) -> Iterat
             stalled=stalled,
             made=made,
             matrix=sum(size > 1 for size in values[name].shape) > 1,
-            origin=readers[name].origin if name in readers else None,
+            origin=first[name].origin if name in first else None,
         )
-
-
-def _readers(path: Path) -> dict[str, Node]:
-    found: dict[str, Node] = {}
-    for node in path.nodes:
-        for name in path.weights[node.name]:
-            found.setdefault(name, node)
-    return found
 
 
 def _flush(gradient: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:

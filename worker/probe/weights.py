@@ -19,7 +19,6 @@ from worker.optimizers import Optimizer
 from worker.probe.evidence import Cut, ParameterEvidence
 from worker.probe.moments import Norm, norms
 from worker.probe.opening import Opening
-from worker.probe.path import Path
 from worker.probe.sameness import measure_sameness
 from worker.probe.sweep import Sweep
 
@@ -37,7 +36,7 @@ _BIAS: Final = 2
 def wanted(sweep: Sweep) -> list[str]:
     """Return the names of the parameters and values whose gradients are read here."""
     trainable = [name for name, parameter in sweep.subject.graph.parameters.items() if parameter.trainable]
-    readers = _readers(sweep.path)
+    readers = sweep.path.readers
     kernels = {node.inputs[1] for each in readers.values() for node in each if node.op in KERNELS}
     sums = (value for name in trainable for value in _sums(sweep, name, readers))
     return [*trainable, *sums, *sorted(kernels & sweep.values.keys())]
@@ -63,7 +62,7 @@ def measure_parameters(sweep: Sweep, optimizer: Optimizer) -> tuple[ParameterEvi
     gradients = sweep.gradients(trainable)
     values = {name: graph.parameters[name].value for name in trainable}
     weighed, pulled = norms(values), norms(gradients)
-    readers = _readers(path)
+    readers = path.readers
     silent = [
         name for name in trainable if name not in pulled or (pulled[name].norm == 0 and not pulled[name].nonfinite)
     ]
@@ -109,15 +108,6 @@ def _evidence(sweep: Sweep, name: str, facts: _Facts) -> ParameterEvidence:
         cuts=cuts,
         origin=graph.parameters[name].origin or (node.origin if node else None),
     )
-
-
-def _readers(path: Path) -> dict[str, list[Node]]:
-    """Return the nodes of the path that each parameter reaches."""
-    found: dict[str, list[Node]] = {}
-    for node in path.nodes:
-        for name in dict.fromkeys(path.weights[node.name]):
-            found.setdefault(name, []).append(node)
-    return found
 
 
 def _cuts(sweep: Sweep, silent: list[str]) -> dict[str, tuple[Cut, ...]]:
