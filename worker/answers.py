@@ -10,6 +10,10 @@ from service.contract.words import Severity
 from worker.probe.evidence import Evidence, ParameterEvidence, Spot
 
 SHOWN_PLACES: Final = 5
+FAILED_RUN: Final = 0.94
+"""Confidence where a run of the trial fails: the share of networks that fail which are sick, half of all being so."""
+SHORT_RUN: Final = 0.6
+"""The same of a run that proves little: after 50 steps two of five networks that fail still learn."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,16 @@ def places_at(spots: Iterable[Spot], limit: float = 0.0) -> tuple[Place, ...]:
         Place(node=each.node, origin=each.origin, measured=each.measured, limit=limit)
         for each in islice(spots, SHOWN_PLACES)
     )
+
+
+def some(count: int, one: str, many: str) -> str:
+    """Say how many do what: `One norm stands`, `2 norms stand`."""
+    return f"One {one}" if count == 1 else f"{count} {many}"
+
+
+def among(count: int, total: int, things: str, one: str, many: str) -> str:
+    """Say how many of several do what: `1 of 3 norms stands`, `2 of 3 norms stand`."""
+    return f"{count} of {total} {things} {one if count == 1 else many}"
 
 
 def several(count: int, thing: str) -> str:

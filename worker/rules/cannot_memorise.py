@@ -64,7 +64,6 @@ def cannot_memorise(evidence: Evidence, *, share: float = 0.5, standing: float =
         Severity.INFO,
         (Place(node="loss", measured=best.final, limit=share * chance),),
         {"final_loss": best.final, "earlier_loss": earlier, "chance": chance},
-        0.5,
     )
 
 

@@ -2,7 +2,7 @@
 
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, places_at, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, places_at, rule, some
 
 
 @rule("NRM03", Symptom.NORMALIZATION_MISUSE, order=12, aliases=["variance shift", "dropout before batch norm"])
@@ -28,7 +28,7 @@ def dropout_before_norm(evidence: Evidence) -> Answer:
     if not found:
         return CLEAR
     worst = found[0]
-    norms = f"{len(found)} batch norms stand" if found[1:] else "One batch norm stands"
+    norms = some(len(found), "batch norm stands", "batch norms stand")
     return Observation(
         f"{norms} behind a dropout: {evidence.called(worst.node)} learns the variance of what a dropout of "
         f"{worst.measured:.2g} leaves, and evaluation gives it up to {1 - worst.measured:.2g} times that.",

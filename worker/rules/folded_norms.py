@@ -2,7 +2,7 @@
 
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, places_at, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, places_at, rule, some
 
 
 @rule("EXP01", Symptom.NORMALIZATION_MISUSE, order=10, aliases=["eval-mode export", "folded batch norm"])
@@ -30,9 +30,9 @@ def folded_norms(evidence: Evidence) -> Answer:
     if not found:
         return CLEAR
     return Observation(
-        f"{len(found)} convolutions, {evidence.called(found[0].node)} first, have what stood behind them folded in, as "
-        "exporters do with batch norms for inference; export in training mode to have the network examined that is "
-        "trained.",
+        f"{some(len(found), 'convolution has', 'convolutions have')} what stood behind folded in, "
+        f"{evidence.called(found[0].node)} first, as exporters do with batch norms for inference; export in training "
+        "mode to have the network examined that is trained.",
         Severity.INFO,
         places_at(found),
         {"layers": len(found)},

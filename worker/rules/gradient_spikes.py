@@ -4,7 +4,7 @@ from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.course import Run, Spike, spikes
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule
+from worker.rules import CLEAR, FAILED_RUN, SHOWN_PLACES, Answer, Observation, Silence, rule
 
 _ROBUST = 50
 """Fewest steps whose median and spread say something."""
@@ -65,7 +65,7 @@ def gradient_spikes(evidence: Evidence, *, score: float = 5.0, share: float = 0.
             for each in found[:SHOWN_PLACES]
         ),
         {"spikes": len(found), "score": found[0].score, "times_median": found[0].times, "clip": clip},
-        0.9 if lost else 0.5,
+        FAILED_RUN if lost else 1.0,
     )
 
 

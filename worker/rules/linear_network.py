@@ -2,7 +2,7 @@
 
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence, Structure
-from worker.rules import CLEAR, Answer, Observation, Silence, places_at, rule, weigh
+from worker.rules import CLEAR, Answer, Observation, Silence, among, places_at, rule, weigh
 
 
 @rule("ARC01", Symptom.STRUCTURE_FAULT, order=10, aliases=["missing activation"])
@@ -34,7 +34,8 @@ def linear_network(evidence: Evidence, *, hidden: int = 2) -> Answer:
         return CLEAR
     spot = shown.unbent[0]
     return Observation(
-        f"{len(shown.unbent)} of {shown.layers} weight layers read another one's output with no activation between: "
+        f"{among(len(shown.unbent), shown.layers, 'weight layers', 'reads', 'read')} another one's output with no "
+        "activation between: "
         f"{evidence.called(spot.also)} and {evidence.called(spot.node)} compute what one layer could.",
         Severity.INFO,
         places_at(shown.unbent),

@@ -5,7 +5,7 @@ from typing import Final
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Cut, Evidence, ParameterEvidence
-from worker.rules import CLEAR, Answer, Observation, Silence, places_of, rule, weigh
+from worker.rules import CLEAR, Answer, Observation, Silence, places_of, rule, some, weigh
 
 NAMED: Final = 3
 """How many of the operators that cut a gradient are named."""
@@ -98,7 +98,7 @@ def _useless(evidence: Evidence) -> Answer:
     if not found:
         return CLEAR
     name = evidence.called(found[0].node)
-    many = f"{len(found)} biases change" if found[1:] else "One bias changes"
+    many = some(len(found), "bias changes", "biases change")
     return Observation(
         f"{many} nothing, {found[0].name} at {name}{' first' if found[1:] else ''}: what is added there is taken out "
         "again behind, by a softmax, a norm or a difference, so its gradient cancels.",

@@ -6,7 +6,7 @@ from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.course import Run
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, rule, undeclared
+from worker.rules import CLEAR, SHORT_RUN, Answer, Observation, Silence, rule, undeclared
 
 _FEWEST = 20
 
@@ -61,7 +61,7 @@ def oscillation(
         Severity.WARNING if grave else Severity.INFO,
         (Place(node="optimizer", measured=high if grave else turning, limit=above if grave else turns),),
         {"turning": turning, "swing": size, "above_start": high, "learning_rate": run.learning_rate},
-        0.8 if grave else 0.6,
+        SHORT_RUN if grave else 1.0,
     )
 
 

@@ -6,7 +6,7 @@ from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.course import Run
 from worker.probe.evidence import Evidence, Regularization
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, FAILED_RUN, SHORT_RUN, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
 
 _BEATEN = 0.999
 _HARDLY = 0.9
@@ -66,7 +66,7 @@ def _told(evidence: Evidence, run: Run, free: Run, *, certain: bool) -> Answer:
         weigh(evidence, certain=certain),
         (Place(node="loss", measured=run.final, limit=_BEATEN * evidence.loss.chance),),
         _finite({"final_loss": run.final, "free_loss": free.final, "shrinkage": run.shrinkage}),
-        0.95 if certain else 0.7,
+        FAILED_RUN if certain else SHORT_RUN,
     )
 
 
@@ -86,7 +86,6 @@ def _noted(evidence: Evidence, held: Regularization, pull: float, limits: tuple[
         Severity.INFO,
         tuple(places[:SHOWN_PLACES]) or (Place(node="loss", measured=held.pull, limit=pull),),
         _finite({"pull": held.pull, "kept": held.kept}),
-        0.5,
     )
 
 

@@ -2,7 +2,7 @@
 
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, places_at, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, among, places_at, rule
 
 
 @rule("ARC02", Symptom.STRUCTURE_FAULT, order=12, aliases=["feature map too small"])
@@ -32,7 +32,8 @@ def pointlike_maps(evidence: Evidence) -> Answer:
     first = found[0]
     convolutions = sum(place.op == "Conv" for place in evidence.places)
     return Observation(
-        f"{len(found)} of {convolutions} convolutions slide over a map of one position: of the weights of "
+        f"{among(len(found), convolutions, 'convolutions', 'slides', 'slide')} over a map of one position: of the "
+        "weights of "
         f"{evidence.called(first.node)} only {first.measured:.0%} ever see anything but padding.",
         Severity.INFO,
         places_at(found, 1.0),

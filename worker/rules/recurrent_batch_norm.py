@@ -2,7 +2,7 @@
 
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, places_at, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, places_at, rule, some
 
 
 @rule("NRM06", Symptom.NORMALIZATION_MISUSE, order=12, aliases=["batch norm in a recurrent network"])
@@ -28,7 +28,7 @@ def recurrent_batch_norm(evidence: Evidence) -> Answer:
         return Silence("not_applicable", "no batch norm normalizes by the batch")
     if not found:
         return CLEAR
-    count = f"{len(found)} batch norms stand" if found[1:] else "One batch norm stands"
+    count = some(len(found), "batch norm stands", "batch norms stand")
     return Observation(
         f"{count} within a recurrence, {evidence.called(found[0].node)} first: every step shares the running "
         "statistics, and none has them right.",

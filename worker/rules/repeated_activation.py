@@ -2,7 +2,7 @@
 
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, places_at, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, places_at, rule, some
 
 
 @rule("ACT01", Symptom.STRUCTURE_FAULT, order=12, aliases=["redundant activation"])
@@ -30,7 +30,7 @@ def repeated_activation(evidence: Evidence) -> Answer:
     if not found:
         return CLEAR
     first = found[0]
-    number = f"{len(found)} activations read" if found[1:] else "One activation reads"
+    number = some(len(found), "activation reads", "activations read")
     return Observation(
         f"{number} nothing but another one's output: {evidence.called(first.node, first.op)} follows "
         f"{evidence.called(first.also)}.",

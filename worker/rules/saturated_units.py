@@ -3,7 +3,7 @@
 from service.contract.report import Place
 from service.contract.words import Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, among, rule, weigh
 
 
 @rule("UNT02", Symptom.SATURATED_UNITS, order=30, aliases=["SaturatedActivation", "activation out of range"])
@@ -40,8 +40,8 @@ def saturated_units(evidence: Evidence, *, share: float = 0.5) -> Answer:
     stuck, slope = worst.activation.stuck or 0.0, worst.activation.slope
     passed = "" if slope is None else f", and {slope:.1%} of the gradient's power passes"
     return Observation(
-        f"{len(found)} of {len(judged)} squashing layers are saturated; in {evidence.called(worst.node)} "
-        f"{measured:.0%} of the inputs of {worst.op} lie where its slope is under a tenth of the largest "
+        f"{among(len(found), len(judged), 'squashing layers', 'is', 'are')} saturated; in "
+        f"{evidence.called(worst.node)} {measured:.0%} of the inputs of {worst.op} lie where its slope is under a tenth of the largest "
         f"({share:.0%} is the limit): {stuck:.0%} of the units for nearly all samples{passed}.",
         weigh(evidence),
         tuple(Place(node=p.node, origin=p.origin, measured=value, limit=share) for p, value in found[:SHOWN_PLACES]),

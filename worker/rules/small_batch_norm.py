@@ -3,7 +3,7 @@
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, among, rule, several, weigh
 
 
 @rule("NRM04", Symptom.NORMALIZATION_MISUSE, order=11, aliases=["batch norm with a small batch"])
@@ -37,9 +37,9 @@ def small_batch_norm(evidence: Evidence, *, numbers: int = 4, samples: int = 8) 
         return CLEAR
     first = min(found, key=lambda norm: norm.numbers)
     measured, limit = (first.numbers, numbers) if few else (first.samples, samples)
-    of = "numbers" if few else f"samples ({first.numbers} numbers)"
+    of = f"{several(measured, 'number')}" if few else f"{several(measured, 'sample')} ({first.numbers} numbers)"
     return Observation(
-        f"{len(found)} of {len(norms)} batch norms take their statistics of {measured} {of} per channel, "
+        f"{among(len(found), len(norms), 'batch norms', 'takes', 'take')} statistics of {of} per channel, "
         f"{evidence.called(first.node)} among them; {limit} is the limit.",
         weigh(evidence) if few else Severity.INFO,
         tuple(

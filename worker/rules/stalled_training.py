@@ -6,7 +6,7 @@ from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.course import Run
 from worker.probe.evidence import TELLING_STEPS, Evidence, Training
-from worker.rules import CLEAR, Answer, Observation, Silence, rule, several, untrained
+from worker.rules import CLEAR, FAILED_RUN, SHORT_RUN, Answer, Observation, Silence, rule, several, untrained
 
 _TOO_SHORT = f" A trial of fewer than {TELLING_STEPS} steps proves little, so this only warns."
 
@@ -53,7 +53,7 @@ def stalled_training(evidence: Evidence, *, share: float = 0.999) -> Answer:
         Severity.ERROR if training.failed else Severity.WARNING,
         (Place(node="loss", measured=min(best.lowest, best.final), limit=limit),),
         {"lowest_loss": min(best.lowest, best.final), "chance": evidence.loss.chance, "steps": len(best.losses)},
-        0.94 if training.failed else 0.5,
+        FAILED_RUN if training.failed else SHORT_RUN,
     )
 
 
@@ -65,7 +65,6 @@ def _by_heart(evidence: Evidence, training: Training) -> Answer:
         Severity.INFO,
         (Place(node="loss", measured=min(best.lowest, best.final), limit=chance),),
         {"lowest_loss": min(best.lowest, best.final), "chance": chance},
-        0.5,
     )
 
 

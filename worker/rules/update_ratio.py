@@ -5,7 +5,7 @@ from statistics import median
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence, ParameterEvidence
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule
+from worker.rules import CLEAR, FAILED_RUN, SHOWN_PLACES, Answer, Observation, Silence, rule
 
 
 @rule(
@@ -57,7 +57,7 @@ def update_ratio(evidence: Evidence, *, large: float = 1.0, small: float = 6e-8)
         Severity.WARNING if lost else Severity.INFO,
         tuple(_place(each, limit) for each in _worst(shown)[:SHOWN_PLACES]),
         {"largest": max(_ratio(each) for each in matrices), "median": median(_ratio(each) for each in matrices)},
-        0.9 if lost else 0.5,
+        FAILED_RUN if lost else 1.0,
     )
 
 

@@ -2,7 +2,7 @@
 
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, places_at, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, places_at, rule, some
 
 _CENTRING = frozenset({"BatchNormalization", "InstanceNormalization"})
 
@@ -32,7 +32,7 @@ def useless_bias(evidence: Evidence) -> Answer:
     if not found:
         return CLEAR
     first, count = found[0], sum(int(each.measured) for each in found)
-    layers = f"{len(found)} weight layers have" if found[1:] else "One weight layer has"
+    layers = some(len(found), "weight layer has", "weight layers have")
     return Observation(
         f"{layers} a bias right before a norm that takes it away, {evidence.called(first.node)} first: {count} numbers "
         "that no step can use.",

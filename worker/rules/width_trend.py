@@ -3,7 +3,7 @@
 from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, absent, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, absent, among, rule
 
 
 @rule("WID01", Symptom.UNSTABLE_LEARNING_RATE, order=50, aliases=["coordinate check", "muP"])
@@ -35,13 +35,13 @@ def width_trend(evidence: Evidence, *, slope: float = 0.15) -> Answer:
         return CLEAR
     worst = max(beyond, key=lambda trend: abs(trend.slope))
     return Observation(
-        f"{len(beyond)} of {len(trends)} hidden layers move differently as the network grows wider, "
+        f"{among(len(beyond), len(trends), 'hidden layers', 'moves', 'move')} differently as the network grows wider, "
         f"{evidence.called(worst.node)} most: at twice the width {2**worst.slope:.2g} times as far in the first steps "
         f"(a slope of {worst.slope:+.2f}; ±{slope:g} is none). A learning rate tuned at one width is for that one.",
         Severity.INFO,
         tuple(
             Place(node=each.node, origin=each.origin, measured=each.slope, limit=slope)
             for each in dict.fromkeys((beyond[0], worst))
-        )[:SHOWN_PLACES],
+        ),
         {"largest_slope": worst.slope},
     )
