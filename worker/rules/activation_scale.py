@@ -37,8 +37,8 @@ def activation_scale(
         fits only part of the network.
 
     When it is wrong
-        A signal that grows is harmless where the last layers are scaled for it, as in trained networks; the finding
-        only informs unless the training trial fails.  Norms set the scale on purpose and are left out.
+        A signal that grows is harmless where the last layers are scaled for it, as in trained networks: it is
+        a note unless the training trial fails.  Norms set the scale on purpose and are left out.
 
     References
         He et al. 2015 (arXiv 1502.01852); Mishkin and Matas 2016 (LSUV, arXiv 1511.06422).
@@ -46,9 +46,9 @@ def activation_scale(
     gain = evidence.gain
     if gain is None:
         return ungained(evidence)
-    plain = [segment for segment in gain.segments if segment.slopes is not None and not _normed(segment)]
+    plain = [segment for segment in gain.segments if segment.slopes is not None and not segment.normed]
     odd = _odd(plain, jump, deviations)
-    bare = sum(segment.layers for segment in gain.segments) > 6 and not any(map(_normed, gain.segments))  # noqa: PLR2004
+    bare = sum(segment.layers for segment in gain.segments) > 6 and not any(segment.normed for segment in gain.segments)  # noqa: PLR2004
     if odd is None and (abs(gain.forward) <= drift or bare):
         return CLEAR
     end = (odd or gain.segments[-1]).end
@@ -62,10 +62,6 @@ def activation_scale(
         (Place(node=end, origin=evidence.origins.get(end), measured=size, limit=jump if odd else drift),),
         {"forward_gain": gain.forward, "farthest": gain.forward_dip, "jump": size},
     )
-
-
-def _normed(segment: Segment) -> bool:
-    return any("Norm" in operator for operator in segment.operators)
 
 
 def _odd(plain: list[Segment], jump: float, deviations: float) -> Segment | None:

@@ -25,8 +25,8 @@ def attention_logits(evidence: Evidence, *, largest: float = 50.0) -> Answer:
         keep growing end in collapsed attention, in low precision in overflow.
 
     When it is wrong
-        Scores may be large together: a softmax sees differences only.  Trained attention has large scores and works;
-        so this never changes the verdict.
+        Scores may be large together: a softmax sees differences only.  Trained attention has large scores and works.
+        It is a note, never more.
 
     References
         Wortsman et al. 2023 (arXiv 2309.14322); Dehghani et al. 2023 (arXiv 2302.05442): query and key norms.

@@ -26,7 +26,7 @@ def bare_batch_norm(evidence: Evidence, *, note: float = 3.0) -> Answer:
 
     When it is wrong
         Eight such layers are fine, and convolutions with many positions explode less.  GRD02 measures what comes of it;
-        where that warns, it names this cause itself.
+        where that warns, it names this cause itself.  It is a note, never more.
 
     References
         Yang et al. 2019 (arXiv 1902.08129): a mean field theory of batch normalization.

@@ -37,7 +37,7 @@ def constant_output(evidence: Evidence, *, limit: float = 3.0, adequate: int = 8
     When it is wrong
         A head that starts at zero, or with a bias for the classes' frequencies, answers everyone the same by design:
         it is not what is measured.  Rectifiers make samples alike with depth (a twentieth comes after a hundred He
-        layers).  Many such networks train all the same, so this is only noted, unless the training trial fails.
+        layers).  Many such networks train all the same: it is a note unless the training trial fails.
 
     References
         Schoenholz et al. 2017 (arXiv 1611.01232); measured for this rule family: AUC .93 for trainability by itself.

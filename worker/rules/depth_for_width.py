@@ -22,7 +22,7 @@ def depth_for_width(evidence: Evidence, *, crowded: float = 4.0) -> Answer:
         vanishes by half of this number, however well the variance of its weights is chosen.
 
     When it is wrong
-        A network that is already trained has left chance behind.  It only informs.
+        A network that is already trained has left chance behind.  It is a note, never more.
 
     References
         Hanin and Nica 2018 (arXiv 1812.05994); Hanin 2018 (arXiv 1801.03744).

@@ -18,6 +18,7 @@ def dropout_before_norm(evidence: Evidence) -> Answer:
 
     When it is wrong
         At small rates, or with wide layers between, the shift is small; statistics taken anew without dropout mend it.
+        It is a note, never more.
 
     References
         Li et al. 2019 (arXiv 1801.05134): the disharmony between dropout and batch normalization by variance shift.

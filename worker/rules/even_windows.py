@@ -18,7 +18,7 @@ def even_windows(evidence: Evidence, *, shift: float = 1.0) -> Answer:
 
     When it is wrong
         Where position does not matter (a global pool at the end) a drift costs only the border.  Causal windows, which
-        pad before the start alone, mean it.
+        pad before the start alone, mean it.  It is a note, never more.
 
     References
         Wu et al. 2019 (arXiv 1903.08385): convolution with even-sized kernels and symmetric padding.

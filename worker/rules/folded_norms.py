@@ -19,7 +19,8 @@ def folded_norms(evidence: Evidence) -> Answer:
 
     When it is wrong
         A file that is only fine-tuned as it stands has no other form.  Names are the exporter's: other ones fold
-        without a trace, and a weight that was computed from others before export may look the same.
+        without a trace, and a weight that was computed from others before export may look the same.  It is a note,
+        never more.
 
     References
         PyTorch, torch.onnx.export, `training` and `do_constant_folding`; Jacob et al. 2018 (arXiv 1712.05877), 3.2.

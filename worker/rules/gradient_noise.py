@@ -14,9 +14,9 @@ def gradient_noise(evidence: Evidence, *, signal: float = 0.1, tail: float = 5.0
 
     What it measures
         The gradient noise scale B_simple, the number of samples at which a gradient's chance and its signal weigh the
-        same; told where the batch is less than a tenth of what B_simple is at least.  And the gradients of the batch's
-        parts: told where one is ten times the median, and five robust standard deviations above it.  In a deep
-        examination, and never more than told.
+        same: a batch of less than a tenth of what B_simple is at least counts.  And the gradients of the batch's parts:
+        one of ten times the median's norm, and five robust standard deviations above it, counts.  Measured in deep
+        examinations.
 
     Why it matters
         Steps on such a batch go mostly at random: training is slow for want of samples, which no change to the network
@@ -24,7 +24,7 @@ def gradient_noise(evidence: Evidence, *, signal: float = 0.1, tail: float = 5.0
 
     When it is wrong
         Noise is ordinary late in training and in reinforcement learning, and smaller rates average it away.  The batch
-        that was uploaded may be smaller than the one that training will take.
+        that was uploaded may be smaller than the one that training will take.  It is a note, never more.
 
     References
         McCandlish et al. 2018 (arXiv 1812.06162); Simsekli et al. 2019 (arXiv 1901.06053).

@@ -24,7 +24,7 @@ def idle_parameters(evidence: Evidence) -> Answer:
 
     When it is wrong
         Further outputs have parameters of their own, which this loss does not reach.  Frozen parts are frozen on
-        purpose.
+        purpose.  It is a note, never more.
 
     References
         PyTorch, DistributedDataParallel, `find_unused_parameters`.

@@ -26,8 +26,9 @@ def init_variance(evidence: Evidence, *, note: float = 3.0) -> Answer:
         the squared gradient by 6 in every ReLU layer.
 
     When it is wrong
-        The gain decides, not the variance: GRD01 and GRD02 warn of that.  Few layers forgive any scale; norms and
-        skips set it anew, and networks with those are not judged, nor are weights that have been trained.
+        The gain decides, not the variance: GRD01 and GRD02 warn of that.  Few layers forgive any scale; norms and skips
+        set it anew, and networks with those are not judged, nor are weights that have been trained.  It is a note,
+        never more.
 
     References
         He et al. 2015 (arXiv 1502.01852); Klambauer et al. 2017; Poole et al. 2016; Schoenholz et al. 2017.
@@ -36,7 +37,7 @@ def init_variance(evidence: Evidence, *, note: float = 3.0) -> Answer:
         return Silence("not_applicable", "the weights have been trained, so no law of theirs is to be judged")
     found = evidence.structure.mean_field
     if found is None:
-        return Silence("not_applicable", "norms, skips or few layers leave the variance alone to decide nothing")
+        return _untold(evidence)
     measured = evidence.gain.rate if evidence.gain is not None else found.predicted
     if abs(found.predicted) < note or found.predicted * measured < 0 or abs(measured) < note:
         return CLEAR
@@ -47,6 +48,17 @@ def init_variance(evidence: Evidence, *, note: float = 3.0) -> Answer:
         (Place(node=found.node, origin=found.origin, measured=found.variance, limit=found.critical or 0.0),),
         {"predicted_gain": found.predicted, "variance": found.variance, "layers": found.layers},
     )
+
+
+def _untold(evidence: Evidence) -> Silence:
+    """Return why theory expects nothing of the variances alone."""
+    if evidence.structure.layers < 3:  # noqa: PLR2004  a first one, a head, and one between
+        return Silence("not_applicable", "fewer than three weight layers stand one behind the other")
+    if evidence.joins:
+        return Silence("not_applicable", "skips set the scale anew")
+    if evidence.gain is not None and any(segment.normed for segment in evidence.gain.segments):
+        return Silence("not_applicable", "norms set the scale anew")
+    return Silence("not_applicable", "the network is no plain chain of layers and activations that theory knows")
 
 
 def _told(evidence: Evidence, found: MeanField) -> str:

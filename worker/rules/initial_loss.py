@@ -40,7 +40,7 @@ def initial_loss(evidence: Evidence, *, nats: float = 1.0, decades: float = 1.5)
         The first steps do nothing but shrink the head, and those of a large gradient may spoil what lies before it.
 
     When it is wrong
-        Most networks recover within some steps, so this is only noted, unless the training trial fails.  A trained
+        Most networks recover within some steps: it is a note unless the training trial fails.  A trained
         model that meets a batch unlike its data is wrong with conviction, too.
 
     References

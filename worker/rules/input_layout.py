@@ -21,7 +21,7 @@ def input_layout(evidence: Evidence, *, pixels: int = 8) -> Answer:
         The convolution then mixes all rows of the image at once, and slides over columns and colours.
 
     When it is wrong
-        A square map of n channels and n rows that is 1, 3 or 4 wide has the same shape; this is only noted.
+        A square map of n channels and n rows that is 1, 3 or 4 wide has the same shape.  It is a note, never more.
 
     References
         ONNX's Conv takes [batch, channels, height, width]; Keras's default is [batch, height, width, channels].

@@ -37,7 +37,7 @@ def missing_normalization(evidence: Evidence, *, layers: float = 8, drift: float
 
     When it is wrong
         Networks that are built to need none (Fixup, NF-Nets, SELU, orthogonal weights) keep their scale and are left
-        alone.  A trained network may have settled at any scale.  It only informs unless the training trial fails.
+        alone.  A trained network may have settled at any scale.  It is a note unless the training trial fails.
 
     References
         Ioffe and Szegedy 2015 (arXiv 1502.03167); Schoenholz et al. 2017 (arXiv 1611.01232);
@@ -65,4 +65,4 @@ def missing_normalization(evidence: Evidence, *, layers: float = 8, drift: float
 
 
 def _normed(gain: Gain) -> bool:
-    return gain.normalized or any("Norm" in operator for segment in gain.segments for operator in segment.operators)
+    return gain.normalized or any(segment.normed for segment in gain.segments)

@@ -34,7 +34,7 @@ def norm_decay(evidence: Evidence) -> Answer:
         Small decays on scales do little harm, and some recipes keep them on purpose.  It is a note, never more.
 
     References
-        Jia et al. 2018 (arXiv 1807.11205), section 3.2; van Laarhoven 2017 (arXiv 1706.05350).
+        Jia et al. 2018 (arXiv 1807.11205); van Laarhoven 2017 (arXiv 1706.05350).
     """
     settings, held = evidence.declared, evidence.regularization
     norms = [each for each in evidence.parameters if each.op in _NORMS]

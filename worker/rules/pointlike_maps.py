@@ -19,7 +19,7 @@ def pointlike_maps(evidence: Evidence) -> Answer:
 
     When it is wrong
         On larger inputs than the batch's the same layers see more than one position.  A network built for large images
-        that is tried on small ones looks so.
+        that is tried on small ones looks so.  It is a note, never more.
 
     References
         He et al. 2016 (arXiv 1512.03385): maps of 7 × 7 at the last stage; Richter et al. 2021 (arXiv 2106.12307).

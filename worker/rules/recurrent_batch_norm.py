@@ -18,7 +18,7 @@ def recurrent_batch_norm(evidence: Evidence) -> Answer:
 
     When it is wrong
         Batch norms with statistics of their own for each step train well, and look the same.  Layers that are shared
-        over depth are no time steps.
+        over depth are no time steps.  It is a note, never more.
 
     References
         Laurent et al. 2016 (arXiv 1510.01378); Cooijmans et al. 2017 (arXiv 1603.09025).

@@ -19,7 +19,7 @@ def repeated_activation(evidence: Evidence) -> Answer:
 
     When it is wrong
         Activations that are written as several operators (Mish, hard swish, a log of a sigmoid) are told apart as far
-        as their parts are of different kinds.
+        as their parts are of different kinds.  It is a note, never more.
 
     References
         Nikanjam et al. 2021 (NeuraLint); Glorot and Bengio 2010: what a squashing activation takes from a gradient.

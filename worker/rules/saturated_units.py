@@ -41,8 +41,8 @@ def saturated_units(evidence: Evidence, *, share: float = 0.5) -> Answer:
     passed = "" if slope is None else f", and {slope:.1%} of the gradient's power passes"
     return Observation(
         f"{among(len(found), len(judged), 'squashing layers', 'is', 'are')} saturated; in "
-        f"{evidence.called(worst.node)} {measured:.0%} of the inputs of {worst.op} lie where its slope is under a tenth of the largest "
-        f"({share:.0%} is the limit): {stuck:.0%} of the units for nearly all samples{passed}.",
+        f"{evidence.called(worst.node)} {measured:.0%} of the inputs of {worst.op} lie where its slope is under a "
+        f"tenth of the largest ({share:.0%} is the limit): {stuck:.0%} of the units for nearly all samples{passed}.",
         weigh(evidence),
         tuple(Place(node=p.node, origin=p.origin, measured=value, limit=share) for p, value in found[:SHOWN_PLACES]),
         {"saturated": measured, "stuck": stuck, "slope": 1.0 if slope is None else slope, "layers": len(found)},

@@ -15,7 +15,7 @@ def sharpness_against_rate(evidence: Evidence, *, times: float = 2.0) -> Answer:
     What it measures
         The declared learning rate by the critical one: 2/λ for gradient descent, λ being the Hessian's largest
         eigenvalue; 2(1+β)/λ with momentum; 38/λ(P⁻¹H) for Adam, whose steps are divided by P.  From twice that on it
-        is told, and never more than told.
+        counts.
 
     Why it matters
         On a quadratic, steps beyond the critical rate grow without end; networks escape to flatter places, up to about
@@ -23,7 +23,7 @@ def sharpness_against_rate(evidence: Evidence, *, times: float = 2.0) -> Answer:
 
     When it is wrong
         Often: rectified networks under cross entropy have trained at thirty times the critical rate.  Whether this
-        network trains at this rate is what the training trial says.
+        network trains at this rate is what the training trial says.  It is a note, never more.
 
     References
         Lewkowycz et al. 2020 (arXiv 2003.02218); Cohen et al. 2021 (arXiv 2103.00065) and 2022 (arXiv 2207.14484).

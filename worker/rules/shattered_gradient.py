@@ -15,15 +15,15 @@ def shattered_gradient(evidence: Evidence, *, alike: float = 0.1, nonlinearity: 
     What it measures
         The cosine between the gradients at two inputs of correlation 0.9, and NLC, how much faster the output
         changes with the input than a linear map's would.  Under 0.1 at an NLC above 10 the gradient is white noise.
-        Only examinations that are deep measure it.
+        Measured in deep examinations.
 
     Why it matters
         What one sample teaches the first layers is then no use for its neighbours; momentum and averages over a batch
         cancel.
 
     When it is wrong
-        Plain rectifier networks are shattered from some thirty layers on and can still be trained for a while, so it
-        only explains and never warns.
+        Plain rectifier networks are shattered from some thirty layers on and can still be trained for a while.  It is a
+        note, never more.
 
     References
         Balduzzi et al. 2017 (arXiv 1702.08591); Philipp and Carbonell 2018 (arXiv 1806.00179).

@@ -30,11 +30,11 @@ def target_scale(evidence: Evidence, *, decades: float = 1.5) -> Answer:
         ones the network must first unlearn what it starts with.
 
     When it is wrong
-        It costs time and no more where the training trial passes, so this is only noted, unless that fails.  A head
+        It costs time and no more where the training trial passes: it is a note unless that fails.  A head
         with a bound is judged by its reach (LOS01).
 
     References
-        Goodfellow et al. 2016, Deep Learning, section 8.7; UMLAUT (Schoop et al. 2021).
+        LeCun et al. 1998, Efficient BackProp, on the choice of target values; UMLAUT (Schoop et al. 2021).
     """
     loss, target = evidence.loss, evidence.target
     if loss.name not in _NUMBERS:

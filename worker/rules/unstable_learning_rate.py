@@ -27,6 +27,7 @@ def unstable_learning_rate(evidence: Evidence, *, spike: float = 10.0, share: fl
         being finite, or nothing is learnt and the loss ends above where it began.  That rejects, and so does a run that
         learns nothing, or forgets what it learnt and ends at .999 of the best constant prediction's loss or above,
         while a lower rate learns the batch.  A loss that shoots up to ten times its start and comes back only warns.
+        Where a higher rate learns, the declared one is not too high: TRN03 tells of that.
 
     Why it matters
         The same steps on the full data diverge in the same way, some GPU-hours later.

@@ -21,7 +21,7 @@ def useless_bias(evidence: Evidence) -> Answer:
 
     When it is wrong
         In evaluation the running mean stands in for the batch's, so a bias of a trained file must stay where it is.
-        Networks train as well with it as without.
+        Networks train as well with it as without.  It is a note, never more.
 
     References
         Ioffe and Szegedy 2015 (arXiv 1502.03167), section 3.2; Nikanjam et al. 2021 (NeuraLint).

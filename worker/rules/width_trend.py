@@ -12,18 +12,18 @@ def width_trend(evidence: Evidence, *, slope: float = 0.15) -> Answer:
 
     What it measures
         The described network at one, two and four times its hidden widths, five steps of the optimizer each: the slope
-        of ln of how far a hidden layer's output moves against ln of the width.  Beyond 0.15 either way it is told, in a
-        deep examination, and never more than told.
+        of ln of how far a hidden layer's output moves against ln of the width.  Beyond 0.15 either way it counts.
+        Measured in deep examinations.
 
     Why it matters
         A learning rate that is tuned on a narrow network serves a wider one only where the slope is 0.
 
     When it is wrong
         It is no fault of a network whose width is settled: usual initializations under Adam have a slope of 1.  One
-        draw of a narrow network scatters the slope.
+        draw of a narrow network scatters the slope.  It is a note, never more.
 
     References
-        Yang et al. 2022 (arXiv 2203.03466), appendix D.1.
+        Yang et al. 2022 (arXiv 2203.03466): coordinate checks.
     """
     if evidence.deep is None:
         return absent(evidence, "widths are varied in deep examinations only")

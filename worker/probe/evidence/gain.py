@@ -31,6 +31,11 @@ class Segment:
     alive: int = 1
     """Tensors alive at `start`: more than one where skips pass it."""
 
+    @property
+    def normed(self) -> bool:
+        """Whether a norm stands within."""
+        return any("Norm" in operator for operator in self.operators)
+
 
 @dataclass(frozen=True)
 class Bypass:
