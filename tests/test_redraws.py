@@ -88,7 +88,10 @@ def test_draws_for_which_there_is_no_time_are_told_and_do_not_count(tmp_path: Pa
     assert [draw.verdict for draw in late] == [None, None]
     assert all("no time" in draw.note and not draw.codes for draw in late)
     assert "time box" in first.note
-    assert report.verdict is first.verdict is Verdict.WARN, "a trial that was cut short clears nothing"
+    assert report.verdict is first.verdict is Verdict.PASS, "a trial that was cut short condemns nothing"
+    assert next(each.status for each in report.coverage if each.code == "TRN02") == "could_not_judge"
+    assert report.confidence is not None
+    assert report.confidence < 0.8, "and clears nothing"
     assert all(finding.seeds is None for finding in report.findings)
 
 

@@ -80,10 +80,12 @@ def _judged(evidence: Evidence) -> dict[str, Answer]:
 
 
 def _cause(rule: Rule, effect: Observation, earlier: Mapping[str, Answer]) -> str | None:
-    """Return the rule of an earlier order, and no less grave, that has told what an observation comes from."""
+    """Return the rule of an earlier order that warns, no less gravely, of what an observation comes from."""
     for code, answer in earlier.items():
         known = rules[code].symptom in rule.told_by and rules[code].order < rule.order
-        if known and isinstance(answer, Observation) and RANK[answer.severity] >= RANK[effect.severity]:
+        if not known or not isinstance(answer, Observation) or answer.severity is Severity.INFO:
+            continue
+        if RANK[answer.severity] >= RANK[effect.severity]:
             return code
     return None
 
