@@ -96,6 +96,11 @@ def too_few(evidence: Evidence, adequate: int, what: str) -> Silence:
     return Silence("could_not_judge", f"{count} too few; {adequate} {what}")
 
 
+def place_at(evidence: Evidence, node: str, measured: float, limit: float) -> Place:
+    """Return a node as a place, in the caller's layer if it is of one."""
+    return Place(node=node, origin=evidence.origins.get(node), measured=measured, limit=limit)
+
+
 def places_of(parameters: Iterable[ParameterEvidence]) -> tuple[Place, ...]:
     """Return where parameters are that something is wrong with altogether, one for each layer of the caller's file."""
     found: dict[str, ParameterEvidence] = {}

@@ -2,11 +2,10 @@
 
 from math import exp, log
 
-from service.contract.report import Place
 from service.contract.words import Symptom
 from worker.probe.evidence import Evidence, Segment
 from worker.robust import centre_and_spread
-from worker.rules import CLEAR, Answer, Observation, note, rule, ungained
+from worker.rules import CLEAR, Answer, Observation, note, place_at, rule, ungained
 
 
 @rule(
@@ -59,7 +58,7 @@ def activation_scale(
         f"{where} the signal {verb} by a factor of {exp(abs(size) / 2):.3g} (ln of its square {size:+.1f}; "
         f"{jump if odd else drift:.1f} is the limit).",
         note(evidence),
-        (Place(node=end, origin=evidence.origins.get(end), measured=size, limit=jump if odd else drift),),
+        (place_at(evidence, end, size, jump if odd else drift),),
         {"forward_gain": gain.forward, "farthest": gain.forward_dip, "jump": size},
     )
 

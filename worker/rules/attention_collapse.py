@@ -1,9 +1,8 @@
 """Finds attention that looks at one position only."""
 
-from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, place_at, rule, weigh
 
 
 @rule("ATT01", Symptom.ATTENTION_COLLAPSE, order=30, aliases=["attention entropy collapse"])
@@ -34,10 +33,7 @@ def attention_collapse(evidence: Evidence, *, entropy: float = 0.1) -> Answer:
     return Observation(
         _sentence(evidence, found, entropy),
         weigh(evidence) if sure else Severity.INFO,
-        tuple(
-            Place(node=name, origin=evidence.origins.get(name), measured=value, limit=entropy)
-            for value, name in found[:SHOWN_PLACES]
-        ),
+        tuple(place_at(evidence, name, value, entropy) for value, name in found[:SHOWN_PLACES]),
         {"entropy": found[0][0], "attentions": len(found), "collapsed_throughout": len(whole)},
     )
 

@@ -1,9 +1,8 @@
 """Finds attention scores that have grown large."""
 
-from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule
+from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, place_at, rule
 
 
 @rule(
@@ -43,9 +42,6 @@ def attention_logits(evidence: Evidence, *, largest: float = 50.0) -> Answer:
         f"In {len(found)} of {len(evidence.attention)} attentions scores are large: {evidence.called(name)} has one "
         f"of {value:.3g} ({largest:g} is the limit).",
         Severity.INFO,
-        tuple(
-            Place(node=where, origin=evidence.origins.get(where), measured=each, limit=largest)
-            for each, where in found[:SHOWN_PLACES]
-        ),
+        tuple(place_at(evidence, where, each, largest) for each, where in found[:SHOWN_PLACES]),
         {"logit": value, "attentions": len(found)},
     )

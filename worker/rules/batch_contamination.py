@@ -1,9 +1,8 @@
 """Finds networks in which samples of a batch reach each other's outputs."""
 
-from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, Answer, Observation, Silence, place_at, rule, weigh
 
 
 @rule(
@@ -49,6 +48,6 @@ def batch_contamination(evidence: Evidence, *, share: float = 0.1, trace: float 
         f"standard deviation, in eval mode ({limit:.1%} is the limit): samples reach each other at "
         f"{evidence.called(place)}, or before.",
         weigh(evidence) if mixing.change > share else Severity.INFO,
-        (Place(node=place, origin=evidence.origins.get(place), measured=mixing.change, limit=limit),),
+        (place_at(evidence, place, mixing.change, limit),),
         {"change": mixing.change},
     )

@@ -2,10 +2,9 @@
 
 from math import exp, isfinite, log
 
-from service.contract.report import Place
 from service.contract.words import Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, note, rule, too_few
+from worker.rules import CLEAR, Answer, Observation, Silence, note, place_at, rule, too_few
 
 
 @rule(
@@ -55,13 +54,6 @@ def constant_output(evidence: Evidence, *, limit: float = 3.0, adequate: int = 8
         f"In front of the head ({evidence.called(loss.hidden)}) samples differ by {loss.hidden_spread:.2g} of the root "
         f"mean square; {exp(-limit):.2g} is the limit.",
         note(evidence),
-        (
-            Place(
-                node=loss.hidden,
-                origin=evidence.origins.get(loss.hidden),
-                measured=loss.hidden_spread,
-                limit=exp(-limit),
-            ),
-        ),
+        (place_at(evidence, loss.hidden, loss.hidden_spread, exp(-limit)),),
         {"spread": loss.hidden_spread, "ln_spread": log(max(loss.hidden_spread, 1e-30))},
     )

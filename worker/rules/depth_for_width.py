@@ -1,9 +1,8 @@
 """Finds networks that are too deep for their width."""
 
-from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, rule, ungained
+from worker.rules import CLEAR, Answer, Observation, place_at, rule, ungained
 
 
 @rule(
@@ -38,6 +37,6 @@ def depth_for_width(evidence: Evidence, *, crowded: float = 4.0) -> Answer:
         f"({crowded:g} is the limit), so that draws of its weights differ by a factor of e^{gain.sampling:.1f} in the "
         "square of the gradient.",
         Severity.INFO,
-        (Place(node=start, origin=evidence.origins.get(start), measured=gain.crowding, limit=crowded),),
+        (place_at(evidence, start, gain.crowding, crowded),),
         {"crowding": gain.crowding},
     )

@@ -7,7 +7,7 @@ from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker import gain_in_words as words
 from worker.probe.evidence import Evidence, Gain, Segment
-from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, learnt, rule, ungained, weigh
+from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, learnt, place_at, rule, ungained, weigh
 
 
 @rule(
@@ -169,7 +169,7 @@ def _bypassed(evidence: Evidence, limit: float) -> Observation | None:
         f"times less than an even share (ln of its squared share {bypass.share:+.1f}; {-limit:+g} is the limit): what "
         "they lead past hardly learns.",
         Severity.INFO,
-        (Place(node=bypass.node, origin=evidence.origins.get(bypass.node), measured=bypass.share, limit=-limit),),
+        (place_at(evidence, bypass.node, bypass.share, -limit),),
         {"share": bypass.share},
     )
 

@@ -2,10 +2,9 @@
 
 from math import inf, isfinite, log, sqrt
 
-from service.contract.report import Place
 from service.contract.words import LossName, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, note, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, note, place_at, rule
 
 _CLASSES = frozenset({LossName.CROSS_ENTROPY, LossName.NLL, LossName.PROBABILITY_CROSS_ENTROPY})
 _BINARY = frozenset({LossName.BCE, LossName.BCE_WITH_LOGITS})
@@ -61,7 +60,7 @@ def initial_loss(evidence: Evidence, *, nats: float = 1.0, decades: float = 1.5)
         f"The loss starts {above:.1f} nats above the {guess:.2f} of an even guess{spread}; {nats:g} is the limit. "
         "Start the head smaller.",
         note(evidence),
-        (Place(node=loss.head_node, origin=evidence.origins.get(loss.head_node), measured=above, limit=nats),),
+        (place_at(evidence, loss.head_node, above, nats),),
         {"above": above, "guess": guess},
     )
 
@@ -85,6 +84,6 @@ def _scale_of_numbers(evidence: Evidence, decades: float) -> Answer:
         f"The output starts with a root mean square of {loss.output_rms:.3g}, {ratio:.3g} times that of the targets; "
         f"{10**decades:.3g} is the limit. Start the head smaller.",
         note(evidence),
-        (Place(node=loss.head_node, origin=evidence.origins.get(loss.head_node), measured=ratio, limit=10**decades),),
+        (place_at(evidence, loss.head_node, ratio, 10**decades),),
         {"ratio": ratio},
     )

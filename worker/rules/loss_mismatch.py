@@ -8,7 +8,7 @@ from typing import Final, Literal
 from service.contract.report import Place
 from service.contract.words import LossName, Severity, Symptom
 from worker.probe.evidence import Evidence, LossEvidence
-from worker.rules import CLEAR, Answer, Observation, rule, weigh
+from worker.rules import CLEAR, Answer, Observation, place_at, rule, weigh
 
 _Weight = Literal["certain", "warns", "noted"]
 _Mismatch = tuple[_Weight, str, float]
@@ -77,7 +77,7 @@ def loss_mismatch(evidence: Evidence, *, share: float = 0.05) -> Answer:
 
 def _place(evidence: Evidence, measured: float, limit: float) -> Place:
     head = evidence.loss.head_node
-    return Place(node=head, origin=evidence.origins.get(head), measured=measured, limit=limit)
+    return place_at(evidence, head, measured, limit)
 
 
 def _mismatches(evidence: Evidence, share: float) -> Iterator[_Mismatch]:

@@ -2,10 +2,9 @@
 
 from math import isfinite
 
-from service.contract.report import Place
 from service.contract.words import Symptom
 from worker.probe.evidence import Evidence, Gain
-from worker.rules import CLEAR, Answer, Observation, Silence, note, rule, ungained
+from worker.rules import CLEAR, Answer, Observation, Silence, note, place_at, rule, ungained
 
 
 @rule(
@@ -59,7 +58,7 @@ def missing_normalization(evidence: Evidence, *, layers: float = 8, drift: float
         f"None of {count} hidden layers is normalized, and the {what} drifts: ln of its squared scale changes by "
         f"{size:+.1f} ({drift:g} is the limit).",
         note(evidence),
-        (Place(node=end, origin=evidence.origins.get(end), measured=size, limit=drift),),
+        (place_at(evidence, end, size, drift),),
         {"layers": count, "drift": size, "forward_gain": gain.forward, "gain": gain.total},
     )
 

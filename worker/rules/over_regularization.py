@@ -6,7 +6,7 @@ from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.course import Run
 from worker.probe.evidence import Evidence, Regularization
-from worker.rules import CLEAR, FAILED_RUN, SHORT_RUN, SHOWN_PLACES, Answer, Observation, Silence, rule, weigh
+from worker.rules import CLEAR, FAILED_RUN, SHORT_RUN, SHOWN_PLACES, Answer, Observation, Silence, place_at, rule, weigh
 
 _BEATEN = 0.999
 _HARDLY = 0.9
@@ -80,7 +80,7 @@ def _noted(evidence: Evidence, held: Regularization, pull: float, limits: tuple[
         said.append(f"Of the signals {held.kept:.1%} pass the dropouts of half and more.")
     if not said:
         return CLEAR
-    places = [Place(node=node, origin=evidence.origins.get(node), measured=part, limit=drop) for node, part in strong]
+    places = [place_at(evidence, node, part, drop) for node, part in strong]
     return Observation(
         " ".join(said),
         Severity.INFO,

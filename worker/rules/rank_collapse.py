@@ -1,9 +1,8 @@
 """Finds networks whose output hardly depends on the sample."""
 
-from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, learnt, rule, ungained, weigh
+from worker.rules import CLEAR, Answer, Observation, learnt, place_at, rule, ungained, weigh
 
 
 @rule(
@@ -43,6 +42,6 @@ def rank_collapse(evidence: Evidence, *, limit: float = 6.0, severe: float = 12.
         f"Between the first and the last hidden layer the share of variance between {what} falls by a factor "
         f"of e^{-worst:.1f} (e^{limit:g} is the limit).",
         Severity.INFO if worst > -severe and learnt(evidence) else weigh(evidence),
-        (Place(node=end, origin=evidence.origins.get(end), measured=worst, limit=-limit),),
+        (place_at(evidence, end, worst, -limit),),
         {"collapse": gain.collapse, "token_collapse": gain.token_collapse, "forward_gain": gain.forward},
     )

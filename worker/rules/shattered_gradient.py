@@ -2,10 +2,9 @@
 
 from math import exp
 
-from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, absent, rule, ungained
+from worker.rules import CLEAR, Answer, Observation, Silence, absent, place_at, rule, ungained
 
 
 @rule("SHT01", Symptom.SHATTERED_GRADIENT, order=47, told_by=[Symptom.VANISHING_GRADIENT, Symptom.EXPLODING_GRADIENT])
@@ -40,7 +39,7 @@ def shattered_gradient(evidence: Evidence, *, alike: float = 0.1, nonlinearity: 
         f"limit), and the output changes {ratio:.3g} times as fast as a linear map's ({nonlinearity:g}): what one "
         "sample teaches is noise to its neighbours.",
         Severity.INFO,
-        (Place(node=start, origin=evidence.origins.get(start), measured=found.left, limit=alike),),
+        (place_at(evidence, start, found.left, alike),),
         {"cosine": found.left, "nonlinearity": ratio},
     )
 
