@@ -7,6 +7,7 @@ import pytest
 
 from service.contract.words import Severity
 from tests.probe.subjects import chain, dense, described
+from tests.rules.asking import judge, severity, status
 from worker.probe.evidence import (
     Deep,
     Evidence,
@@ -19,29 +20,13 @@ from worker.probe.evidence import (
     WidthTrend,
 )
 from worker.probe.measure import probe
-from worker.rules import Answer, Observation, Silence, rules
+from worker.rules import Observation
 
 WARNING, INFO = Severity.WARNING, Severity.INFO
 HEALTHY: Evidence = probe(described(chain(3, dense(32), {"kind": "relu"})))
 KERNEL = Rounding("w", "n", 100, 1e-4, flushed=0.0, lost=1e-4, moving=100, stalled=0.0, made=1.0, matrix=True)
 HALF = PrecisionEvidence("float16", 65504.0, 2**-25, (), (KERNEL,))
 TRAINED = Training((), 200, complete=True, converged=True, judged=True)
-
-
-def judge(code: str, evidence: Evidence) -> Answer:
-    return rules[code].judge(evidence)
-
-
-def severity(code: str, evidence: Evidence) -> Severity | None:
-    """Return how gravely a rule speaks; None where it is silent."""
-    answer = judge(code, evidence)
-    return answer.severity if isinstance(answer, Observation) else None
-
-
-def status(code: str, evidence: Evidence) -> str:
-    answer = judge(code, evidence)
-    assert isinstance(answer, Silence)
-    return answer.status
 
 
 def rounded(**changes: object) -> Evidence:

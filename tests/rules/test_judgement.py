@@ -11,34 +11,19 @@ import pytest
 from service.contract.redraws import Seeds
 from service.contract.words import LossName, Severity, Verdict
 from tests.probe.subjects import chain, dense, described
+from tests.rules.asking import judge, severity, status
 from worker.budget import Deadline
 from worker.course import Run
 from worker.diagnose import diagnose, verdict
 from worker.probe.evidence import Evidence, Gain, InputEvidence, RecurrentGain, Segment, Training, Units
 from worker.probe.measure import probe
 from worker.probe.training import Ask
-from worker.rules import HEADINGS, Answer, Observation, Silence, rules
+from worker.rules import HEADINGS, Observation, Silence, rules
 from worker.summary import summary
 from worker.trial import measured
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 HEALTHY: Evidence = probe(described(chain(3, dense(32), {"kind": "relu"})))
-
-
-def judge(code: str, evidence: Evidence) -> Answer:
-    return rules[code].judge(evidence)
-
-
-def severity(code: str, evidence: Evidence) -> Severity | None:
-    """Return how gravely a rule speaks; None where it is silent."""
-    answer = judge(code, evidence)
-    return answer.severity if isinstance(answer, Observation) else None
-
-
-def status(code: str, evidence: Evidence) -> str:
-    answer = judge(code, evidence)
-    assert isinstance(answer, Silence)
-    return answer.status
 
 
 def run(**given: Any) -> Run:  # noqa: ANN401

@@ -7,6 +7,7 @@ import pytest
 
 from service.contract.words import Severity
 from tests.probe.subjects import chain, dense, described
+from tests.rules.asking import judge, severity, status
 from worker.course import Run
 from worker.diagnose import diagnose
 from worker.probe.evidence import (
@@ -22,7 +23,7 @@ from worker.probe.evidence import (
     Training,
 )
 from worker.probe.measure import probe
-from worker.rules import SHOWN_PLACES, Answer, Observation, Silence, rules
+from worker.rules import SHOWN_PLACES, Observation, rules
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 PLAIN: Evidence = probe(described(chain(3, dense(32), {"kind": "relu"})))
@@ -58,22 +59,6 @@ def trial(*, beaten: bool) -> Training:
 
 
 FAILED, PASSED = trial(beaten=False), trial(beaten=True)
-
-
-def judge(code: str, evidence: Evidence) -> Answer:
-    return rules[code].judge(evidence)
-
-
-def severity(code: str, evidence: Evidence) -> Severity | None:
-    """Return how gravely a rule speaks; None where it is silent."""
-    answer = judge(code, evidence)
-    return answer.severity if isinstance(answer, Observation) else None
-
-
-def status(code: str, evidence: Evidence) -> str:
-    answer = judge(code, evidence)
-    assert isinstance(answer, Silence)
-    return answer.status
 
 
 def gained(size: float) -> Evidence:

@@ -8,12 +8,13 @@ import pytest
 
 from service.contract.words import OptimizerName, Severity, Verdict
 from tests.probe.subjects import chain, dense, described
+from tests.rules.asking import judge, severity, status
 from worker.course import RatePoint, Run
 from worker.diagnose import diagnose, verdict
 from worker.in_training import training_section
 from worker.probe.evidence import Declared, Evidence, Gain, Regularization, Segment, Training
 from worker.probe.measure import probe
-from worker.rules import Answer, Observation, Silence, rules
+from worker.rules import Observation
 from worker.summary import summary
 from worker.sureness import sureness
 
@@ -45,21 +46,6 @@ def training(*runs: Run, **given: Any) -> Training:  # noqa: ANN401
 
 def trained(*runs: Run, **given: Any) -> Evidence:  # noqa: ANN401
     return replace(HEALTHY, training=training(*runs, **given))
-
-
-def judge(code: str, evidence: Evidence) -> Answer:
-    return rules[code].judge(evidence)
-
-
-def severity(code: str, evidence: Evidence) -> Severity | None:
-    answer = judge(code, evidence)
-    return answer.severity if isinstance(answer, Observation) else None
-
-
-def status(code: str, evidence: Evidence) -> str:
-    answer = judge(code, evidence)
-    assert isinstance(answer, Silence)
-    return answer.status
 
 
 def noisy(*spiky: int, height: float = 100.0) -> tuple[float, ...]:

@@ -7,26 +7,14 @@ import pytest
 
 from service.contract.words import Severity
 from tests.probe.subjects import chain, dense, described
+from tests.rules.asking import severity, status
 from worker.diagnose import diagnose
 from worker.probe.evidence import AttentionEvidence, Evidence, Units
 from worker.probe.measure import probe
-from worker.rules import Observation, Silence, rules
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 RECTIFIED: Evidence = probe(described(chain(2, dense(32), {"kind": "relu"})))
 SQUASHED: Evidence = probe(described(chain(2, dense(32), {"kind": "tanh"})))
-
-
-def severity(code: str, evidence: Evidence) -> Severity | None:
-    """Return how gravely a rule speaks; None where it is silent."""
-    answer = rules[code].judge(evidence)
-    return answer.severity if isinstance(answer, Observation) else None
-
-
-def status(code: str, evidence: Evidence) -> str:
-    answer = rules[code].judge(evidence)
-    assert isinstance(answer, Silence)
-    return answer.status
 
 
 def units(samples: int = 64, **given: Any) -> Evidence:  # noqa: ANN401
