@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from worker.network.graph import torch_stream
+from worker.probe.cotangents import cotangent
 from worker.probe.evidence import RecurrentGain
 from worker.probe.path import LOOPS, RECURRENT
 from worker.probe.recurrence import unrolled
@@ -28,7 +28,7 @@ def measure_recurrent(sweep: Sweep) -> tuple[RecurrentGain, ...]:
         node = nodes.get(key.partition("#")[0])
         if node is None or len(states) < 2 or not states[-1].requires_grad:  # noqa: PLR2004
             continue
-        total = _gain(states, _cotangent(sweep, key, states[-1]))
+        total = _gain(states, _unit(sweep, key, states[-1]))
         found.append(RecurrentGain(node.name, node.op, len(states), total, node.origin))
     return (*found, *_unrolled(sweep))
 
@@ -38,7 +38,7 @@ def _unrolled(sweep: Sweep) -> Iterator[RecurrentGain]:
     path = sweep.path
     for steps in (each.steps for each in unrolled(path)):
         states = [sweep.values[path.signal(node)] for node in steps]
-        norm, first = _direct(states, _cotangent(sweep, steps[-1].name, states[-1])), steps[0]
+        norm, first = _direct(states, _unit(sweep, steps[-1].name, states[-1])), steps[0]
         total = _logs([norm])
         yield RecurrentGain(first.name, first.op, len(steps), total, first.origin, unrolled=True)
 
@@ -67,7 +67,7 @@ def _logs(norms: Sequence[float]) -> float:
     return 2 * sum(map(math.log, norms)) if all(norms) else -math.inf
 
 
-def _cotangent(sweep: Sweep, name: str, like: Tensor) -> Tensor:
-    drawn = torch.randn(like.shape, generator=torch_stream(sweep.subject.seed, f"cotangent 0 {name}"))
+def _unit(sweep: Sweep, name: str, like: Tensor) -> Tensor:
+    drawn = cotangent(sweep, name, like)
     unit: Tensor = drawn / drawn.norm().clamp_min(torch.finfo(drawn.dtype).tiny)
     return unit.to(like)

@@ -75,6 +75,11 @@ def parted(run: Sweep, found: Sequence[Front]) -> list[list[Tensor]]:
     return [[again.values[copies.get(value, {}).get(front.depth, value)] for value in front.values] for front in found]
 
 
+def between(path: Path, start: Front, end: Front) -> tuple[str, ...]:
+    """Return the values after one front up to the next; where skips pass, those that the newest ones stand for."""
+    return path.values[path.position[start.newest] + 1 : path.position[end.newest] + 1]
+
+
 def _span(path: Path, recurrence: Recurrence) -> tuple[int, int]:
     """Return the depths between which a recurrence stands that was unrolled."""
     return path.depth[path.signal(recurrence.steps[0])], _depth(path, recurrence.steps[-1])

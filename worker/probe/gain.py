@@ -18,15 +18,16 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from worker.network.graph import torch_stream
 from worker.passes import count
 from worker.probe.collapse import log_ratio, nonlinearity, power, sample_collapse, squares, token_collapse
+from worker.probe.cotangents import cotangent
 from worker.probe.evidence import Bypass, Gain, Segment
-from worker.probe.fronts import Front, fronts, parted
+from worker.probe.fronts import Front, between, fronts, parted
 from worker.probe.norms import normed
 from worker.probe.path import Path
 from worker.probe.power_law import exponent
-from worker.probe.slopes import LINEAR, Slopes, gates, measure_slopes
+from worker.probe.scatter import scatter
+from worker.probe.slopes import Slopes, gates, measure_slopes
 from worker.probe.sweep import Sweep
 
 COTANGENTS: Final = 3
@@ -68,7 +69,7 @@ def measure_gain(sweep: Sweep) -> Gain | None:
         typical=_typical(gains),
         late=len(gains) * mean(gains[len(gains) // 2 :]) if len(gains) > PAIR else _typical(gains),
         standard_error=stdev(totals) / math.sqrt(len(totals)) if finite else 0.0,
-        sampling=_sampling(sweep, found, gains, slopes),
+        sampling=scatter(sweep, found, gains, slopes),
         forward=log_ratio(moments[-1], moments[0]),
         collapse=sample_collapse(sets[0], sets[-1], size),
         token_collapse=token_collapse(sets[0], sets[-1]),
@@ -118,13 +119,9 @@ def _gains(norms: Sequence[float]) -> list[float]:
 
 
 def _cotangents(sweep: Sweep, front: Front, like: Sequence[Tensor], draw: int) -> list[Tensor]:
-    drawn = [_drawn(sweep, value, each, draw) for value, each in zip(front.values, like, strict=True)]
+    drawn = [cotangent(sweep, value, each, draw) for value, each in zip(front.values, like, strict=True)]
     norm = squares(drawn).sqrt().clamp_min(torch.finfo(torch.float64).tiny)
     return [(each / norm).to(tensor) for each, tensor in zip(drawn, like, strict=True)]
-
-
-def _drawn(sweep: Sweep, name: str, like: Tensor, draw: int) -> Tensor:
-    return torch.randn(like.shape, generator=torch_stream(sweep.subject.seed, f"cotangent {draw} {name}"))
 
 
 def _nonlinearity(
@@ -165,7 +162,7 @@ def _segments(
 ) -> Iterator[Segment]:
     chain = frozenset(path.cuts()).union(gates(path))
     for index, (start, end) in enumerate(pairwise(found)):
-        values = _between(path, start, end)
+        values = between(path, start, end)
         node = path.producers[start.newest]
         yield Segment(
             start=node.name,
@@ -184,39 +181,6 @@ def _segments(
 def _slopes(values: Sequence[str], slopes: Mapping[str, Slopes]) -> float:
     """Return ln E[φ'²] over the activations that write these values."""
     return sum(math.log(max(slopes[value].square, 1e-300)) for value in values if value in slopes)
-
-
-def _between(path: Path, start: Front, end: Front) -> tuple[str, ...]:
-    """Return the values after one front up to the next; where skips pass, those that the newest ones stand for."""
-    return path.values[path.position[start.newest] + 1 : path.position[end.newest] + 1]
-
-
-def _sampling(sweep: Sweep, found: Sequence[Front], gains: Sequence[float], slopes: Mapping[str, Slopes]) -> float:
-    """Return √Σ κ/n over the fronts: κ of the activations within, n the features of the newest tensor.
-
-    A window of k positions, whose weights are drawn apart, counts as √k times the features.  Where a branch is added
-    to a skip, only the branch scatters: its part of the gain is 1 − e⁻ᵍ.
-    """
-    path, parts = sweep.path, []
-    chain = frozenset(path.cuts()).union(gates(path))
-    for (start, end), gain in zip(pairwise(found), gains, strict=True):
-        values = _between(path, start, end)
-        kurtosis = max((slopes[value].kurtosis for value in values if value in slopes), default=LINEAR)
-        part = 1.0 if chain.issuperset(values) else 1 - math.exp(-min(abs(gain), 1e3))
-        parts.append(part**2 * kurtosis / max(_width(sweep, end.newest) * math.sqrt(_window(sweep, values)), 1))
-    return math.sqrt(sum(parts))
-
-
-def _window(sweep: Sweep, values: Sequence[str]) -> int:
-    """Return the positions that the largest window of the convolutions among these values spans."""
-    nodes = (sweep.path.producers[value] for value in values if value in sweep.path.producers)
-    kernels = (sweep.values.get(node.inputs[1]) for node in nodes if node.op in {"Conv", "ConvTranspose"})
-    return max((math.prod(kernel.shape[2:]) for kernel in kernels if kernel is not None), default=1)
-
-
-def _width(sweep: Sweep, value: str) -> int:
-    tensor = sweep.values[value]
-    return tensor.shape[sweep.path.feature_axis(value, tensor.dim())] if tensor.dim() else 1
 
 
 def _normalized(path: Path, found: Sequence[Front]) -> bool:
