@@ -26,12 +26,12 @@ def sureness(verdict: Verdict, evidences: Sequence[Evidence], *, redrawn: bool) 
     """Return the probability, in thousandths, that the verdict stands.
 
     Each draw i agrees with the verdict with a probability c_i: where it says the same, that of its most certain finding
-    that decides, or, where it passes, that of a gain that is under its limit by its standard error, times the share of
-    healthy networks among those whose trial passes (measured: .86 after 200 steps, .99 where the gain is under its
-    limit as well); where it says otherwise, one less that.  Where the weights are drawn, it is the probability that
-    most further draws agree, their share having the posterior Beta(1/2 + Σ c_i, 1/2 + n − Σ c_i) of Jeffreys' prior:
-    .82 for one draw that is certain, .97 for three.  Where the file holds the weights, a further draw is the same
-    again, and the mean of the c_i is told.
+    that decides, or, where it passes, the share of healthy networks among those whose trial passes (measured: .86 after
+    200 steps; .99 where the gain is under its limit as well, times the probability that it is, where that is more);
+    where it says otherwise, one less that.  Where the weights are drawn, it is the probability that most further draws
+    agree, their share having the posterior Beta(1/2 + Σ c_i, 1/2 + n − Σ c_i) of Jeffreys' prior: .82 for one draw that
+    is certain, .97 for three.  Where the file holds the weights, a further draw is the same again, and the mean of the
+    c_i is told.
     """
     agreeing = [_agrees(verdict, evidence, told(evidence)) for evidence in evidences]
     if not redrawn:

@@ -262,10 +262,11 @@ def test_a_verdict_is_as_sure_as_jeffreys_posterior_of_its_draws() -> None:
     assert sureness(Verdict.FAIL, [certain], redrawn=False) == 1.0
 
 
-def test_a_gain_nearer_to_its_limit_makes_a_pass_less_sure() -> None:
-    near, far = (sureness(Verdict.PASS, [gained(rate)], redrawn=False) for rate in (-5.5, 0.0))
+def test_a_gain_nearer_to_its_limit_makes_a_pass_less_sure_but_no_less_than_the_trial_alone() -> None:
+    at, near, far = (sureness(Verdict.PASS, [gained(rate)], redrawn=False) for rate in (-5.9, -4.5, 0.0))
     assert far == 0.99
-    assert near == pytest.approx(0.99 * 0.5 * (1 + math.erf(0.5 / math.sqrt(2))), abs=1e-3)
+    assert near == pytest.approx(0.99 * 0.5 * (1 + math.erf(1.5 / math.sqrt(2))), abs=1e-3)
+    assert at == 0.86
 
 
 def test_draws_that_disagree_make_a_verdict_less_sure() -> None:
