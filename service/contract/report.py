@@ -133,6 +133,9 @@ class Finding(Contract):
     places: tuple[Place, ...] = ()
     evidence: dict[str, Number] = Field(default_factory=dict)
     confidence: float = Field(ge=0, le=1)
+    """How probable it is that the model deserves the severity: 1 where what is told is counted or read off, less where
+    it is an estimate; times the share of draws that show it.
+    """
     seeds: Seeds | None = None
     """Absent where there is one draw."""
     remedies: tuple[str, ...] = ()

@@ -1,14 +1,9 @@
 """Finds layers with units that are off for every sample, more of them than chance explains, and that stay off."""
 
-from typing import Final
-
 from service.contract.report import Place
 from service.contract.words import Symptom
 from worker.probe.evidence import Evidence, PlaceEvidence, Units
 from worker.rules import CLEAR, SHOWN_PLACES, Answer, Observation, Silence, rule, too_few, weigh
-
-WHOLE: Final = 10
-"""Units from which a layer that is off altogether is no chance: half of them would be on, 2⁻¹⁰ is one in a thousand."""
 
 
 @rule("UNT01", Symptom.DEAD_UNITS, order=30, aliases=["DeadRelu", "dying ReLU"])
@@ -46,7 +41,7 @@ def dead_units(evidence: Evidence, *, excess: float = 0.2, adequate: int = 32) -
     _, units = found[0]
     return Observation(
         _sentence(evidence, found, len(layers)),
-        weigh(evidence, certain=any(_off(units) for _, units in found)),
+        weigh(evidence, certain=any(units.off for _, units in found)),
         tuple(
             Place(node=p.node, origin=p.origin, measured=u.dead, limit=min(u.expected + excess, 1))
             for p, u in found[:SHOWN_PLACES]
@@ -63,18 +58,13 @@ def dead_units(evidence: Evidence, *, excess: float = 0.2, adequate: int = 32) -
 
 
 def _sick(units: Units, excess: float) -> bool:
-    return _off(units) or min(units.excess, units.hopeless_excess) > excess
-
-
-def _off(units: Units) -> bool:
-    """Whether the layer is off altogether, and not by chance."""
-    return units.dead == 1 and units.count >= WHOLE
+    return units.off or min(units.excess, units.hopeless_excess) > excess
 
 
 def _sentence(evidence: Evidence, found: list[tuple[PlaceEvidence, Units]], layers: int) -> str:
     worst, units = found[0]
     where = evidence.called(worst.node)
-    if _off(units):
+    if units.off:
         return (
             f"All {units.count} units of {where} are off for all {units.samples} samples, and nothing passes"
             f"{'' if len(found) == 1 else f'; so it is in {len(found)} of {layers} layers, wholly or in part'}."

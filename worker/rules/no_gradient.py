@@ -10,9 +10,8 @@ from worker.rules import CLEAR, Answer, Observation, Silence, places_of, rule, s
 NAMED: Final = 3
 """How many of the operators that cut a gradient are named."""
 RECURRENT: Final = frozenset({"RNN", "GRU", "LSTM"})
-WHOLE: Final = 10
 ADEQUATE: Final = 32
-"""Units of a layer, and samples, on which all of them off is no chance."""
+"""Samples that tell a layer that is off for good from one that is idle."""
 
 
 @rule("GRD03", Symptom.NO_GRADIENT, order=20, aliases=["AllZero", "UnchangedTensor"])
@@ -69,11 +68,7 @@ def no_gradient(evidence: Evidence, *, share: float = 0.5) -> Answer:
 def _dead_units(evidence: Evidence) -> set[str]:
     """Return the activations whose units are all dead for sure."""
     judged = [(place.node, place.units) for place in evidence.places if place.units is not None]
-    return {
-        node
-        for node, units in judged
-        if units.dead == 1 and not units.blank and units.count >= WHOLE and units.samples >= ADEQUATE
-    }
+    return {node for node, units in judged if units.off and not units.blank and units.samples >= ADEQUATE}
 
 
 def _first_step(parameter: ParameterEvidence) -> bool:

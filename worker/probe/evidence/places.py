@@ -1,6 +1,10 @@
 """What was measured at one operator worth looking at, on the way forward and back."""
 
 from dataclasses import dataclass
+from typing import Final
+
+WHOLE: Final = 10
+"""Units from which a layer that is off altogether is no chance: half of them would be on, 2⁻¹⁰ is one in a thousand."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,11 @@ class Units:
     """Share of units whose mean output is at most 0.025 of the layer's (Sokar et al. 2023)."""
     blank: bool = False
     """Whether all pre-activations are exactly zero, as behind weights that are."""
+
+    @property
+    def off(self) -> bool:
+        """Whether the layer is off altogether, and not by chance."""
+        return self.dead == 1 and self.count >= WHOLE
 
 
 @dataclass(frozen=True)
