@@ -38,7 +38,6 @@ def test_steps_that_were_written_out_are_time_and_not_depth(scale: float) -> Non
     """Nine uses of r, of which the first state is given: eight steps from the last state to the first."""
     run = sweep(unrolled(scale))
     (found,) = measure_recurrent(run)
-    assert found.unrolled
     assert found.steps == STEPS - 1
     assert found.total == pytest.approx(2 * (STEPS - 2) * math.log(scale), abs=0.02)
     assert found.rate == pytest.approx(2 * math.log(scale), abs=0.003)

@@ -119,7 +119,6 @@ def test_a_bias_of_the_head_has_no_say_in_what_it_sees() -> None:
     (bias,) = [name for name, each in subject.graph.parameters.items() if each.value.shape == (4,)]
     shifted = subject.replace(graph=subject.graph.with_parameters({bias: torch.full((4,), 1e4)}))
     assert measured(shifted).hidden_spread == measured(subject).hidden_spread
-    assert measured(shifted).spread < 1e-3 < measured(subject).spread
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])

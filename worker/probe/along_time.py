@@ -40,7 +40,7 @@ def _unrolled(sweep: Sweep) -> Iterator[RecurrentGain]:
         states = [sweep.values[path.signal(node)] for node in steps]
         norm, first = _direct(states, _unit(sweep, steps[-1].name, states[-1])), steps[0]
         total = _logs([norm])
-        yield RecurrentGain(first.name, first.op, len(steps), total, first.origin, unrolled=True)
+        yield RecurrentGain(first.name, first.op, len(steps), total, first.origin)
 
 
 def _direct(states: Sequence[Tensor], cotangent: Tensor) -> float:

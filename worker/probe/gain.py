@@ -174,7 +174,6 @@ def _segments(
             forward=log_ratio(moments[index + 1], moments[index]),
             slopes=_slopes(values, slopes) if chain.issuperset(values) else None,
             activation=next((slopes[value].op for value in values if value in slopes), ""),
-            alive=len(start.values),
         )
 
 

@@ -49,7 +49,6 @@ def measure_loss(sweep: Sweep, *, declared: bool) -> LossEvidence:
         target_constant=bool((target == target[:1]).all()) if target.dim() else True,
         output_low=float(output.min()),
         output_high=float(output.max()),
-        spread=_spread(output),
         output_rms=float(output.double().square().mean().sqrt()),
         scale=subject.loss.scale,
         head_low=low,
@@ -113,9 +112,9 @@ def _counted(sweep: Sweep, value: str) -> tuple[Tensor, int]:
     return found, sample_axis(found, sweep.subject.batch.size) or 0
 
 
-def _spread(output: Tensor, axis: int = 0) -> float:
+def _spread(value: Tensor, axis: int) -> float:
     """Return the standard deviation between samples by the root mean square."""
-    value = output.double()
+    value = value.double()
     power = float(value.square().mean())
     between = float((value - value.mean(axis, keepdim=True)).square().mean()) if value.dim() else 0.0
     return (between / power) ** 0.5 if power else 0.0

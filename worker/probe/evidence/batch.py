@@ -27,8 +27,6 @@ class LossEvidence:
     """Whether all targets are equal."""
     output_low: float
     output_high: float
-    spread: float
-    """Standard deviation of the output between samples by its root mean square."""
     output_rms: float = 0.0
     scale: float = 1.0
     """What the loss is multiplied by."""

@@ -28,8 +28,6 @@ class Segment:
     """ln E[φ'²] of the activations, the part of the gain that is theirs; None where branches lie between the ends."""
     activation: str = ""
     """The operator of those slopes; "" where there is none."""
-    alive: int = 1
-    """Tensors alive at `start`: more than one where skips pass it."""
 
     @property
     def normed(self) -> bool:
@@ -133,8 +131,6 @@ class RecurrentGain:
     steps: int
     total: float
     origin: str | None = None
-    unrolled: bool = False
-    """Whether an exporter wrote each step as nodes of its own."""
 
     @property
     def rate(self) -> float:
