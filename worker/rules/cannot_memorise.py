@@ -4,7 +4,7 @@ from service.contract.report import Place
 from service.contract.words import Severity, Symptom
 from worker.course import Run
 from worker.probe.evidence import TELLING_STEPS, Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, rule, untrained
+from worker.rules import CLEAR, Answer, Observation, Silence, rule, several, untrained
 
 _CLASSES = frozenset({"cross_entropy", "probability_cross_entropy", "nll"})
 
@@ -58,7 +58,8 @@ def cannot_memorise(evidence: Evidence, *, share: float = 0.5, standing: float =
     if best.final <= share * chance or best.final < standing * earlier:
         return CLEAR
     return Observation(
-        f"After {len(losses)} steps of {best.optimizer} on one batch of {evidence.samples} samples the loss stands at "
+        f"After {several(len(losses), 'step')} of {best.optimizer} on one batch of {several(evidence.samples, 'sample')} "
+        "the loss stands at "
         f"{best.final:.3g}, {best.final / chance:.0%} of what the best constant prediction costs, and no longer falls. "
         "There are more weights than targets, so it could be learnt by heart.",
         Severity.INFO,
