@@ -58,8 +58,8 @@ def cannot_memorise(evidence: Evidence, *, share: float = 0.5, standing: float =
     if best.final <= share * chance or best.final < standing * earlier:
         return CLEAR
     return Observation(
-        f"After {len(losses)} steps of {best.optimizer} on one batch of {several(evidence.samples, 'sample')} the loss is "
-        f"{best.final:.3g}, {best.final / chance:.0%} of what the best constant prediction costs, and no longer falls. "
+        f"After {len(losses)} steps of {best.optimizer} on one batch of {several(evidence.samples, 'sample')} the loss "
+        f"is {best.final:.3g}, {best.final / chance:.0%} of what the best constant prediction costs, and no longer falls. "
         "There are more weights than targets, so it could be learnt by heart.",
         Severity.INFO,
         (Place(node="loss", measured=best.final, limit=share * chance),),
