@@ -59,7 +59,7 @@ def cannot_memorise(evidence: Evidence, *, share: float = 0.5, standing: float =
         return CLEAR
     return Observation(
         f"After {len(losses)} steps of {best.optimizer} on one batch of {several(evidence.samples, 'sample')} the loss "
-        f"is {best.final:.3g}, {best.final / chance:.0%} of what the best constant prediction costs, and no longer falls. "
+        f"is {best.final:.3g}, {best.final / chance:.0%} of what the best constant answer costs, and falls no more. "
         "There are more weights than targets, so it could be learnt by heart.",
         Severity.INFO,
         (Place(node="loss", measured=best.final, limit=share * chance),),
