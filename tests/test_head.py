@@ -92,9 +92,10 @@ def test_a_softmax_over_the_batch_stays_in_sight() -> None:
     assert head.output == graph.outputs[0]
 
 
-def ended(graph: Graph, op: str) -> Graph:
+def ended(graph: Graph, op: str, **attributes: int) -> Graph:
     """Return the graph with one more operator at its end."""
-    return graph.replace(nodes=(*graph.nodes, Node(op, graph.outputs, ("end",), "end")), outputs=("end",))
+    last = Node(op, graph.outputs, ("end",), "end", attributes)
+    return graph.replace(nodes=(*graph.nodes, last), outputs=("end",))
 
 
 @pytest.mark.parametrize("name", [LossName.CROSS_ENTROPY, LossName.NLL])
@@ -184,6 +185,12 @@ def test_the_last_operator_is_found_behind_what_only_moves_numbers() -> None:
     graph = graph.replace(nodes=tuple(_distinct(graph.nodes)))
     assert last_operator(graph, "end1")[0] == "Tanh"
     assert last_operator(build([DENSE]), "nowhere") == ("", "nowhere", None)
+
+
+def test_the_logarithm_of_a_softmax_is_one_operator_with_its_axis() -> None:
+    graph = ended(build([DENSE]), "Softmax", axis=0)
+    graph = graph.replace(nodes=(*graph.nodes, Node("Log", ("end",), ("log",), "log")), outputs=("log",))
+    assert last_operator(graph, "log") == ("LogSoftmax", graph.nodes[-2].inputs[0], 0)
 
 
 def _distinct(nodes: Sequence[Node]) -> list[Node]:

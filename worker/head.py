@@ -45,12 +45,22 @@ def source(graph: Graph, value: str, through: Collection[str]) -> Node | None:
 
 
 def last_operator(graph: Graph, output: str) -> tuple[str, str, int | None]:
-    """Return the operator that gives `output` its range, the value that it reads, and its axis."""
+    """Return the operator that gives `output` its range, the value that it reads, and its axis.
+
+    The logarithm of a softmax is one: LogSoftmax.
+    """
     node = source(graph, output, LAYOUT)
     if node is None:
         return "", output, None
+    inner = source(graph, node.inputs[0], COPIES) if node.op == "Log" else None
+    if inner is not None and inner.op == "Softmax":
+        return "LogSoftmax", inner.inputs[0], _axis(inner)
+    return node.op, node.inputs[0] if node.inputs else output, _axis(node)
+
+
+def _axis(node: Node) -> int | None:
     axis = node.attributes.get("axis")
-    return node.op, node.inputs[0] if node.inputs else output, axis if isinstance(axis, int) else None
+    return axis if isinstance(axis, int) else None
 
 
 def choose(graph: Graph, sample: Tensor, target: Tensor | None, name: LossName, *, output: str, seed: int) -> Head:

@@ -45,7 +45,7 @@ def test_zeros_are_counted_and_left_out_of_what_is_active() -> None:
 
 
 def test_what_rescales_or_takes_logarithms_in_front_is_part_of_the_input() -> None:
-    front = [node("Log", "x", "l"), node("Div", "l s", "d"), node("Abs", "d", "z")]
+    front = [node("Cast", "x", "f", to=1), node("Log", "f", "l"), node("Div", "l s", "d"), node("Abs", "d", "z")]
     found = measured(front, torch.full((8, 6), 2.718281828), s=torch.tensor(4.0))
     assert found.rms == pytest.approx(0.25)
     assert found.rescaled

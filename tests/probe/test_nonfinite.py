@@ -212,3 +212,13 @@ def test_where_every_sample_overflows_none_is_blamed() -> None:
     origin = found(subject)
     assert (origin.node, origin.samples) == ("broken", ())
     assert "exponential of" in origin.cause
+
+
+def test_an_input_whose_nan_the_network_masks_is_no_fault() -> None:
+    x = normal(8, 4)
+    x[2, 1] = torch.nan
+    masked = [node("IsNaN", "x", "gone"), node("Where", "gone zero x", "kept"), node("MatMul", "kept w", "y")]
+    subject = by_hand(masked, {"w": normal(4, 3)}, {"x": x}, constants={"zero": torch.zeros(1)})
+    assert probe(subject).nonfinite is None
+    bare = by_hand([node("MatMul", "x w", "y")], {"w": normal(4, 3)}, {"x": normal(8, 4)})
+    assert found(bare.replace(batch=Batch({"x": x}, bare.target))).stage == "batch"

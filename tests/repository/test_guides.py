@@ -17,8 +17,8 @@ from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 GUIDES = [
-    "README.md", "CONTRIBUTING.md", "docs/models.md", "docs/keras.md", "docs/onnx.md", "docs/operations.md", "docs/peers.md",
-    "benchmarks/README.md", "examples/README.md",
+    "README.md", "CONTRIBUTING.md", "docs/models.md", "docs/keras.md", "docs/onnx.md", "docs/operations.md",
+    "docs/peers.md", "benchmarks/README.md", "examples/README.md",
 ]  # fmt: skip
 PATH = re.compile(r"(?<![\w/.:])((?:service|worker|tests|examples|docs|openapi|benchmarks)/[\w./-]*)")
 START, END = "<!-- settings -->", "<!-- end of settings -->"

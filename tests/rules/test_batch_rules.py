@@ -88,7 +88,7 @@ def test_probabilities_may_be_rounded_but_not_beyond_one(high: float, expected: 
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-@pytest.mark.parametrize(("above", "expected"), [(0.9, "clear"), (1.1, INFO)])
+@pytest.mark.parametrize(("above", "expected"), [(0.9, "clear"), (1.1, INFO), (10.1, WARNING)])
 @pytest.mark.parametrize(("name", "guess"), [(LossName.CROSS_ENTROPY, math.log(3)), (LossName.BCE, math.log(2))])
 def test_a_first_loss_is_held_against_an_even_guess_whatever_its_scale(
     scale: float, above: float, expected: object, name: LossName, guess: float

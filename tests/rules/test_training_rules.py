@@ -298,3 +298,15 @@ def test_a_trial_that_was_cut_off_at_once_says_nothing_of_training() -> None:
     assert status("TRN02", evidence) == "could_not_judge"
     assert "ran out of time after 1 step and shows nothing" in summary(Verdict.PASS, (), None, [evidence])
     assert severity("TRN02", trained(replace(cut, lowest=1.5), complete=False)) is WARNING
+
+
+def test_a_clip_under_which_no_rate_learns_warns_and_an_optimizer_under_which_none_does_is_noted() -> None:
+    still = run(beaten=False, lowest=1.0, final=1.0)
+    usual = run(declared=False, optimizer="adam", learning_rate=1e-3)
+    evidence = replace(trained(still, usual), declared=declared())
+    assert severity("TRN03", evidence) is INFO
+    clipped = judge("TRN03", replace(evidence, declared=declared(clip=1e-8)))
+    assert isinstance(clipped, Observation)
+    assert clipped.severity is WARNING
+    assert "clipping at 1e-08" in clipped.explanation
+    assert status("TRN03", replace(evidence, training=trained(still).training)) == "could_not_judge"

@@ -16,7 +16,7 @@ from worker.probe.evidence import InputEvidence
 from worker.probe.places import NORMS
 from worker.probe.sweep import Sweep
 
-_ARITHMETIC: Final = frozenset({"Add", "Sub", "Mul", "Div"})
+_ARITHMETIC: Final = frozenset({"Add", "Sub", "Mul", "Div", "Cast", "Identity"})
 _ELEMENTWISE: Final = frozenset({"Abs", "Exp", "Log", "Sqrt", "Identity", "Cast"})
 """Operators that give a number another scale, or none, one by one."""
 _WAVES: Final = frozenset({"Sin", "Cos"})

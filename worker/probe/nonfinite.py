@@ -24,11 +24,16 @@ _SHOWN: Final = 5
 
 
 def find_nonfinite(sweep: Sweep) -> NonFinite | None:
-    """Return the origin of what is not finite in the loss or its gradients; None where all is well."""
+    """Return the origin of what is not finite in the loss or its gradients; None where all is well.
+
+    Inputs may hold NaN that a network masks; weights and targets may not.
+    """
     given = _given(sweep.subject)
-    if given is not None:
+    if given is not None and given.node not in sweep.subject.batch.inputs:
         return given
     found = _backward(sweep) if bool(sweep.loss.isfinite()) else _forward(sweep)
+    if found is not None and given is not None:
+        return given
     if found is None or found.samples or sweep.subject.batch.size < 2:  # noqa: PLR2004
         return found
     return replace(found, samples=_culprit(sweep.subject))

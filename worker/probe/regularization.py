@@ -23,7 +23,8 @@ from worker.subject import Subject
 def declared(subject: Subject) -> Declared:
     """Return what the caller said about training."""
     settings = subject.settings
-    return Declared(settings.optimizer, settings.learning_rate, settings.momentum, settings.weight_decay)
+    clip = settings.clipping.limit if settings.clipping is not None else None
+    return Declared(settings.optimizer, settings.learning_rate, settings.momentum, settings.weight_decay, clip)
 
 
 def measure_regularization(sweep: Sweep) -> Regularization | None:

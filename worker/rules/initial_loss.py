@@ -4,7 +4,7 @@ from math import inf, isfinite, log, sqrt
 
 from service.contract.words import LossName, Symptom
 from worker.probe.evidence import Evidence
-from worker.rules import CLEAR, Answer, Observation, Silence, note, place_at, rule
+from worker.rules import CLEAR, Answer, Observation, Silence, note, place_at, rule, weigh
 
 _CLASSES = frozenset({LossName.CROSS_ENTROPY, LossName.NLL, LossName.PROBABILITY_CROSS_ENTROPY})
 _BINARY = frozenset({LossName.BCE, LossName.BCE_WITH_LOGITS})
@@ -27,7 +27,7 @@ _NUMBERS = frozenset({LossName.MSE, LossName.MAE, LossName.HUBER})
         Symptom.OVER_REGULARIZATION,
     ],
 )
-def initial_loss(evidence: Evidence, *, nats: float = 1.0, decades: float = 1.5) -> Answer:
+def initial_loss(evidence: Evidence, *, nats: float = 1.0, certainty: float = 10.0, decades: float = 1.5) -> Answer:
     """The first loss is far above that of a guess.
 
     What it measures
@@ -39,8 +39,9 @@ def initial_loss(evidence: Evidence, *, nats: float = 1.0, decades: float = 1.5)
         The first steps do nothing but shrink the head, and those of a large gradient may spoil what lies before it.
 
     When it is wrong
-        Most networks recover within some steps: it is a note unless the training trial fails.  A trained
-        model that meets a batch unlike its data is wrong with conviction, too.
+        Most networks recover within some steps: up to 10 nats it is a note unless the training trial fails.  Beyond,
+        what is true has a chance of e⁻¹⁰ at most, in the mean, and that is a warning.  A trained model that meets a
+        batch unlike its data is wrong with conviction, too.
 
     References
         Karpathy 2019, A Recipe for Training Neural Networks ("verify loss at init"); ln K + s²/2 is the mean of a
@@ -59,7 +60,7 @@ def initial_loss(evidence: Evidence, *, nats: float = 1.0, decades: float = 1.5)
     return Observation(
         f"The loss starts {above:.1f} nats above the {guess:.2f} of an even guess{spread}; {nats:g} is the limit. "
         "Start the head smaller.",
-        note(evidence),
+        weigh(evidence) if above > certainty else note(evidence),
         (place_at(evidence, loss.head_node, above, nats),),
         {"above": above, "guess": guess},
     )

@@ -92,6 +92,8 @@ class Declared:
     learning_rate: float | None
     momentum: float | None
     weight_decay: float
+    clip: float | None = None
+    """The limit of gradient clipping, of whatever kind."""
 
 
 @dataclass(frozen=True)
