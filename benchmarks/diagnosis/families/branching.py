@@ -102,9 +102,9 @@ def pooled(draw: Draw) -> Layers:
 
 def densely(
     *norm: Layer,
-    init: Any = "he_normal",
+    init: Any = "he_normal",  # noqa: ANN401
     odd: Layer | None = None,
-    bend: str = "relu",  # noqa: ANN401
+    bend: str = "relu",
 ) -> Callable[[Draw], Layers]:
     """Return the layers of a DenseNet; in `odd`'s place stands another convolution."""
 
