@@ -105,3 +105,18 @@ def test_whole_numbers_have_no_scale() -> None:
     nodes = [node("Gather", "t x", "e"), node("MatMul", "e v", "y")]
     subject = by_hand(nodes, {"t": normal(5, 8), "v": normal(8, 3)}, {"x": torch.tensor([0, 4, 2])})
     assert measure_inputs(sweep(subject)) == ()
+
+
+def test_a_standardization_that_is_written_out_takes_the_scale_away() -> None:
+    images = 100 + 50 * normal(8, 3, 6, 6)
+    front = [
+        node("ReduceMean", "x axes", "mean"),
+        node("Sub", "x mean", "centred"),
+        node("Mul", "centred centred", "square"),
+        node("ReduceMean", "square axes", "variance"),
+        node("Sqrt", "variance", "deviation"),
+        node("Div", "centred deviation", "z"),
+    ]
+    axes = {"axes": torch.tensor([1, 2, 3])}
+    assert measured(front, images, **axes).scaleless
+    assert not measured([node("Abs", "x", "z")], images).scaleless

@@ -74,13 +74,22 @@ def test_a_step_is_made_by_the_numbers_that_move() -> None:
 
 
 def test_a_value_beyond_65504_overflows_float16_and_not_bfloat16() -> None:
-    subject = linear(1e5 * normal(16, 4))
+    subject = linear(2e4 * normal(16, 4).clamp(-3, 3))
     (overflow,) = measured(subject, Precision.FLOAT16).overflows
     output = sweep(subject).values["y"].detach().abs()
     assert overflow.node == "y"
     assert overflow.share == pytest.approx(float((output >= 65520).double().mean()))
     assert overflow.largest == pytest.approx(float(output.max()))
     assert measured(subject, Precision.BFLOAT16).overflows == ()
+    first = measured(linear(1e6 * normal(16, 4)), Precision.FLOAT16).overflows[0]
+    assert (first.node, first.op) == ("y", "weight")
+
+
+def test_the_large_negative_numbers_of_a_mask_overflow_nothing() -> None:
+    nodes = [node("MatMul", "x w", "s"), node("Add", "s mask", "m"), node("Softmax", "m", "y", axis=-1)]
+    mask = torch.tensor([0.0, 0.0, -1e9])
+    subject = by_hand(nodes, {"w": normal(4, 3)}, {"x": normal(8, 4)}, constants={"mask": mask})
+    assert measured(subject, Precision.FLOAT16).overflows == ()
 
 
 def test_float32_loses_nothing_and_costs_nothing() -> None:

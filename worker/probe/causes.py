@@ -38,7 +38,7 @@ def _root(fed: Fed, backward: bool) -> str | None:  # noqa: FBT001
     low = float(fed[0].min())
     if low > 0 or (low == 0 and not backward):
         return None
-    return f"it takes the root of {low:.3g}" + (", where its slope is infinite" if backward else "")
+    return f"it takes the root of {low:.3g}" + (", where its slope is infinite" if backward and low == 0 else "")
 
 
 def _quotient(fed: Fed, backward: bool) -> str | None:  # noqa: FBT001

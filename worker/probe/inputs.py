@@ -1,6 +1,7 @@
 """The batch's inputs as the first weights see them: scale, columns, layout, and the norm that stands in front.
 
-No pass of its own: the numbers are those of the one sweep.  Root mean squares and deviations have the input's unit.
+The numbers are those of the one sweep; one forward pass more where an input is far from unit scale.  Root mean
+squares and deviations have the input's unit.
 Source: LeCun et al. 1998, Efficient BackProp, section 4.3.
 """
 
@@ -10,18 +11,26 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from service.contract.problem import Trouble
+from service.contract.words import Mode
 from worker.network.graph import Graph, Node
 from worker.network.layers import KERNELS, PLAIN
+from worker.passes import count
 from worker.probe.evidence import InputEvidence
 from worker.probe.places import NORMS
 from worker.probe.sweep import Sweep
 
-_ARITHMETIC: Final = frozenset({"Add", "Sub", "Mul", "Div", "Cast", "Identity"})
-_ELEMENTWISE: Final = frozenset({"Abs", "Exp", "Log", "Sqrt", "Identity", "Cast"})
+_ARITHMETIC: Final = frozenset({"Add", "Sub", "Mul", "Div"})
+_ELEMENTWISE: Final = frozenset({"Abs", "Exp", "Log", "Sqrt", "Identity", "Cast", "CastLike"})
 """Operators that give a number another scale, or none, one by one."""
 _WAVES: Final = frozenset({"Sin", "Cos"})
 _TABLE, _STEPS, _IMAGE = 2, 3, 4
 """Axes of a table, of a batch of sequences and of a batch of images."""
+_USUAL: Final = (0.1, 10.0)
+"""Root mean squares at which nobody asks whether the network minds."""
+_TIMES: Final = 8.0
+_SAME: Final = 0.01
+"""Change of an output, by its own root mean square, that is none."""
 
 
 def measure_inputs(sweep: Sweep) -> tuple[InputEvidence, ...]:
@@ -36,12 +45,40 @@ def prepared(graph: Graph, value: str) -> str:
     Logarithms, roots and the like in front count as preparation, too.
     """
     while True:
-        readers = list(graph.consumers(value))
+        readers = [node for node in graph.consumers(value) if node.op != "CastLike" or node.inputs[0] == value]
         if len(readers) != 1 or readers[0].op not in _ARITHMETIC | _ELEMENTWISE:
             return value
-        if any(name != value and name not in graph.constants for name in readers[0].inputs):
+        if not all(name == value or _fixed(graph, name) for name in readers[0].inputs):
             return value
         (value,) = readers[0].outputs
+
+
+def _fixed(graph: Graph, name: str) -> bool:
+    """Whether a value is a constant, or made of constants alone."""
+    if name in graph.constants:
+        return True
+    node = graph.producers().get(name)
+    if node is None or not node.inputs:
+        return False
+    read = node.inputs[:1] if node.op == "CastLike" else node.inputs
+    return all(_fixed(graph, each) for each in read if each)
+
+
+def _scaleless(sweep: Sweep, name: str) -> bool:
+    """Whether the output stays as it is when an input is several times as large: the network takes its scale away."""
+    inputs = sweep.subject.batch.inputs
+    generator = torch.Generator(sweep.subject.device).manual_seed(sweep.subject.seed)
+    count(forward=1)
+    try:
+        with torch.no_grad():
+            training = sweep.subject.mode is Mode.TRAIN
+            larger = {**inputs, name: _TIMES * inputs[name]}
+            after = sweep.program.run(larger, training=training, generator=generator)[sweep.subject.output]
+    except (Trouble, RuntimeError, IndexError):  # what is looked up by the input, for one
+        return False
+    before = sweep.values[sweep.subject.output].detach()
+    change = (after - before).double().square().mean().sqrt()
+    return bool(change < _SAME * before.double().square().mean().sqrt())
 
 
 def _input(sweep: Sweep, name: str) -> InputEvidence:
@@ -50,9 +87,10 @@ def _input(sweep: Sweep, name: str) -> InputEvidence:
     finite = torch.where(value.isfinite(), value, torch.zeros_like(value))
     active = finite[finite != 0]
     norms = list(_front(graph, behind))
+    rms = float(finite.square().mean().sqrt())
     return InputEvidence(
         name=name,
-        rms=float(finite.square().mean().sqrt()),
+        rms=rms,
         mean=float(finite.mean()),
         std=float(finite.std(correction=0)),
         nonfinite=float((~value.isfinite()).double().mean()),
@@ -61,6 +99,7 @@ def _input(sweep: Sweep, name: str) -> InputEvidence:
         active=float(active.square().mean().sqrt()) if active.numel() else None,
         rescaled=behind != name,
         normalized=norms[0].name if norms and _normalize(norms) else "",
+        scaleless=not _USUAL[0] < rms < _USUAL[1] and rms > 0 and _scaleless(sweep, name),
         by_column=bool(norms) and all(node.op == "BatchNormalization" and behind in node.inputs for node in norms),
         positions=bool(norms) and all(node.op in _WAVES for node in norms),
         columns=value.shape[-1] if value.dim() in {_TABLE, _STEPS} else 0,

@@ -42,7 +42,8 @@ def measure_mixing(sweep: Sweep) -> Mixing:
     if not bool(before.isfinite().all()) or not bool(after.isfinite().all()):
         return Mixing(unjudged="the outputs are not finite in eval mode")
     relative = change / scale if scale else 0.0
-    return Mixing(relative, _purpose(sweep), where=_meeting(sweep, kept, others) if relative > _TRACE else "")
+    where = _meeting(sweep, kept, others) if relative > _TRACE else ""
+    return Mixing(relative, _purpose(sweep), where=where, fixed=_fixed(sweep))
 
 
 def _unjudged(sweep: Sweep) -> str:
@@ -109,9 +110,12 @@ def _purpose(sweep: Sweep) -> str:
         return "the model holds a number for each pair of samples"
     if any(size not in state.shape[:1] for states in sweep.states.values() for state in states[:1]):
         return "a recurrent layer steps along the first axis"
-    if any(isinstance(given.shape[0], int) for given in subject.graph.inputs if given.shape):
-        return "the model fixes what its first axis counts"
     return _between_rows(sweep, subject.graph)
+
+
+def _fixed(sweep: Sweep) -> bool:
+    """Whether the file fixes what its first axis counts: samples, or the nodes of a graph or steps of one sequence."""
+    return any(isinstance(given.shape[0], int) for given in sweep.subject.graph.inputs if given.shape)
 
 
 def _between_rows(sweep: Sweep, graph: Graph) -> str:

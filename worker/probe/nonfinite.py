@@ -44,9 +44,9 @@ def _given(subject: Subject) -> NonFinite | None:
     inputs, weights = subject.batch.inputs, {name: each.value for name, each in subject.graph.parameters.items()}
     for name in suspects(inputs):
         value = inputs[name]
-        return NonFinite(name, "", "batch", f"the input {name} itself holds them", _share(value), _rows(value))
+        return NonFinite(name, "", "batch", f"the input {name!r} itself holds them", _share(value), _rows(value))
     for name in suspects(weights):
-        return NonFinite(name, "", "weights", f"the weight {name} itself holds them", _share(weights[name]))
+        return NonFinite(name, "", "weights", f"the weight {name!r} itself holds them", _share(weights[name]))
     if suspects({"target": subject.target}):
         told = "the target itself holds them"
         return NonFinite("target", "", "batch", told, _share(subject.target), _rows(subject.target))

@@ -14,6 +14,7 @@ Sources: Micikevicius et al. 2018 (arXiv 1710.03740), sections 3.1 and 3.2; Zami
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import torch
@@ -45,13 +46,24 @@ def measure_precision(sweep: Sweep, optimizer: Optimizer) -> PrecisionEvidence |
 
 
 def _overflows(sweep: Sweep, dtype: torch.dtype) -> Iterator[Overflow]:
-    chosen = list(places(sweep.path))
-    if not chosen:
-        return
-    facts = torch.stack([_overflow(sweep.values[value].detach(), dtype) for _, value in chosen]).tolist()
-    for (node, _), (share, largest) in zip(chosen, facts, strict=True):
+    """Yield the inputs, weights and values on the way that the format cannot hold, in forward order."""
+    chosen = [(place, value.detach()) for place, value in _held(sweep) if value.is_floating_point() and value.numel()]
+    facts = torch.stack([_overflow(value, dtype) for _, value in chosen]).tolist() if chosen else []
+    for (place, _), (share, largest) in zip(chosen, facts, strict=True):
         if share > 0:
-            yield Overflow(node.name, node.op, share, largest, node.origin)
+            yield replace(place, share=share, largest=largest)
+
+
+def _held(sweep: Sweep) -> Iterator[tuple[Overflow, Tensor]]:
+    """Yield what the format has to hold; of what is only added or chosen, no large negative numbers: masks are that."""
+    yield from ((Overflow(name, "input"), value) for name, value in sweep.subject.batch.inputs.items())
+    for name, nodes in sweep.path.readers.items():
+        yield Overflow(nodes[0].name, "weight", origin=nodes[0].origin), sweep.parameters[name]
+    whole = {value for _, value in places(sweep.path)}
+    for node in sweep.path.nodes:
+        for name in sweep.path.members.intersection(node.outputs):
+            value = sweep.values[name]
+            yield Overflow(node.name, node.op, origin=node.origin), value if name in whole else value.clamp_min(0)
 
 
 def _overflow(value: Tensor, dtype: torch.dtype) -> Tensor:

@@ -27,7 +27,8 @@ def batch_contamination(evidence: Evidence, *, share: float = 0.1, trace: float 
         Batch norms are in eval mode here, where samples do not meet.  Networks that compare the rows of a batch on
         purpose (pairs of a contrastive loss, nodes of a graph, positions of one sequence in the place of a batch) are
         left out where the shapes show it; a discriminator that measures the diversity of its batch, and a batch norm
-        written out by hand, are not recognized.
+        written out by hand, are not recognized.  Where a file fixes the length of its first axis, that may count nodes
+        or steps as well as samples, and it is a note.
 
     References
         Karpathy 2019, A Recipe for Training Neural Networks ("use backprop to chart dependencies").
@@ -43,11 +44,12 @@ def batch_contamination(evidence: Evidence, *, share: float = 0.1, trace: float 
         return Silence("not_applicable", f"samples meet, but {mixing.purpose}")
     place = mixing.where or evidence.loss.head_node
     limit = share if mixing.change > share else trace
+    other = " The file fixes how long its first axis is: if that counts samples, this is a fault." * mixing.fixed
     return Observation(
         f"When half of the samples are exchanged, the outputs of the others change by {mixing.change:.1%} of their "
         f"standard deviation, in eval mode ({limit:.1%} is the limit): samples reach each other at "
-        f"{evidence.called(place)}, or before.",
-        weigh(evidence) if mixing.change > share else Severity.INFO,
+        f"{evidence.called(place)}, or before.{other}",
+        weigh(evidence) if mixing.change > share and not mixing.fixed else Severity.INFO,
         (place_at(evidence, place, mixing.change, limit),),
         {"change": mixing.change},
     )

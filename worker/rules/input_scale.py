@@ -31,7 +31,7 @@ def input_scale(evidence: Evidence, *, decades: float = 1.5) -> Answer:
         return Silence("not_applicable", "the batch was drawn" if evidence.inputs else "no input is a float")
     if all(given.nonfinite == 1 for given in evidence.inputs):
         return Silence("could_not_judge", "no number of the batch is finite; see NUM01")
-    judged = [given for given in evidence.inputs if not given.normalized and not given.positions]
+    judged = [given for given in evidence.inputs if not (given.normalized or given.positions or given.scaleless)]
     if not judged:
         return Silence("not_applicable", "a norm, or a sine of it, stands between every input and what follows")
     low, high = 10**-decades, 10**decades

@@ -58,11 +58,11 @@ def _weighs(evidence: Evidence, held: Regularization) -> bool:
 
 def _told(evidence: Evidence, run: Run, free: Run, *, certain: bool) -> Answer:
     fate = "diverges" if run.diverged else f"ends at {run.final:.3g}"
-    kept = f"; its weight matrices keep {run.shrinkage:.2g} of their norm" if run.shrinkage < 1 else ""
+    kept = f", and its weight matrices keep {run.shrinkage:.2g} of their norm" if run.shrinkage < 1 else ""
     return Observation(
-        f"As it stands the loss under {run.optimizer} at {run.learning_rate:g} {fate}{kept}, where the best constant "
-        f"prediction costs {evidence.loss.chance:.3g}; without {_what(evidence)} it comes down to {free.final:.3g} "
-        f"in {len(free.losses)} steps.",
+        f"As it stands the loss under {run.optimizer} at {run.learning_rate:g} {fate}, where the best constant "
+        f"prediction costs {evidence.loss.chance:.3g}{kept}; without {_what(evidence)} it comes down to "
+        f"{free.final:.3g} in {len(free.losses)} steps.",
         weigh(evidence, certain=certain),
         (Place(node="loss", measured=run.final, limit=_BEATEN * evidence.loss.chance),),
         _finite({"final_loss": run.final, "free_loss": free.final, "shrinkage": run.shrinkage}),

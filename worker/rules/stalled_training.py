@@ -85,8 +85,8 @@ def _reached(training: Training, best: Run, limit: float) -> str:
         return "Training changes nothing here: the loss does not depend on any weight that is to be trained."
     names = " nor ".join(dict.fromkeys(run.optimizer for run in training.runs if not run.by_heart))
     return (
-        f"Neither {names} got the loss below {limit:.4g}, which is what the best constant prediction costs; after "
-        f"{_steps(best)} it had come to {min(best.lowest, best.final):.4g}."
+        f"Neither {names} got the loss below {limit:.4g}, a thousandth under what the best constant prediction costs; "
+        f"after {_steps(best)} it had come to {min(best.lowest, best.final):.4g}."
     )
 
 

@@ -102,7 +102,7 @@ def _contradictions(evidence: Evidence, target: TargetEvidence, noted: float, ho
 def _leaks(target: TargetEvidence) -> Iterator[_Said]:
     if target.leak is not None:
         name, column = target.leak
-        yield Severity.INFO, f"Column {column} of the input {name} is the target itself.", 1.0, 0.0
+        yield Severity.INFO, f"Column {column} of the input {name!r} is the target itself.", 1.0, 0.0
 
 
 def _uneven(target: TargetEvidence, limit: float) -> Iterator[_Said]:

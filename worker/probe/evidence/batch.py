@@ -64,6 +64,8 @@ class InputEvidence:
     """Whether arithmetic with constants stands between the input and what was measured."""
     normalized: str = ""
     """The norm behind the input, or behind the one weight layer that reads it: what its scale does not pass."""
+    scaleless: bool = False
+    """Whether the network's output stays as it is when the input is several times as large."""
     by_column: bool = False
     """Whether that norm brings each column to unit scale by itself."""
     positions: bool = False
@@ -114,3 +116,5 @@ class Mixing:
     """The first node with a row for each sample in which that shows."""
     unjudged: str = ""
     """Why it was not measured; "" where it was."""
+    fixed: bool = False
+    """Whether the file fixes the size of its first axis, so that it may count something else than samples."""

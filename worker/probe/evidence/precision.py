@@ -9,9 +9,10 @@ class Overflow:
 
     node: str
     op: str
-    share: float
+    """The operator; `input` or `weight` where it is that which overflows."""
+    share: float = 0.0
     """Share of its numbers that become infinite."""
-    largest: float
+    largest: float = 0.0
     """Its largest magnitude."""
     origin: str | None = None
 
