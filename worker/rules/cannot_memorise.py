@@ -15,6 +15,7 @@ _CLASSES = frozenset({"cross_entropy", "probability_cross_entropy", "nll"})
     order=61,
     aliases=["overfit one batch"],
     told_by=[
+        Symptom.TARGET_PROBLEM,
         Symptom.STALLED_TRAINING,
         Symptom.UNSTABLE_LEARNING_RATE,
         Symptom.SLOW_LEARNING_RATE,

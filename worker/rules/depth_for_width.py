@@ -6,7 +6,11 @@ from worker.rules import CLEAR, Answer, Observation, place_at, rule, ungained
 
 
 @rule(
-    "DEP01", Symptom.STRUCTURE_FAULT, order=47, aliases=["depth-to-width ratio"], told_by=[Symptom.VANISHING_GRADIENT]
+    "DEP01",
+    Symptom.STRUCTURE_FAULT,
+    order=47,
+    aliases=["depth-to-width ratio"],
+    told_by=[Symptom.VANISHING_GRADIENT, Symptom.SATURATED_UNITS, Symptom.DEAD_UNITS],
 )
 def depth_for_width(evidence: Evidence, *, crowded: float = 4.0) -> Answer:
     """The network is too deep for its width.
