@@ -179,3 +179,11 @@ def test_a_mask_of_minus_infinity_within_a_layer_leaves_every_measure_a_number()
     inputs = {"x": normal(32, 6)}
     found = gain(by_hand([*nodes, node("MatMul", "s w2", "y")], kernels, inputs, constants=mask))
     assert all(map(math.isfinite, (found.total, found.forward, found.collapse, found.token_collapse)))
+
+
+def test_attention_without_ways_past_makes_positions_alike_though_its_heads_are_cut_first() -> None:
+    """Noci et al. 2022: each layer of attention alone brings the positions of a sequence closer to one another."""
+    attention = {"kind": "self_attention", "heads": 2, "init": "xavier_normal"}
+    alone, past = [attention] * 6, [{"kind": "residual", "layers": [attention]}] * 6
+    collapses = [gain(described([*layers, dense(4)], (8, 16), size=8)).token_collapse for layers in (alone, past)]
+    assert collapses[0] < -6 < collapses[1] < 0.5

@@ -35,13 +35,15 @@ def sample_collapse(first: Sequence[Tensor], last: Sequence[Tensor], samples: in
     return log_ratio(after, before)
 
 
-def token_collapse(first: Sequence[Tensor], last: Sequence[Tensor]) -> float:
-    """Return C between positions; 0 unless both ends are single tensors [batch, positions, features] of one length."""
-    if len(first) != 1 or len(last) != 1:
+def token_collapse(fronts: Sequence[Sequence[Tensor]]) -> float:
+    """Return C between positions, from the first to the last front that is one tensor [batch, positions, features].
+
+    0 unless there are two of one length.
+    """
+    single = [front[0] for front in fronts if len(front) == 1 and front[0].dim() == _SEQUENCE]
+    if len(single) < 2 or not single[0].shape[1] == single[-1].shape[1] > 1:  # noqa: PLR2004  a change needs two ends
         return 0.0
-    (before,), (after,) = first, last
-    sequences = before.dim() == after.dim() == _SEQUENCE and before.shape[1] == after.shape[1] > 1
-    return log_ratio(_share([(after, 1)]), _share([(before, 1)])) if sequences else 0.0
+    return log_ratio(_share([(single[-1], 1)]), _share([(single[0], 1)]))
 
 
 def sample_axis(value: Tensor, samples: int) -> int | None:

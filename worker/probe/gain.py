@@ -72,7 +72,7 @@ def measure_gain(sweep: Sweep) -> Gain | None:
         sampling=scatter(sweep, found, gains, slopes),
         forward=log_ratio(moments[-1], moments[0]),
         collapse=sample_collapse(sets[0], sets[-1], size),
-        token_collapse=token_collapse(sets[0], sets[-1]),
+        token_collapse=token_collapse(sets),
         nonlinearity=_nonlinearity(sets, pulled, totals, size) if finite else None,
         bypass=_starved(path, found, pulled[0]),
         power=exponent(gains) if finite else None,
