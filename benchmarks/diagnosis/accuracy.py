@@ -34,8 +34,8 @@ with kinds of networks. Pairs of a family are alike, so that intervals, which ta
 narrower than they should be.
 
 So the figures were held against an outsider's, who made 263 models of 80 kinds without having seen these, before
-version 0.1.0: of 133 healthy ones 9 were warned of and 2 rejected; of 130 sick ones 16 passed. Thirteen of those 27 were
-mended; what stays is a fault that shows only along a first axis of fixed length, or in the long run, and networks
+version 0.1.0: of 133 healthy ones 9 were warned of and 2 rejected; of 130 sick ones 16 passed. Thirteen of those 27
+were mended; what stays is a fault that shows only along a first axis of fixed length, or in the long run, and networks
 whose inputs hold numbers of very different kinds in one table. The first run of the held-out half found 61 of 62 sick
 models and raised no false alarm; the one that it missed has its twin in the tuning half, and both were mended.
 """
