@@ -146,3 +146,17 @@ def test_what_does_not_fit_is_refused_with_the_numbers(
 
 def test_what_is_no_probability_is_a_matter_for_a_finding_not_a_crash() -> None:
     assert math.isfinite(float(Loss(LossName.BCE)(torch.tensor([[1.5], [-0.5]]), torch.tensor([[1.0], [0.0]]))))
+
+
+@pytest.mark.parametrize("name", [LossName.CROSS_ENTROPY, LossName.NLL])
+def test_positions_of_class_minus_100_do_not_count(name: LossName) -> None:
+    """They are what torch's `ignore_index` is for: padding of masked language models, borders of segments."""
+    masked, output = CLASSES.clone(), LOGITS.log_softmax(1)
+    masked[[0, 4]] = -100
+    kept = masked != -100
+    assert float(Loss(name)(output, masked)) == pytest.approx(float(Loss(name)(output[kept], masked[kept])))
+    assert Loss(name).chance(masked) == pytest.approx(Loss(name).chance(masked[kept]))
+    with pytest.raises(BatchMismatch, match=r"Every class of the target is -100"):
+        Loss(name)(output, torch.full_like(CLASSES, -100))
+    with pytest.raises(BatchMismatch, match=r"holds class -1;"):
+        Loss(name)(output, masked.where(kept, -1))

@@ -14,6 +14,8 @@ from service.contract.words import LossName
 _Function = Callable[[Tensor, Tensor], Tensor]
 CLASSES: Final = {LossName.CROSS_ENTROPY, LossName.PROBABILITY_CROSS_ENTROPY, LossName.NLL}
 """Losses whose target is a class per position (an integer), or a distribution over the classes."""
+IGNORED: Final = -100
+"""The class of positions that do not count: torch's own `ignore_index`."""
 BINARY: Final = {LossName.BCE, LossName.BCE_WITH_LOGITS}
 """Losses whose target lies between 0 and 1."""
 _IMAGES: Final = 4
@@ -89,7 +91,8 @@ def _class_entropy(target: Tensor, axis: int | None) -> float:
             target.detach().double().movedim(class_axis(target) if axis is None else axis, -1).flatten(0, -2).mean(0)
         )
     else:
-        share = torch.bincount(target.detach().reshape(-1)).double() / max(target.numel(), 1)
+        known = counted(target.detach())
+        share = torch.bincount(known).double() / max(known.numel(), 1)
     return float(torch.special.entr(share).sum())
 
 
@@ -116,7 +119,11 @@ def _classes_second(name: LossName, output: Tensor, target: Tensor, axis: int | 
     if class_count(shape, target) is None or target.is_floating_point():
         raise BatchMismatch(_no_classes(name, shape, wanted))
     moved = output if shape[:1] + shape[2:] == wanted else output.movedim(-1, 1)
-    low, high = (int(target.min()), int(target.max())) if target.numel() else (0, 0)
+    known = counted(target)
+    if target.numel() and not known.numel():
+        msg = f"Every class of the target is {IGNORED}, which counts for nothing."
+        raise BatchMismatch(msg)
+    low, high = (int(known.min()), int(known.max())) if known.numel() else (0, 0)
     if low < 0 or high >= moved.shape[1]:
         msg = f"The target holds class {low if low < 0 else high}; the output has classes 0 to {moved.shape[1] - 1}."
         raise BatchMismatch(msg)
@@ -128,6 +135,11 @@ def _no_classes(name: LossName, output: tuple[int, ...], target: tuple[int, ...]
     if len(output) < 2:  # noqa: PLR2004  samples and classes
         return f"The output has shape {output}, without an axis of classes; {name} needs one."
     return f"The output has shape {output}, so {name} needs classes of shape {output[:-1]}; the target has {target}."
+
+
+def counted(target: Tensor) -> Tensor:
+    """Return the classes of a target that count, in a row."""
+    return target[target != IGNORED]
 
 
 def class_axis(output: Tensor) -> int:

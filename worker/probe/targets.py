@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from worker.loss import BINARY, CLASSES, class_axis
+from worker.loss import BINARY, CLASSES, class_axis, counted
 from worker.probe.evidence import TargetEvidence
 from worker.probe.sweep import Sweep
 
@@ -51,7 +51,7 @@ def _counts(target: Tensor, output: Tensor, axis: int | None) -> Tensor:
         place = class_axis(target) if axis is None else axis
         return target.double().movedim(place, -1).flatten(0, -2).sum(0)
     place = 1 if output.shape[:1] + output.shape[2:] == target.shape else -1
-    return torch.bincount(target.reshape(-1), minlength=output.shape[place]).double()
+    return torch.bincount(counted(target), minlength=output.shape[place]).double()
 
 
 def _dominant(counts: Tensor) -> float:
