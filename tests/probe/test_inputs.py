@@ -120,3 +120,4 @@ def test_a_standardization_that_is_written_out_takes_the_scale_away() -> None:
     axes = {"axes": torch.tensor([1, 2, 3])}
     assert measured(front, images, **axes).scaleless
     assert not measured([node("Abs", "x", "z")], images).scaleless
+    assert not measured([node("Sigmoid", "x", "z")], 100 * normal(8, 6)).scaleless, "saturated is not standardized"

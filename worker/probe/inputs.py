@@ -28,9 +28,8 @@ _TABLE, _STEPS, _IMAGE = 2, 3, 4
 """Axes of a table, of a batch of sequences and of a batch of images."""
 _USUAL: Final = (0.1, 10.0)
 """Root mean squares at which nobody asks whether the network minds."""
-_TIMES: Final = 8.0
 _SAME: Final = 0.01
-"""Change of an output, by its own root mean square, that is none."""
+"""Change of an output, by its own deviation between samples, that is none."""
 
 
 def measure_inputs(sweep: Sweep) -> tuple[InputEvidence, ...]:
@@ -64,21 +63,21 @@ def _fixed(graph: Graph, name: str) -> bool:
     return all(_fixed(graph, each) for each in read if each)
 
 
-def _scaleless(sweep: Sweep, name: str) -> bool:
-    """Whether the output stays as it is when an input is several times as large: the network takes its scale away."""
+def _scaleless(sweep: Sweep, name: str, rms: float) -> bool:
+    """Whether the output stays as it is when an input is brought to unit scale: the network does so itself."""
     inputs = sweep.subject.batch.inputs
     generator = torch.Generator(sweep.subject.device).manual_seed(sweep.subject.seed)
     count(forward=1)
     try:
         with torch.no_grad():
             training = sweep.subject.mode is Mode.TRAIN
-            larger = {**inputs, name: _TIMES * inputs[name]}
-            after = sweep.program.run(larger, training=training, generator=generator)[sweep.subject.output]
+            unit = {**inputs, name: inputs[name] / rms}
+            after = sweep.program.run(unit, training=training, generator=generator)[sweep.subject.output]
     except (Trouble, RuntimeError, IndexError):  # what is looked up by the input, for one
         return False
-    before = sweep.values[sweep.subject.output].detach()
-    change = (after - before).double().square().mean().sqrt()
-    return bool(change < _SAME * before.double().square().mean().sqrt())
+    before = sweep.values[sweep.subject.output].detach().double()
+    change = (after.double() - before).square().mean().sqrt()
+    return bool(change < _SAME * (before - before.mean(0)).square().mean().sqrt())
 
 
 def _input(sweep: Sweep, name: str) -> InputEvidence:
@@ -99,7 +98,7 @@ def _input(sweep: Sweep, name: str) -> InputEvidence:
         active=float(active.square().mean().sqrt()) if active.numel() else None,
         rescaled=behind != name,
         normalized=norms[0].name if norms and _normalize(norms) else "",
-        scaleless=not _USUAL[0] < rms < _USUAL[1] and rms > 0 and _scaleless(sweep, name),
+        scaleless=not _USUAL[0] < rms < _USUAL[1] and rms > 0 and _scaleless(sweep, name, rms),
         by_column=bool(norms) and all(node.op == "BatchNormalization" and behind in node.inputs for node in norms),
         positions=bool(norms) and all(node.op in _WAVES for node in norms),
         columns=value.shape[-1] if value.dim() in {_TABLE, _STEPS} else 0,

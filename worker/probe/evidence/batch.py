@@ -65,7 +65,7 @@ class InputEvidence:
     normalized: str = ""
     """The norm behind the input, or behind the one weight layer that reads it: what its scale does not pass."""
     scaleless: bool = False
-    """Whether the network's output stays as it is when the input is several times as large."""
+    """Whether the network's output stays as it is when the input is brought to unit scale."""
     by_column: bool = False
     """Whether that norm brings each column to unit scale by itself."""
     positions: bool = False
