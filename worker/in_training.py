@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from math import isfinite
 
 from service.contract.options import Clipping
-from service.contract.report import Suggested, TrainingSection
+from service.contract.training import Suggested, TrainingSection
 from service.contract.words import OptimizerName
 from worker.answers import several
 from worker.course import Run

@@ -8,18 +8,8 @@ from torch import Tensor as Array
 
 from service import __version__
 from service.contract.options import Options
-from service.contract.report import (
-    ActivationProfile,
-    BatchSection,
-    Engine,
-    GradientProfile,
-    LossSection,
-    ModelSection,
-    ParameterProfile,
-    Passes,
-    ProfileRow,
-    Tensor,
-)
+from service.contract.profile import ActivationProfile, GradientProfile, ParameterProfile, ProfileRow
+from service.contract.report import BatchSection, Engine, LossSection, ModelSection, Passes, Tensor
 from worker.load.subject import Loaded
 from worker.passes import Passes as Counted
 from worker.probe.evidence import Evidence, ParameterEvidence, PlaceEvidence

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from service.contract.base import Contract, Number
 from service.contract.deep import DeepSection
-from service.contract.options import Clipping
+from service.contract.profile import ProfileRow
 from service.contract.redraws import Redraws, Seeds
+from service.contract.training import TrainingSection
 from service.contract.words import (
     LossName,
-    OptimizerName,
     RemedyStatus,
     Severity,
     Symptom,
@@ -182,75 +182,6 @@ class Prescription(Contract):
     title: str
     trial: Trial | None = None
     treated_model: bool
-
-
-class ActivationProfile(Contract):
-    """A tensor on the way forward."""
-
-    mean: Number
-    std: Number
-    rms: Number
-    zero: Number
-    saturated: Number | None = None
-    nonfinite: Number
-
-
-class GradientProfile(Contract):
-    """The loss's gradient at a tensor."""
-
-    rms: Number
-    relative: Number
-    """Its norm as a share of the largest in the network."""
-    nonfinite: Number
-
-
-class ParameterProfile(Contract):
-    """A place's weight."""
-
-    name: str
-    count: int
-    rms: Number
-    gradient_rms: Number
-    update_ratio: Number | None = None
-    """Norm of the first step of the optimizer by the norm of the weight."""
-
-
-class ProfileRow(Contract):
-    """One place, in forward order."""
-
-    node: str
-    op: str
-    origin: str | None = None
-    depth: int
-    shape: tuple[int, ...]
-    activation: ActivationProfile
-    gradient: GradientProfile | None = None
-    parameter: ParameterProfile | None = None
-
-
-class Suggested(Contract):
-    """Settings that the training trial found to serve."""
-
-    learning_rate: Number | None = None
-    clipping: Clipping | None = None
-
-
-class TrainingSection(Contract):
-    """The training trial, under the optimizer that did best."""
-
-    steps: int
-    seeds: int
-    optimizer: OptimizerName
-    learning_rate: Number
-    loss: tuple[Number, ...]
-    gradient_norm: tuple[Number, ...]
-    sharpness: Number | None = None
-    max_stable_learning_rate: Number | None = None
-    """The largest rate that was tried for this optimizer below the least at which it diverges; absent without a range
-    test.
-    """
-    suggested: Suggested = Suggested()
-    notes: tuple[str, ...] = ()
 
 
 class Passes(Contract):

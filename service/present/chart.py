@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from service.contract.report import ProfileRow, Report
+from service.contract.profile import ProfileRow
+from service.contract.report import Report
 from service.present import words
 from service.present.numbers import number
 from service.present.words import plain

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from service.contract.gate import GateResult, Judged, Outcome
-from service.contract.report import Finding, Place, ProfileRow, Remedy, Report, Trial
+from service.contract.profile import ProfileRow
+from service.contract.report import Finding, Place, Remedy, Report, Trial
 from service.contract.words import RemedyStatus, Severity, Verdict
 from service.present import draws
 from service.present.numbers import number, several

@@ -3,26 +3,23 @@
 import math
 from datetime import UTC, datetime
 
+from service.contract.profile import ActivationProfile, GradientProfile, ParameterProfile, ProfileRow
 from service.contract.report import (
-    ActivationProfile,
     BatchSection,
     Coverage,
     Engine,
     Fidelity,
     Finding,
-    GradientProfile,
     LossSection,
     ModelSection,
-    ParameterProfile,
     Place,
     Prescription,
-    ProfileRow,
     Remedy,
     Report,
     Tensor,
-    TrainingSection,
     Trial,
 )
+from service.contract.training import TrainingSection
 from service.contract.words import LossName, OptimizerName, RemedyStatus, Severity, Symptom, TreatmentKind, Verdict
 
 LAYERS = 12

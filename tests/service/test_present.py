@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from service.contract.policy import Policy
+from service.contract.profile import GradientProfile, ProfileRow
 from service.contract.redraws import Draw, Redraws, Seeds, Spread
-from service.contract.report import Finding, GradientProfile, Place, ProfileRow, Report, Trial
+from service.contract.report import Finding, Place, Report, Trial
 from service.contract.words import Severity, Symptom, Verdict
 from service.gate import judge
 from service.present import chart, choose, formats, numbers, words
