@@ -11,7 +11,7 @@ import pytest
 from service.contract.redraws import Seeds
 from service.contract.words import LossName, Severity, Verdict
 from tests.probe.subjects import chain, dense, described
-from tests.rules.asking import judge, severity, status
+from tests.rules.asking import judge, severity, status, training
 from worker.budget import Deadline
 from worker.course import Run
 from worker.diagnose import diagnose, verdict
@@ -40,10 +40,6 @@ def run(**given: Any) -> Run:  # noqa: ANN401
         spike=1.0,
     )
     return replace(base, **given)
-
-
-def training(*runs: Run, **given: Any) -> Training:  # noqa: ANN401
-    return Training(**{"runs": runs, "steps": 200, "complete": True, "converged": False, "judged": True, **given})
 
 
 FAILED, PASSED = training(run()), training(run(beaten=True))

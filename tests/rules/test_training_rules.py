@@ -8,11 +8,11 @@ import pytest
 
 from service.contract.words import OptimizerName, Severity, Verdict
 from tests.probe.subjects import chain, dense, described
-from tests.rules.asking import judge, severity, status
+from tests.rules.asking import judge, severity, status, training
 from worker.course import RatePoint, Run
 from worker.diagnose import diagnose, verdict
 from worker.in_training import training_section
-from worker.probe.evidence import Declared, Evidence, Gain, Regularization, Segment, Training
+from worker.probe.evidence import Declared, Evidence, Gain, Regularization, Segment
 from worker.probe.measure import probe
 from worker.rules import Observation
 from worker.summary import summary
@@ -38,10 +38,6 @@ def run(**given: Any) -> Run:  # noqa: ANN401
         spike=1.0,
     )
     return replace(base, **given)
-
-
-def training(*runs: Run, **given: Any) -> Training:  # noqa: ANN401
-    return Training(**{"runs": runs, "steps": 200, "complete": True, "converged": False, "judged": True, **given})
 
 
 def trained(*runs: Run, **given: Any) -> Evidence:  # noqa: ANN401
