@@ -121,3 +121,9 @@ def test_a_standardization_that_is_written_out_takes_the_scale_away() -> None:
     assert measured(front, images, **axes).scaleless
     assert not measured([node("Abs", "x", "z")], images).scaleless
     assert not measured([node("Sigmoid", "x", "z")], 100 * normal(8, 6)).scaleless, "saturated is not standardized"
+
+
+def test_a_scale_made_of_constants_in_many_ways_is_found_at_once() -> None:
+    doubled = [node("Add", " ".join(["one" if not i else f"k{i - 1}"] * 2), f"k{i}") for i in range(60)]
+    front = [*doubled, node("Mul", "x k59", "z")]
+    assert measured(front, normal(8, 6), one=torch.full((1,), 2.0**-60)).rescaled

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from service.contract.problem import Trouble
 from service.contract.words import Mode
-from worker.network.graph import Graph, Node
+from worker.network.graph import Graph, Node, reads
 from worker.network.layers import KERNELS, PLAIN
 from worker.passes import count
 from worker.probe.evidence import InputEvidence
@@ -43,24 +43,24 @@ def prepared(graph: Graph, value: str) -> str:
 
     Logarithms, roots and the like in front count as preparation, too.
     """
+    fixed = _fixed(graph)
     while True:
         readers = [node for node in graph.consumers(value) if node.op != "CastLike" or node.inputs[0] == value]
         if len(readers) != 1 or readers[0].op not in _ARITHMETIC | _ELEMENTWISE:
             return value
-        if not all(name == value or _fixed(graph, name) for name in readers[0].inputs):
+        if not all(name == value or name in fixed for name in readers[0].inputs):
             return value
         (value,) = readers[0].outputs
 
 
-def _fixed(graph: Graph, name: str) -> bool:
-    """Whether a value is a constant, or made of constants alone."""
-    if name in graph.constants:
-        return True
-    node = graph.producers().get(name)
-    if node is None or not node.inputs:
-        return False
-    read = node.inputs[:1] if node.op == "CastLike" else node.inputs
-    return all(_fixed(graph, each) for each in read if each)
+def _fixed(graph: Graph) -> set[str]:
+    """Return the constants and the values that are made of constants alone."""
+    fixed = set(graph.constants)
+    for node in graph.nodes:
+        read = node.inputs[:1] if node.op == "CastLike" else reads(node)
+        if read and fixed.issuperset(read):
+            fixed.update(node.outputs)
+    return fixed
 
 
 def _scaleless(sweep: Sweep, name: str, rms: float) -> bool:
@@ -120,17 +120,25 @@ def _contrast(value: Tensor) -> float:
     return float(varying.max() / varying.median()) if len(varying) > 1 else 1.0
 
 
-def _front(graph: Graph, value: str, *, weighed: bool = False) -> Iterator[Node]:
+def _front(graph: Graph, value: str) -> Iterator[Node]:
     """Yield the first operators that do more than move, shift or mix an input's numbers, past one weight layer.
 
     What is only shifted by a bias keeps its scale; a norm behind takes it away, forward and from the gradient.
     """
-    for node in graph.consumers(value):
-        kernel = node.op in KERNELS and node.inputs[0] == value
-        bias = weighed and node.op == "Add" and any(name in graph.parameters for name in node.inputs)
-        if (kernel and not weighed) or bias or node.op in PLAIN | {"Pad"} - {"Cast"}:
-            yield from _front(graph, node.outputs[0], weighed=weighed or kernel)
-        elif node.op == "Mul" and any(name in graph.parameters or name in graph.constants for name in node.inputs):
-            yield from _front(graph, node.outputs[0], weighed=weighed)
-        elif node.op != "Shape":
-            yield node
+    waiting = [(value, False)]
+    while waiting:
+        name, weighed = waiting.pop()
+        for node in graph.consumers(name):
+            kernel = node.op in KERNELS and node.inputs[0] == name
+            if _keeps_scale(graph, node, weighed=weighed) or (kernel and not weighed):
+                waiting.append((node.outputs[0], weighed or kernel))
+            elif node.op != "Shape":
+                yield node
+
+
+def _keeps_scale(graph: Graph, node: Node, *, weighed: bool) -> bool:
+    """Whether a node moves, rounds or scales numbers alone, or adds a bias behind a weight layer."""
+    if node.op == "Mul":
+        return any(name in graph.parameters or name in graph.constants for name in node.inputs)
+    bias = weighed and node.op == "Add" and any(name in graph.parameters for name in node.inputs)
+    return bias or node.op in PLAIN | {"Pad"} - {"Cast"}

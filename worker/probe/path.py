@@ -168,12 +168,17 @@ class Path:
 
     def behind(self, value: str) -> tuple[str, ...]:
         """Return the parameters that `value` is made of: itself, or those behind it off the path."""
-        if value in self.graph.parameters:
-            return (value,)
-        node = None if value in self.members else self.producers.get(value)
-        if node is None or node.op in _SHAPE_ONLY:
-            return ()
-        return tuple(dict.fromkeys(name for each in reads(node) for name in self.behind(each)))
+        found: dict[str, None] = {}
+        seen, waiting = set[str](), [value]
+        while waiting:
+            name = waiting.pop()
+            if name in self.graph.parameters:
+                found[name] = None
+            elif name not in seen and name not in self.members:
+                seen.add(name)
+                node = self.producers.get(name)
+                waiting.extend(reversed(list(reads(node))) if node and node.op not in _SHAPE_ONLY else ())
+        return tuple(found)
 
 
 def bodies(node: Node) -> Iterator[Graph]:
