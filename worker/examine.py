@@ -30,6 +30,7 @@ from worker.stopwatch import Progress, Stopwatch, silent
 from worker.summary import summary
 from worker.sureness import sureness
 from worker.threads import threads_for
+from worker.treatments import Change
 from worker.trial import Bench, Examined, Tried, applied_to, measured
 
 STEPS: Final = {Depth.QUICK: 50, Depth.STANDARD: 200, Depth.DEEP: 200}
@@ -143,7 +144,7 @@ def _prescribe(
         return None, ()
     change = applied_to(chosen.treatments, before.subjects[0], before.evidences[0])
     names = [treatment.name for treatment in chosen.treatments]
-    model, notes = treated_model(loaded, change, names) if change and treated else (None, ())
+    model, notes = treated_model(loaded, change, names) if isinstance(change, Change) and treated else (None, ())
     if model is not None and treated is not None:
         treated.write_bytes(model)
     return prescription(before, chosen, handed_back=model is not None), notes

@@ -83,7 +83,7 @@ def _heavy(graph: Graph) -> bool:
 
 def _tried(loaded: Loaded, before: Examined, remedy: Remedy) -> Patch | Unsaid:
     change = applied_to((treatments[remedy.treatment],), before.subjects[0], before.evidences[0])
-    return _patch(loaded, change) if change else Unsaid("It has nothing to change under the first seed.")
+    return _patch(loaded, change) if isinstance(change, Change) else Unsaid(change.reason)
 
 
 def _patch(loaded: Loaded, change: Change) -> Patch | Unsaid:

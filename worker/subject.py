@@ -51,6 +51,10 @@ class Settings:
     momentum: float | None = None
     weight_decay: float = 0.0
     clipping: Clipping | None = None
+    warmup: int = 0
+    """Steps over which the learning rate rises linearly to its value."""
+    loss_scale: float = 1.0
+    """What the loss is multiplied by before the way back, and gradients are divided by after it."""
     precision: Precision = Precision.FLOAT32
 
 

@@ -25,7 +25,7 @@ from worker.probe.thorough import planned_s
 from worker.probe.training import LEARNT, Ask, declared_optimizer, try_training, usual_optimizer
 from worker.subject import Subject
 from worker.training import Trainer
-from worker.treatments import Change, Treatment
+from worker.treatments import Change, Inapplicable, Outcome, Treatment
 
 PAIRS: Final = 5
 """Seeds of the paired trial."""
@@ -119,7 +119,7 @@ class Bench:
         subjects = []
         for seed, subject in enumerate(self._redraws()):
             applied = applied_to(treatments, subject, self.before.evidences[min(seed, len(self.before.evidences) - 1)])
-            if applied is None:
+            if isinstance(applied, Inapplicable):
                 return None
             subjects.append(applied.subject)
             changes = changes or applied.changes
@@ -132,7 +132,7 @@ class Bench:
         """Whether the treatments also pass under seeds that nothing was chosen by."""
         fresh = [subject.redrawn(subject.seed + 1000) for subject in self._redraws()]
         applied = [applied_to(tried.treatments, subject, self.before.evidences[0]) for subject in fresh]
-        subjects = [change.subject for change in applied if change is not None]
+        subjects = [change.subject for change in applied if isinstance(change, Change)]
         return len(subjects) == len(fresh) and self._examined(subjects).verdict is not Verdict.FAIL
 
     def _redraws(self) -> tuple[Subject, ...]:
@@ -162,7 +162,7 @@ class Bench:
         for pair in range(PAIRS):
             base, evidence = self._pair(pair)
             treated = applied_to(treatments, base, evidence)
-            if treated is None or self._deadline.passed:
+            if isinstance(treated, Inapplicable) or self._deadline.passed:
                 return
             yield self._untreated(pair, rates) - log_loss(treated.subject, pair, rates, self._deadline)
 
@@ -230,16 +230,18 @@ def figures(evidence: Evidence) -> dict[str, float]:
     return found
 
 
-def applied_to(treatments: Sequence[Treatment], subject: Subject, evidence: Evidence) -> Change | None:
-    """Return a copy with the treatments applied one behind the other; None where one has nothing to change."""
+def applied_to(treatments: Sequence[Treatment], subject: Subject, evidence: Evidence) -> Outcome:
+    """Return a copy with the treatments applied one behind the other, or why one of them has nothing to change."""
     changes: list[str] = []
+    values: dict[str, str] = {}
     for treatment in treatments:
-        change = treatment.apply(subject, evidence)
-        if change is None:
-            return None
-        subject = change.subject
-        changes.extend(change.changes)
-    return Change(subject, tuple(changes))
+        made = treatment.apply(subject, evidence)
+        if isinstance(made, Inapplicable):
+            return made
+        subject = made.subject
+        changes.extend(made.changes)
+        values.update(made.values)
+    return Change(subject, tuple(changes), values)
 
 
 def _at(subject: Subject, usual: Optimizer, rate: float) -> Optimizer:

@@ -12,9 +12,11 @@ from service.contract.words import Depth, LossName, Mode, OptimizerName, Precisi
 class Clipping(Contract):
     """How gradients are clipped before an optimizer's step."""
 
-    kind: Literal["norm", "value", "agc"]
+    kind: Literal["norm", "value", "agc", "zscore"]
     limit: float = Field(gt=0, allow_inf_nan=False)
-    """The largest norm (`norm`), absolute value (`value`), or gradient-to-weight ratio (`agc`)."""
+    """The largest norm (`norm`), absolute value (`value`), gradient-to-weight ratio (`agc`), or number of standard
+    deviations of the norms so far (`zscore`).
+    """
 
 
 class Options(Contract):
@@ -48,6 +50,8 @@ class Options(Contract):
     """
     treat: bool = True
     """Whether treatments are tried."""
+    treatments: tuple[str, ...] = Field(default=(), max_length=100)
+    """Names of treatments that are tried besides those that the findings speak for."""
     time_limit_s: float = Field(default=120, gt=0, le=3600, allow_inf_nan=False)
     """Seconds after which the examination stops trying and reports what it has."""
     policy: Policy = Policy()

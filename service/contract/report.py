@@ -142,6 +142,24 @@ class Finding(Contract):
     docs: str
 
 
+class Passes(Contract):
+    """What was run, which is the same on every machine; a report's `timing` says what it took on one."""
+
+    forward: int
+    """Forward passes over the batch; those of the training steps not among them."""
+    backward: int
+    steps: int
+    """Steps of training, in all trials together."""
+
+
+class Control(Contract):
+    """As many treatments that nothing speaks for, tried in the same way: what any change would do."""
+
+    remedies: tuple[str, ...]
+    log_loss_gain: Number
+    """Mean over the same seeds."""
+
+
 class Trial(Contract):
     """What a change did: the same measures before and after, with the same seeds."""
 
@@ -151,6 +169,13 @@ class Trial(Contract):
     steps: int
     p_value: Number | None = None
     """One-sided paired t-test of the gain in log loss; absent where a re-probe decided alone."""
+    bounds: tuple[Number, Number] | None = None
+    """The gain's one-sided 95% bounds, below and above."""
+    wins: int | None = None
+    """Seeds under which the changed copy ended lower."""
+    control: Control | None = None
+    passes: Passes | None = None
+    """What the trial cost; what it shares with others (the untreated side) is counted where it was run first."""
 
 
 class Remedy(Contract):
@@ -167,6 +192,12 @@ class Remedy(Contract):
     patch_note: str = ""
     """Why there is no patch of the uploaded JSON, where the treatment was tried; or what the patch adds beside it."""
     status: RemedyStatus
+    note: str = ""
+    """Why it does not apply, or was not tried, or not to its end."""
+    cost: int = Field(default=1, ge=1, le=5)
+    """What it asks of the owner: 1 a setting, 2 an initialization, 3 an activation, 4 a norm, 5 the structure."""
+    hints: dict[str, str] = Field(default_factory=dict)
+    """How to make the same change in code, by framework: `torch`, `keras`."""
     cures: tuple[str, ...] = ()
     leaves: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
@@ -180,18 +211,18 @@ class Prescription(Contract):
 
     remedies: tuple[str, ...]
     title: str
+    explanation: str = ""
+    """What it does, in two or three sentences with their numbers."""
     trial: Trial | None = None
+    verified_seeds: int = 0
+    """Fresh seeds, by which nothing was chosen, under which it was measured once more, and held."""
+    second_batch: bool | None = None
+    """Whether it held on the second batch, too; absent where none was given."""
+    leaves: tuple[str, ...] = ()
+    """Findings that stay: warnings, or, of a `partial` prescription, errors."""
+    alternatives: tuple[tuple[str, ...], ...] = ()
+    """Other sets that cured in the same trials, the least costly first."""
     treated_model: bool
-
-
-class Passes(Contract):
-    """What the examination ran, which is the same on every machine; `timing` says what it took on this one."""
-
-    forward: int
-    """Forward passes over the batch; those of the training steps not among them."""
-    backward: int
-    steps: int
-    """Steps of training, in all trials together."""
 
 
 class Coverage(Contract):
@@ -230,6 +261,8 @@ class Report(Contract):
     findings: tuple[Finding, ...]
     remedies: tuple[Remedy, ...]
     prescription: Prescription | None = None
+    partial: Prescription | None = None
+    """The set that came closest, where none cures."""
     profile: tuple[ProfileRow, ...]
     training: TrainingSection | None = None
     redraws: Redraws | None = None

@@ -26,7 +26,7 @@ from worker.patch.keras import Keras
 from worker.probe.evidence import Evidence
 from worker.probe.training import Ask
 from worker.subject import Settings, Subject
-from worker.treatments import treatments
+from worker.treatments import Change, Inapplicable, treatments
 from worker.trial import measured
 
 Document = dict[str, Any]
@@ -103,7 +103,7 @@ def patched(name: str, *chosen: str) -> Patch | Unsaid | None:
     before = subject
     for each in chosen:
         change = treatments[each].apply(subject, evidence)
-        if change is None:
+        if isinstance(change, Inapplicable):
             return None
         subject = change.subject
     return patch(json.loads(text), Keras(), graph, before, subject)
@@ -204,7 +204,7 @@ def test_logits_are_compared_by_a_loss_that_takes_logits() -> None:
     graph = lower(parse(text.encode()), seed=0)  # type: ignore[arg-type]
     subject = with_target(graph, {"x": normal(64, 16)}, loss=LossName.CROSS_ENTROPY).replace(declared_loss=True)
     change = treatments["fix-loss"].apply(subject, measured(subject, Ask(10), Deadline.after(1e9)))
-    assert change is not None
+    assert isinstance(change, Change)
     found = patch(json.loads(text), Keras(), graph, subject, change.subject)
     assert isinstance(found, Patch), found
     again = keras.models.model_from_json(json.dumps(found.document))
@@ -263,7 +263,7 @@ def test_a_file_of_tf_keras_2_is_patched_in_its_own_words(treatment: str) -> Non
     graph = lower(parse(json.dumps(OLDER).encode()), seed=0)  # type: ignore[arg-type]
     subject = with_target(graph, {"x": 3 + 10 * normal(32, 8)})
     change = treatments[treatment].apply(subject, measured(subject, Ask(10), Deadline.after(1e9)))
-    assert change is not None
+    assert isinstance(change, Change)
     found = patch(OLDER, Keras(), graph, subject, change.subject)
     assert isinstance(found, Patch), found
     assert '"module"' not in json.dumps(found.document)

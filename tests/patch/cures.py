@@ -16,7 +16,7 @@ from worker.patch.own import Own
 from worker.probe.evidence import Evidence
 from worker.probe.training import Ask
 from worker.subject import Settings, Subject
-from worker.treatments import Change, treatments
+from worker.treatments import Change, Inapplicable, treatments
 from worker.trial import measured
 
 Document = dict[str, Any]
@@ -48,7 +48,7 @@ def changed(document: Document, *names: str) -> Change | None:
     changes: list[str] = []
     for name in names:
         change = treatments[name].apply(subject, evidence)
-        if change is None:
+        if isinstance(change, Inapplicable):
             return None
         subject, changes = change.subject, [*changes, *change.changes]
     return Change(subject, tuple(changes))

@@ -15,14 +15,14 @@ from worker.probe.evidence import Gain
 from worker.probe.measure import probe
 from worker.probe.sweep import sweep
 from worker.subject import Batch, Subject
-from worker.treatments import treatments
+from worker.treatments import Change, treatments
 
 RELU = {"kind": "relu"}
 
 
 def treated(name: str, subject: Subject) -> Subject:
     change = treatments[name].apply(subject, probe(subject))
-    assert change is not None
+    assert isinstance(change, Change)
     return change.subject
 
 

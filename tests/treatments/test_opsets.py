@@ -16,7 +16,7 @@ from worker.network.export import to_onnx
 from worker.network.run import Program
 from worker.probe.measure import probe
 from worker.subject import Batch, Subject
-from worker.treatments import treatments
+from worker.treatments import Change, treatments
 
 OPSETS = [7, 9, 11, 13, 17, 21]
 GENERATOR = np.random.default_rng(0)
@@ -73,7 +73,7 @@ def changed(opset: int) -> Iterator[tuple[str, Subject]]:
     evidence = probe(given)
     for name, treatment in treatments.items():
         change = treatment.apply(given, evidence)
-        if change is not None and change.subject.graph is not given.graph:
+        if isinstance(change, Change) and change.subject.graph is not given.graph:
             yield name, change.subject
 
 

@@ -7,7 +7,7 @@ from tests.probe.subjects import dense, described
 from worker.network.laws import Times
 from worker.probe.measure import probe
 from worker.subject import Subject
-from worker.treatments import treatments
+from worker.treatments import Change, treatments
 
 RELU = {"kind": "relu"}
 RESIDUAL = {"kind": "residual", "layers": [dense(16), RELU, dense(16, name="last")]}
@@ -17,7 +17,7 @@ RECURRENT = [{"kind": "lstm", "units": 6}, dense(4)]
 
 def treated(name: str, subject: Subject) -> Subject:
     change = treatments[name].apply(subject, probe(subject))
-    assert change is not None
+    assert isinstance(change, Change)
     return change.subject
 
 

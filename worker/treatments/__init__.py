@@ -1,13 +1,14 @@
 """Treatments change a copy of a subject; they never judge themselves.
 
-To add one: a module here with a function decorated by `@treatment`, which returns a `Change`, or None where there
-is nothing to change.  The docstring's first line is the remedy's title; then come the four headings of a page.
+To add one: a module here with a function decorated by `@treatment`, which returns a `Change`, or why it has nothing to
+change.  The docstring's first line is the remedy's title; then come the four headings of a page.
 """
 
 import inspect
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from string import Template
+from typing import Final, TypeAlias
 
 from service.contract.words import Symptom, TreatmentKind
 from service.registry import Registry
@@ -24,6 +25,36 @@ class Change:
 
     subject: Subject
     changes: tuple[str, ...]
+    values: Mapping[str, str] = field(default_factory=dict)
+    """What fills the blanks of the hints: a limit, a rate."""
+
+
+@dataclass(frozen=True)
+class Inapplicable:
+    """Why a treatment has nothing to change in a subject, as a sentence."""
+
+    reason: str
+
+
+Outcome: TypeAlias = Change | Inapplicable
+Apply: TypeAlias = Callable[[Subject, Evidence], Outcome]
+
+
+@dataclass(frozen=True)
+class Hints:
+    """How to do the same in a framework, some three lines each; `$limit` and the like are blanks.
+
+    Both run as they stand where `model` is the caller's network (and, for torch, `optimizer`, `loss_fn`, `x` and `y`
+    are at hand, torch is imported and `nn` is torch.nn; for Keras, keras is imported).
+    """
+
+    torch: str = ""
+    keras: str = ""
+
+    def filled(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Return the hints by framework, with their blanks filled."""
+        said = {"torch": self.torch, "keras": self.keras}
+        return {name: Template(inspect.cleandoc(hint)).safe_substitute(values) for name, hint in said.items() if hint}
 
 
 @dataclass(frozen=True)
@@ -38,7 +69,8 @@ class Treatment:
     """How much it asks of the owner: 1 a setting, 2 an initialization, 3 an activation, 4 a norm, 5 the structure."""
     retrains: bool
     """Whether applying it throws trained weights away."""
-    apply: Callable[[Subject, Evidence], Change | None]
+    apply: Apply
+    hints: Hints = Hints()
 
     @property
     def title(self) -> str:
@@ -53,16 +85,20 @@ class Treatment:
 
 treatments: Registry[Treatment] = Registry(__name__)
 
-Apply = Callable[[Subject, Evidence], Change | None]
-
 
 def treatment(
-    name: str, kind: TreatmentKind, symptoms: Iterable[Symptom], *, cost: int, retrains: bool
+    name: str,
+    kind: TreatmentKind,
+    symptoms: Iterable[Symptom] = (),
+    *,
+    cost: int,
+    retrains: bool,
+    hints: Hints = Hints(),
 ) -> Callable[[Apply], Apply]:
-    """Register the decorated function under `name`."""
+    """Register the decorated function under `name`; one without symptoms is tried only where it is asked for."""
 
     def register(apply: Apply) -> Apply:
-        treatments.add(name, Treatment(name, kind, frozenset(symptoms), cost, retrains, apply))
+        treatments.add(name, Treatment(name, kind, frozenset(symptoms), cost, retrains, apply, hints))
         return apply
 
     return register

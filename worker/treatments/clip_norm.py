@@ -6,7 +6,7 @@ from service.contract.options import Clipping
 from service.contract.words import Symptom, TreatmentKind
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
-from worker.treatments import Change, treatment
+from worker.treatments import Change, Inapplicable, Outcome, treatment
 
 PERCENTILE = 0.5
 
@@ -25,7 +25,7 @@ PERCENTILE = 0.5
     cost=1,
     retrains=False,
 )
-def clip_norm(subject: Subject, evidence: Evidence) -> Change | None:
+def clip_norm(subject: Subject, evidence: Evidence) -> Outcome:
     """Clip gradients by their norm
 
     What it changes
@@ -43,7 +43,7 @@ def clip_norm(subject: Subject, evidence: Evidence) -> Change | None:
     best = evidence.training.best if evidence.training else None
     norms = sorted(norm for norm in best.gradient_norms if 0 < norm < float("inf")) if best else []
     if not norms or subject.settings.clipping is not None:
-        return None
+        return Inapplicable("Clipping is declared already, or no gradient norm was measured.")
     limit = norms[int(PERCENTILE * (len(norms) - 1))]
     settings = replace(subject.settings, clipping=Clipping(kind="norm", limit=limit))
     return Change(

@@ -5,7 +5,7 @@ from worker.criticality import critical, redraw
 from worker.network.layers import Layer, weight_layers
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
-from worker.treatments import Change, treatment
+from worker.treatments import Change, Inapplicable, Outcome, treatment
 
 SYMPTOMS = {
     Symptom.VANISHING_GRADIENT,
@@ -23,7 +23,7 @@ SYMPTOMS = {
 
 
 @treatment("critical-init", TreatmentKind.INIT, SYMPTOMS, cost=2, retrains=True)
-def critical_init(subject: Subject, evidence: Evidence) -> Change | None:
+def critical_init(subject: Subject, evidence: Evidence) -> Outcome:
     """Draw the weights at the critical scale of their activation
 
     What it changes
@@ -43,7 +43,7 @@ def critical_init(subject: Subject, evidence: Evidence) -> Change | None:
     """
     layers = weight_layers(subject.graph)
     if not layers:
-        return None
+        return Inapplicable("No dense or convolutional layer has trainable weights.")
     return Change(subject.replace(graph=redraw(subject.graph, layers, subject.seed)), (sentence(layers),))
 
 

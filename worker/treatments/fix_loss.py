@@ -11,11 +11,11 @@ from worker.network.graph import Graph
 from worker.network.run import Program
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
-from worker.treatments import Change, treatment
+from worker.treatments import Change, Inapplicable, Outcome, treatment
 
 
 @treatment("fix-loss", TreatmentKind.LOSS, {Symptom.LOSS_MISMATCH}, cost=1, retrains=False)
-def fix_loss(subject: Subject, evidence: Evidence) -> Change | None:
+def fix_loss(subject: Subject, evidence: Evidence) -> Outcome:
     """Use the loss that fits the head
 
     What it changes
@@ -42,7 +42,7 @@ def fix_loss(subject: Subject, evidence: Evidence) -> Change | None:
         graph, _output(subject, graph), subject.target, LossName.AUTO, output=subject.output, seed=subject.seed
     )
     if head.loss.name == subject.loss.name and head.output == subject.output and not changes:
-        return None
+        return Inapplicable(f"The loss {subject.loss.name} fits this head already.")
     changes.append(f"Train with {head.loss.name} on {head.output}.")
     return Change(
         subject.replace(

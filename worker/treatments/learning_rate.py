@@ -5,7 +5,7 @@ from dataclasses import replace
 from service.contract.words import OptimizerName, Symptom, TreatmentKind
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
-from worker.treatments import Change, treatment
+from worker.treatments import Change, Inapplicable, Outcome, treatment
 
 
 @treatment(
@@ -15,7 +15,7 @@ from worker.treatments import Change, treatment
     cost=1,
     retrains=False,
 )
-def learning_rate(subject: Subject, evidence: Evidence) -> Change | None:
+def learning_rate(subject: Subject, evidence: Evidence) -> Outcome:
     """Use the learning rate that trained
 
     What it changes
@@ -32,7 +32,7 @@ def learning_rate(subject: Subject, evidence: Evidence) -> Change | None:
     """
     best = evidence.training.best if evidence.training else None
     if best is None or not best.beaten or best.declared:
-        return None
+        return Inapplicable("No rate but the declared one was found to train.")
     name, rate = OptimizerName(best.optimizer), best.learning_rate
     settings = replace(subject.settings, optimizer=name, learning_rate=rate)
     return Change(subject.replace(settings=settings), (f"Train with {name} at a rate of {rate:g}.",))

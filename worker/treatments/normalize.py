@@ -10,7 +10,7 @@ from worker.network.laws import Constant
 from worker.network.layers import Layer, weight_layers
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
-from worker.treatments import Change, treatment
+from worker.treatments import Change, Inapplicable, Outcome, treatment
 
 _SMALLEST_BATCH = 16
 CONVOLUTIONS: Final = frozenset({"Conv", "ConvTranspose"})
@@ -31,7 +31,7 @@ _SYMPTOMS = {
 
 
 @treatment("layer-norm", TreatmentKind.NORMALIZATION, _SYMPTOMS, cost=4, retrains=False)
-def layer_norm(subject: Subject, evidence: Evidence) -> Change | None:
+def layer_norm(subject: Subject, evidence: Evidence) -> Outcome:
     """Normalize each sample before the activations
 
     What it changes
@@ -48,12 +48,12 @@ def layer_norm(subject: Subject, evidence: Evidence) -> Change | None:
         Ba et al. 2016 (arXiv 1607.06450).
     """
     if subject.graph.opsets.get("", 0) < _HAS_STANDARDIZATION:
-        return None
+        return Inapplicable(f"Its operators need opset {_HAS_STANDARDIZATION} or newer.")
     return _inserted(subject, "layer norm")
 
 
 @treatment("batch-norm", TreatmentKind.NORMALIZATION, _SYMPTOMS, cost=4, retrains=False)
-def batch_norm(subject: Subject, evidence: Evidence) -> Change | None:
+def batch_norm(subject: Subject, evidence: Evidence) -> Outcome:
     """Normalize each feature over the batch before the activations
 
     What it changes
@@ -70,12 +70,14 @@ def batch_norm(subject: Subject, evidence: Evidence) -> Change | None:
         Ioffe and Szegedy 2015; Yang et al. 2019 (arXiv 1902.08129).
     """
     if subject.batch.size < _SMALLEST_BATCH:
-        return None
+        return Inapplicable(
+            f"A batch norm needs {_SMALLEST_BATCH} samples or more; the batch holds {subject.batch.size}."
+        )
     sequences = {place.node for place in evidence.places if len(place.shape) > 2}  # noqa: PLR2004  samples, features
     return _inserted(subject, "batch norm", skip=sequences)
 
 
-def _inserted(subject: Subject, kind: str, skip: Collection[str] = ()) -> Change | None:
+def _inserted(subject: Subject, kind: str, skip: Collection[str] = ()) -> Outcome:
     """Insert a norm behind each hidden layer; dense layers named in `skip` get none."""
     graph = subject.graph
     layers = [layer for layer in weight_layers(graph) if layer.after is not None and layer.norm is None]
@@ -88,7 +90,7 @@ def _inserted(subject: Subject, kind: str, skip: Collection[str] = ()) -> Change
         graph = _with_norm(graph, layer, features, kind)
         done.append(layer.node.origin or layer.node.name)
     if not done:
-        return None
+        return Inapplicable("Every hidden weight layer has a norm already, or there is none.")
     return Change(
         subject.replace(graph=graph), (f"Insert a {kind} behind {len(done)} weight layers (first: {done[0]}).",)
     )

@@ -5,7 +5,7 @@ from worker.criticality import redraw
 from worker.network.layers import weight_layers
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
-from worker.treatments import Change, treatment
+from worker.treatments import Change, Inapplicable, Outcome, treatment
 
 
 @treatment(
@@ -15,7 +15,7 @@ from worker.treatments import Change, treatment
     cost=2,
     retrains=True,
 )
-def orthogonal_init(subject: Subject, evidence: Evidence) -> Change | None:
+def orthogonal_init(subject: Subject, evidence: Evidence) -> Outcome:
     """Draw orthogonal weights at the critical scale of their activation
 
     What it changes
@@ -33,6 +33,6 @@ def orthogonal_init(subject: Subject, evidence: Evidence) -> Change | None:
     """
     layers = tuple(layer for layer in weight_layers(subject.graph) if layer.node.op in {"Gemm", "MatMul"})
     if not layers:
-        return None
+        return Inapplicable("No dense layer has trainable weights.")
     graph = redraw(subject.graph, layers, subject.seed, orthogonal=True)
     return Change(subject.replace(graph=graph), (f"Draw {len(layers)} kernels as scaled orthogonal matrices.",))

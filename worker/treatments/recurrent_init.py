@@ -10,7 +10,7 @@ from worker.network.graph import Graph, Law, Node, Parameter, stream
 from worker.network.laws import Constant, Orthogonal, Permuted, Reordered, Reshaped, Shifted, Stacked
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
-from worker.treatments import Change, treatment
+from worker.treatments import Change, Inapplicable, Outcome, treatment
 
 _GATES: Final = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _FORGET: Final = 2
@@ -24,7 +24,7 @@ _FORGET: Final = 2
     cost=2,
     retrains=True,
 )
-def recurrent_init(subject: Subject, evidence: Evidence) -> Change | None:
+def recurrent_init(subject: Subject, evidence: Evidence) -> Outcome:
     """Draw orthogonal recurrent weights
 
     What it changes
@@ -48,7 +48,7 @@ def recurrent_init(subject: Subject, evidence: Evidence) -> Change | None:
             done.extend([node.name] if redrawn is not graph else [])
             graph = redrawn
     if not done:
-        return None
+        return Inapplicable("There is no recurrent layer, or its recurrent weights are orthogonal already.")
     return Change(subject.replace(graph=graph), (f"Draw orthogonal recurrent weights in {', '.join(done)}.",))
 
 

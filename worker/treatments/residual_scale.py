@@ -9,7 +9,7 @@ from worker.network.laws import Times
 from worker.network.layers import Layer, weight_layers
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
-from worker.treatments import Change, treatment
+from worker.treatments import Change, Inapplicable, Outcome, treatment
 
 
 @treatment(
@@ -19,7 +19,7 @@ from worker.treatments import Change, treatment
     cost=2,
     retrains=False,
 )
-def residual_scale(subject: Subject, evidence: Evidence) -> Change | None:
+def residual_scale(subject: Subject, evidence: Evidence) -> Outcome:
     """Scale the residual branches down
 
     What it changes
@@ -37,7 +37,7 @@ def residual_scale(subject: Subject, evidence: Evidence) -> Change | None:
     graph = subject.graph
     ends = _branch_ends(graph)
     if not ends:
-        return None
+        return Inapplicable("No residual branch ends in weights without a norm.")
     scale = 1 / sqrt(2 * len(ends))
     changed = {
         name: _scaled(graph.parameters[name], scale) for layer in ends for name in (layer.kernel, layer.bias) if name

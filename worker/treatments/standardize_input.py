@@ -9,7 +9,7 @@ from worker.network.graph import Graph, Node
 from worker.probe.evidence import Evidence
 from worker.probe.inputs import prepared
 from worker.subject import Subject
-from worker.treatments import Change, treatment
+from worker.treatments import Change, Inapplicable, Outcome, treatment
 
 
 @treatment(
@@ -19,7 +19,7 @@ from worker.treatments import Change, treatment
     cost=1,
     retrains=False,
 )
-def standardize_input(subject: Subject, evidence: Evidence) -> Change | None:
+def standardize_input(subject: Subject, evidence: Evidence) -> Outcome:
     """Standardize the inputs
 
     What it changes
@@ -47,7 +47,9 @@ def standardize_input(subject: Subject, evidence: Evidence) -> Change | None:
             what = f"what {name} is rescaled to"
         graph = _standardized(graph, place, mean.to(value.dtype), std.to(value.dtype))
         changes.append(f"Subtract {float(mean):.3g} from {what} and divide by {float(std):.3g}.")
-    return Change(subject.replace(graph=graph), tuple(changes)) if changes else None
+    if not changes:
+        return Inapplicable("No float input varies.")
+    return Change(subject.replace(graph=graph), tuple(changes))
 
 
 def _standardized(graph: Graph, name: str, mean: Tensor, std: Tensor) -> Graph:

@@ -9,7 +9,7 @@ from worker.network.graph import Attribute, Graph, Node
 from worker.network.layers import NONLINEAR, weight_layers
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
-from worker.treatments import Change, treatment
+from worker.treatments import Change, Inapplicable, Outcome, treatment
 
 SYMPTOMS = {
     Symptom.VANISHING_GRADIENT,
@@ -22,7 +22,7 @@ SYMPTOMS = {
 
 
 @treatment("relu", TreatmentKind.ACTIVATION, SYMPTOMS - {Symptom.DEAD_UNITS}, cost=3, retrains=True)
-def relu(subject: Subject, evidence: Evidence) -> Change | None:
+def relu(subject: Subject, evidence: Evidence) -> Outcome:
     """Use ReLU with He's initialization
 
     What it changes
@@ -41,7 +41,7 @@ def relu(subject: Subject, evidence: Evidence) -> Change | None:
 
 
 @treatment("selu", TreatmentKind.ACTIVATION, SYMPTOMS, cost=3, retrains=True)
-def selu(subject: Subject, evidence: Evidence) -> Change | None:
+def selu(subject: Subject, evidence: Evidence) -> Outcome:
     """Use SELU with LeCun's initialization
 
     What it changes
@@ -62,7 +62,7 @@ def selu(subject: Subject, evidence: Evidence) -> Change | None:
 @treatment(
     "tanh", TreatmentKind.ACTIVATION, {Symptom.VANISHING_GRADIENT, Symptom.STALLED_TRAINING}, cost=3, retrains=True
 )
-def tanh(subject: Subject, evidence: Evidence) -> Change | None:
+def tanh(subject: Subject, evidence: Evidence) -> Outcome:
     """Use tanh at its critical scale
 
     What it changes
@@ -78,7 +78,7 @@ def tanh(subject: Subject, evidence: Evidence) -> Change | None:
         Glorot and Bengio 2010; Schoenholz et al. 2017.
     """
     if not any(node.op == "Sigmoid" for node in subject.graph.nodes):
-        return None
+        return Inapplicable("There is no sigmoid.")
     return _swapped(subject, "Tanh", {}, skip=NONLINEAR - {"Sigmoid"})
 
 
@@ -89,7 +89,7 @@ def tanh(subject: Subject, evidence: Evidence) -> Change | None:
     cost=3,
     retrains=False,
 )
-def leaky_relu(subject: Subject, evidence: Evidence) -> Change | None:
+def leaky_relu(subject: Subject, evidence: Evidence) -> Outcome:
     """Let rectifiers leak
 
     What it changes
@@ -109,11 +109,11 @@ def leaky_relu(subject: Subject, evidence: Evidence) -> Change | None:
 
 def _swapped(
     subject: Subject, op: str, attributes: dict[str, Attribute], *, skip: Collection[str], draw: bool = True
-) -> Change | None:
+) -> Outcome:
     graph = subject.graph
     chosen = [node for node in _hidden(graph, subject.output) if node.op not in skip]
     if not chosen:
-        return None
+        return Inapplicable(f"No hidden activation is to become {op}.")
     swapped = exchange(graph, {node.name: _exchanged(node, op, attributes) for node in chosen})
     names, first = ", ".join(sorted({node.op for node in chosen})), chosen[0].origin or chosen[0].name
     changes = [f"Replace {len(chosen)} × {names} by {op} (first: {first})."]
