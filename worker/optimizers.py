@@ -1,4 +1,4 @@
-"""The optimizers that training can use: torch.optim's own, by the contract's names, with gradient clipping."""
+"""The optimizers that training can use: torch.optim's own, by the contract's names, with clipping and warm-up."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,14 +7,12 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from service.contract.options import Clipping
 from service.contract.words import OptimizerName
+from worker.clipping import Clipper, clipper
 
 _MOMENTUM: Final = 0.9
-_SMALLEST_NORM: Final = 1e-3
-"""AGC's floor for the norm of a weight (Brock et al. 2021)."""
 _TOGETHER: Final = 2**22
 """Numbers of which steps are taken at once."""
 
@@ -39,10 +37,21 @@ class Optimizer:
     momentum: float | None = None
     weight_decay: float = 0.0
     clipping: Clipping | None = None
+    warmup: int = 0
+    """Steps over which the rate rises linearly to its value."""
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0; the last step of the warm-up has all of it."""
+        return self.learning_rate * min(1.0, (step + 1) / max(self.warmup, 1))
+
+    def pace(self, stepper: torch.optim.Optimizer, step: int) -> None:
+        """Give torch's optimizer the learning rate of a step."""
+        for group in stepper.param_groups:
+            group["lr"] = self.rate(step)
 
     def build(self, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
-        """Return torch's optimizer over these leaf tensors."""
-        options: dict[str, object] = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+        """Return torch's optimizer over these leaf tensors, at the rate of the first step."""
+        options: dict[str, object] = {"lr": self.rate(0), "weight_decay": self.weight_decay}
         if self.name in {OptimizerName.MOMENTUM, OptimizerName.NESTEROV}:
             options["momentum"] = _MOMENTUM if self.momentum is None else self.momentum
         elif self.momentum is not None and self.name in {OptimizerName.SGD, OptimizerName.RMSPROP}:
@@ -51,16 +60,13 @@ class Optimizer:
             options["nesterov"] = options["momentum"] != 0  # torch refuses it; without momentum it is plain SGD
         return _BUILDERS[self.name](parameters, **options)
 
+    def clipper(self) -> Clipper:
+        """Return what clips the gradients of one run, step by step."""
+        return clipper(self.clipping)
+
     def clip(self, parameters: Sequence[Tensor]) -> None:
-        """Clip the gradients in place, as asked for."""
-        if self.clipping is None:
-            return
-        if self.clipping.kind == "norm":
-            clip_grad_norm_(parameters, self.clipping.limit)
-        elif self.clipping.kind == "value":
-            clip_grad_value_(parameters, self.clipping.limit)
-        else:
-            _clip_adaptively(parameters, self.clipping.limit)
+        """Clip the gradients in place, as at the first step of a run."""
+        self.clipper()(parameters)
 
     def first_update_ratios(self, values: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> dict[str, float]:
         """Return, per parameter, the norm of the first step by the norm of the weight, from a real step on a copy.
@@ -109,14 +115,3 @@ def _portions(chosen: Sequence[str], values: Mapping[str, Tensor]) -> Iterator[l
         held += values[name].numel()
     if portion:
         yield portion
-
-
-def _clip_adaptively(parameters: Sequence[Tensor], limit: float) -> None:
-    """Clip each unit's gradient to `limit` times its weight's norm (AGC, Brock et al. 2021, section 4.1)."""
-    for parameter in parameters:
-        if parameter.grad is None:
-            continue
-        axes = tuple(range(1, parameter.dim())) or (0,)
-        largest = limit * torch.linalg.vector_norm(parameter, dim=axes, keepdim=True).clamp_min(_SMALLEST_NORM)
-        norm = torch.linalg.vector_norm(parameter.grad, dim=axes, keepdim=True)
-        parameter.grad.mul_((largest / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_max(1))

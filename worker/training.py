@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from worker.budget import BOTH_WAYS, Deadline
+from worker.clipping import Clipper
 from worker.course import Run
 from worker.network.graph import torch_stream
 from worker.network.run import Program
@@ -40,6 +41,7 @@ class _Arm:
     stepper: torch.optim.Optimizer | None
     """None where nothing is to be trained."""
     generator: torch.Generator
+    clip: Clipper
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
 
@@ -99,7 +101,8 @@ class Trainer:
         leaves = {name: each.value.detach().float().clone() for name, each in parameters.items()}
         trained = [leaves[name].requires_grad_() for name, each in parameters.items() if each.trainable]
         generator = torch.Generator(self._subject.device).manual_seed(seed)
-        return _Arm(optimizer, leaves, trained, optimizer.build(trained) if trained else None, generator)
+        stepper = optimizer.build(trained) if trained else None
+        return _Arm(optimizer, leaves, trained, stepper, generator, optimizer.clipper())
 
     def _step(self, arm: "_Arm", rows: Tensor | None) -> bool:
         """Take one step; False where nothing can be trained, or nothing finite is left to train on."""
@@ -108,14 +111,23 @@ class Trainer:
         if arm.stepper is None or not loss.requires_grad or not math.isfinite(arm.losses[-1]):
             return False
         arm.stepper.zero_grad()
-        torch.autograd.backward(self._subject.penalized(loss, arm.leaves))
+        self._backward(self._subject.penalized(loss, arm.leaves), arm.trained)
+        arm.optimizer.pace(arm.stepper, len(arm.norms))
         arm.norms.append(_norm(arm.trained))
         if not math.isfinite(arm.norms[-1]):
             return False
-        arm.optimizer.clip(arm.trained)
+        arm.clip(arm.trained)
         arm.stepper.step()
         count(steps=1)
         return True
+
+    def _backward(self, cost: Tensor, trained: Sequence[Tensor]) -> None:
+        """Go back from the loss as it is scaled, and bring the gradients to their own scale again."""
+        scale = self._subject.settings.loss_scale
+        torch.autograd.backward(cost if scale == 1 else cost * scale)
+        for parameter in trained if scale != 1 else ():
+            if parameter.grad is not None:
+                parameter.grad.div_(scale)
 
     def _summary(self, arm: "_Arm", width: int, *, declared: bool) -> Run:
         optimizer, losses, norms = arm.optimizer, arm.losses, arm.norms

@@ -46,7 +46,7 @@ _HELD_BACK: Final = 0.9
 def declared_optimizer(subject: Subject, name: OptimizerName, rate: float) -> Optimizer:
     """Return the optimizer with the subject's other settings."""
     settings = subject.settings
-    return Optimizer(name, rate, settings.momentum, settings.weight_decay, settings.clipping)
+    return Optimizer(name, rate, settings.momentum, settings.weight_decay, settings.clipping, settings.warmup)
 
 
 def usual_optimizer(subject: Subject) -> Optimizer:
