@@ -19,9 +19,14 @@ from service.contract.problem import Crashed, Invalid, TooLarge, Trouble
 from service.contract.words import Stage, Verdict
 from service.gate import judge
 from service.present import formats
+from service.present.words import plain
 from service.settings import Settings
 
 NO_WORKER = "Examining takes torch: pip install 'gradgate[worker]', or name a server with --server URL."
+
+
+_DETAIL = 60
+"""Most characters that the progress bar says of what is being done."""
 
 
 class Check(NamedTuple):
@@ -29,6 +34,8 @@ class Check(NamedTuple):
 
     model: Path
     batch: Path | None
+    second: Path | None
+    """The second batch."""
     data: tuple[Path, ...]
     format: str
     server: str | None
@@ -39,6 +46,13 @@ class Check(NamedTuple):
         """The files of external data: those that were named, and the one that torch writes beside a model."""
         beside = self.model.with_name(f"{self.model.name}.data")
         return (*self.data, beside) if beside.is_file() and beside not in self.data else self.data
+
+    @property
+    def parts(self) -> tuple[tuple[str, Path], ...]:
+        """Every file, under the name of the part that it is sent as."""
+        batches = (("batch", self.batch), ("second_batch", self.second))
+        named = ((name, path) for name, path in batches if path is not None)
+        return ("model", self.model), *(("data", path) for path in self.external), *named
 
 
 class Answer(NamedTuple):
@@ -78,7 +92,7 @@ def run(check: Check, options: Options, settings: Settings) -> Answer:
     for path in check.external:
         sniff.flat(path.name)
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TimeElapsedColumn(),
         console=Console(stderr=True),
@@ -87,8 +101,8 @@ def run(check: Check, options: Options, settings: Settings) -> Answer:
     ) as bar:
         task = bar.add_task(Stage.QUEUED, total=1.0)
 
-        def tell(stage: Stage, done: float) -> None:
-            bar.update(task, description=stage, completed=done)
+        def tell(stage: Stage, done: float, detail: str) -> None:
+            bar.update(task, description=f"{stage}: {plain(detail, _DETAIL)}" if detail else stage, completed=done)
 
         if check.server is not None:
             return _there(check, options, tell)
@@ -97,7 +111,7 @@ def run(check: Check, options: Options, settings: Settings) -> Answer:
 
 def _there(check: Check, options: Options, tell: Any) -> Answer:  # noqa: ANN401  what `run` made
     with Client(check.server or "", check.timeout_s) as client:
-        job_id = client.submit(check.model, check.batch, check.external, options)
+        job_id = client.submit(check.parts, options)
         client.follow(job_id, tell)
         gate = client.gate(job_id)
         return Answer(
@@ -120,6 +134,7 @@ def _here(check: Check, options: Options, settings: Settings, tell: Any) -> Answ
                 check.model,
                 check.batch,
                 options,
+                second=check.second,
                 job_id="",
                 created_at=datetime.now(UTC),
                 external={path.name: path for path in check.external},
@@ -137,12 +152,11 @@ def _here(check: Check, options: Options, settings: Settings, tell: Any) -> Answ
 
 def _look(check: Check, settings: Settings) -> None:
     """Refuse what the service would refuse at its door."""
-    sizes = ((check.model, settings.max_model_bytes), (check.batch, settings.max_batch_bytes))
-    for path, limit in sizes:
+    most = settings.max_batch_bytes
+    for path, limit in ((check.model, settings.max_model_bytes), (check.batch, most), (check.second, most)):
         if path is not None and (size := path.stat().st_size) > limit:
             msg = f"{path.name} is {size} bytes; the limit is {limit}."
             raise TooLarge(msg)
     if sniff.model(check.model, check.model.name) == "json":
         descriptions.parse(check.model.read_bytes())
-    if check.batch is not None:
-        sniff.batch(check.batch)
+    sniff.batches(check.batch, check.second)

@@ -84,6 +84,9 @@ def worker() -> None:
 def check(  # noqa: PLR0917  each option of the command line is a parameter
     model: Annotated[Path, typer.Argument(help="ONNX, or an architecture as JSON.", exists=True, dir_okay=False)],
     batch: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="A sample batch.")] = None,
+    second_batch: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Another batch, on which a prescription must hold.")
+    ] = None,
     data: Annotated[
         list[Path] | None, typer.Option(exists=True, dir_okay=False, help="The model's external data; repeatable.")
     ] = None,
@@ -128,7 +131,7 @@ def check(  # noqa: PLR0917  each option of the command line is a parameter
     }
     if output is not None and not output.parent.is_dir():
         raise typer.BadParameter(f"there is no directory {output.parent}", param_hint="--output")  # noqa: EM102, TRY003
-    asked = checking.Check(model, batch, tuple(data or ()), format, server, timeout)
+    asked = checking.Check(model, batch, second_batch, tuple(data or ()), format, server, timeout)
     raise typer.Exit(_judged(asked, options, policy, flags, output))
 
 

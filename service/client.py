@@ -42,15 +42,14 @@ class Client:
                 self._http.delete(f"/v1/diagnoses/{self._unfinished}", timeout=5)
         self._http.close()
 
-    def submit(self, model: Path, batch: Path | None, data: Sequence[Path], options: Options) -> str:
-        """Send the uploads and return the job's id; a try that got no answer is repeated under the same key."""
-        named = [("model", model), *(("data", path) for path in data), *([("batch", batch)] if batch else [])]
+    def submit(self, parts: Sequence[tuple[str, Path]], options: Options) -> str:
+        """Send the named parts and return the job's id; a try that got no answer is repeated under the same key."""
         key = uuid4().hex
         for left in range(_TRIES - 1, -1, -1):
             try:
                 with ExitStack() as stack:
                     files: list[Any] = [
-                        (name, (path.name, stack.enter_context(path.open("rb")))) for name, path in named
+                        (name, (path.name, stack.enter_context(path.open("rb")))) for name, path in parts
                     ]
                     files.append(("options", (None, options.model_dump_json().encode(), "application/json")))
                     answer = self._send("POST", "/v1/diagnoses", files=files, headers={"Idempotency-Key": key})
@@ -63,7 +62,7 @@ class Client:
                 return self._unfinished
         raise AssertionError
 
-    def follow(self, job_id: str, tell: Callable[[Stage, float], None]) -> None:
+    def follow(self, job_id: str, tell: Callable[[Stage, float, str], None]) -> None:
         """Wait for the end of the job; Trouble where it failed, or where the time is over."""
         job: dict[str, Any] = {"status": "queued"}
         while job["status"] in {"queued", "running"}:
@@ -73,7 +72,7 @@ class Client:
                 raise TimedOut(msg)
             wait = max(1, min(_LOOK_S, int(left)))
             job = self._send("GET", f"/v1/diagnoses/{job_id}", headers={"Prefer": f"wait={wait}"}).json()
-            tell(Stage(job["stage"]), job["progress"])
+            tell(Stage(job["stage"]), job["progress"], job.get("detail", ""))
         self._unfinished = None
         if job["status"] != "succeeded":
             raise _trouble(job.get("problem") or {"detail": f"The job was {job['status']}.", "status": 500})

@@ -20,7 +20,8 @@ from service.storage import Storage, Stored
 
 _OPTIONS_BYTES = MIB
 _PIECE = MIB
-_KEYS = ("model", "batch", "options")
+_KEYS = ("model", "batch", "second_batch", "options")
+_BATCHES = ("batch", "second_batch")
 
 
 class Upload(NamedTuple):
@@ -69,7 +70,7 @@ class Intake:
 
     def _announced(self, request: Request) -> None:
         """Refuse a body that says itself that it is too large, before it is sent."""
-        limit = self._settings.max_model_bytes + self._settings.max_batch_bytes + 2 * _OPTIONS_BYTES
+        limit = self._settings.max_model_bytes + len(_BATCHES) * self._settings.max_batch_bytes + 2 * _OPTIONS_BYTES
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) > limit:
             msg = f"The body is {int(length) / MIB:.1f} MiB; the limit is {limit / MIB:.1f} MiB for all parts together."
@@ -80,15 +81,17 @@ class Intake:
             case "model":
                 self._filename = part.filename
                 await self._store("model", part.chunks, self._settings.max_model_bytes)
-            case "batch":
-                await self._store("batch", part.chunks, self._settings.max_batch_bytes)
+            case "batch" | "second_batch":
+                await self._store(part.name, part.chunks, self._settings.max_batch_bytes)
             case "data":
                 await self._data(part)
             case "options":
                 content = await collect(part.chunks, _OPTIONS_BYTES, "options")
                 await self._read_options(strict.read(content, "The part `options`"), "")
             case _:
-                msg = f"There is no part {part.name[:80]!r}; the parts are model, batch, options and data."
+                msg = (
+                    f"There is no part {part.name[:80]!r}; the parts are model, batch, second_batch, options and data."
+                )
                 raise Invalid(msg)
 
     async def _data(self, part: Part) -> None:
@@ -105,9 +108,9 @@ class Intake:
             raise Invalid(msg, pointer="")
         for key in document:
             if key not in _KEYS:
-                msg = f"There is no key {key[:80]!r}; the keys are model, batch and options."
+                msg = f"There is no key {key[:80]!r}; the keys are model, batch, second_batch and options."
                 raise Invalid(msg, pointer=pointer((key,)))
-        for key in document.keys() & {"model", "batch"}:
+        for key in document.keys() & {"model", *_BATCHES}:
             if not isinstance(document[key], dict):
                 msg = f"The {key} is not a JSON object."
                 raise Invalid(msg, pointer=f"/{key}")
@@ -132,17 +135,24 @@ class Intake:
             raise
 
     async def _store(self, name: str, chunks: AsyncIterator[bytes], limit: int, filename: str = "") -> Stored:
-        key = f"{self.job_id}/{name}" + (f"/{filename}" if filename else "")
+        key = self._key(name) + (f"/{filename}" if filename else "")
         self._once(name, filename, "")
-        stored = await store(self._storage, key, chunks, limit, filename or name)
+        stored = await store(self._storage, key, chunks, limit, filename or name.replace("_", " "))
         self._seen[name, filename] = stored.sha256
         return stored
+
+    def _key(self, name: str) -> str:
+        return f"{self.job_id}/{name.replace('_', '-')}"
 
     def _once(self, name: str, filename: str, sha256: str) -> None:
         if (name, filename) in self._seen:
             msg = f"The part {filename or name!r} is there twice."
             raise Invalid(msg)
         self._seen[name, filename] = sha256
+
+    def _kept(self, name: str) -> Path | None:
+        """Return where a part is kept; None where it did not come."""
+        return self._storage.path(self._key(name)) if (name, "") in self._seen else None
 
     def _checked(self) -> Upload:
         if ("model", "") not in self._seen:
@@ -151,8 +161,7 @@ class Intake:
         model = self._storage.path(f"{self.job_id}/model")
         if sniff.model(model, self._filename) == "json":
             self._check_description(model)
-        if ("batch", "") in self._seen:
-            sniff.batch(self._storage.path(f"{self.job_id}/batch"))
+        sniff.batches(*(self._kept(name) for name in _BATCHES))
         self._storage.write(f"{self.job_id}/options.json", self._options.model_dump_json().encode())
         seen = sorted((name, filename, sha256) for (name, filename), sha256 in self._seen.items())
         return Upload(self.job_id, self._options, hashlib.sha256(orjson.dumps(seen)).hexdigest())

@@ -158,9 +158,11 @@ class Jobs:
         args: list[Field] = [job_id, token, self._lease, most, self._retention, problem.problem().model_dump_json()]
         return Claim(cast("str", self._claim(keys=_keys(job_id), args=args)))
 
-    def beat(self, job_id: str, token: str, stage: Stage, progress: float) -> Literal["ok", "cancelled", "lost"]:
+    def beat(
+        self, job_id: str, token: str, stage: Stage, progress: float, detail: str = ""
+    ) -> Literal["ok", "cancelled", "lost"]:
         """Extend the lease and say how far the job is: `lost` where another holds it, or nobody."""
-        answer = self._beat(keys=_keys(job_id), args=[job_id, token, self._lease, stage, progress])
+        answer = self._beat(keys=_keys(job_id), args=[job_id, token, self._lease, stage, progress, detail])
         return cast('Literal["ok", "cancelled", "lost"]', answer)
 
     def commit(

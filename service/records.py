@@ -18,6 +18,7 @@ def read_job(record: dict[str, str]) -> Job:
         status=status,
         stage=Stage(record["stage"]),
         progress=float(record["progress"]),
+        detail=record.get("detail", ""),
         created_at=_time(int(record["created"])),
         started_at=_time(1000 * int(record["started"])) if "started" in record else None,
         finished_at=_time(1000 * int(record["finished"])) if "finished" in record else None,

@@ -8,6 +8,9 @@ from service.contract.problem import Invalid, Unsupported
 ModelFormat = Literal["json", "onnx"]
 BatchFormat = Literal["npz", "npy", "safetensors", "json"]
 
+SECOND = "second batch"
+"""What complaints call the part `second_batch`."""
+
 _HEAD = 512
 _PYTORCH = (
     "Export it first: torch.onnx.export(model.eval(), example_input, 'model.onnx', opset_version=17, "
@@ -51,9 +54,9 @@ def model(path: Path, filename: str) -> ModelFormat:
     return "onnx"
 
 
-def batch(path: Path) -> BatchFormat:
-    """Return what the batch file is; Unsupported where it is nothing that is accepted."""
-    head = _head(path, "batch")
+def batch(path: Path, what: str = "batch") -> BatchFormat:
+    """Return what a batch file, called `what`, is; Unsupported where it is nothing that is accepted."""
+    head = _head(path, what)
     if head[:4] in {b"PK\x03\x04", b"PK\x05\x06"}:
         return "npz"
     if head.startswith(b"\x93NUMPY"):
@@ -63,8 +66,19 @@ def batch(path: Path) -> BatchFormat:
     if _safetensors(head):
         return "safetensors"
     kind = "a pickle, which runs code when it is loaded" if _pickled(head) else "of an unknown kind"
-    msg = f"The batch is {kind}. Send .npz, .npy, .safetensors or .json: numpy.savez('batch.npz', input=x, target=y)."
+    msg = f"The {what} is {kind}. Send .npz, .npy, .safetensors or .json: numpy.savez('batch.npz', input=x, target=y)."
     raise Unsupported(msg)
+
+
+def batches(first: Path | None, second: Path | None) -> None:
+    """Look at the batches that came; Unsupported as `batch` is, Invalid where a second one came alone."""
+    if first is not None:
+        batch(first)
+    if second is not None:
+        if first is None:
+            msg = f"There is a {SECOND} and no first one; send the first as `batch`."
+            raise Invalid(msg)
+        batch(second, SECOND)
 
 
 def flat(name: str) -> str:

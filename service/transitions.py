@@ -15,6 +15,7 @@ local status = redis.call('HGET', job, 'status')
 
 local function finish(last, retention, ...)
     redis.call('HSET', job, 'status', last, 'finished', now, ...)
+    redis.call('HDEL', job, 'detail')
     redis.call('ZREM', queued, id)
     redis.call('ZREM', running, id)
     redis.call('ZADD', finished, now + retention, id)
@@ -61,15 +62,15 @@ Arguments: `token, lease ms, most attempts, retention ms, the problem of a quara
 BEAT: Final = (
     _OPENING
     + """
-local token, lease, stage, progress = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local token, lease, stage, progress, detail = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 if status ~= 'running' or redis.call('HGET', job, 'token') ~= token then return 'lost' end
-redis.call('HSET', job, 'lease', now + lease, 'stage', stage, 'progress', progress)
+redis.call('HSET', job, 'lease', now + lease, 'stage', stage, 'progress', progress, 'detail', detail)
 redis.call('ZADD', running, now + lease, id)
 if cancelled() then return 'cancelled' end
 return 'ok'
 """
 )
-"""Extend the lease of whoever holds it: `token, lease ms, stage, progress` → ok, cancelled, lost."""
+"""Extend the lease of whoever holds it: `token, lease ms, stage, progress, detail` → ok, cancelled, lost."""
 
 COMMIT: Final = (
     _OPENING
@@ -101,7 +102,7 @@ if cancelled() then
     return 1
 end
 if forgive == '1' then redis.call('HINCRBY', job, 'attempts', -1) end
-redis.call('HSET', job, 'status', 'queued', 'stage', 'queued', 'progress', 0, 'token', '', 'lease', 0)
+redis.call('HSET', job, 'status', 'queued', 'stage', 'queued', 'progress', 0, 'detail', '', 'token', '', 'lease', 0)
 redis.call('ZREM', running, id)
 redis.call('ZADD', queued, 0, id)
 return 1

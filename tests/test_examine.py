@@ -124,7 +124,7 @@ def test_stages_come_in_order_and_progress_never_falls(tmp_path: Path) -> None:
     model = tmp_path / "model.json"
     model.write_text(json.dumps(described_case(5)["model"]))
     seen: list[tuple[Stage, float]] = []
-    examine(model, None, Options(steps=10, seeds=1), progress=lambda stage, done: seen.append((stage, done)))
+    examine(model, None, Options(steps=10, seeds=1), progress=lambda stage, done, _: seen.append((stage, done)))
     stages = [stage for stage, _ in seen]
     assert stages == sorted(stages, key=list(Stage).index)
     shares = [done for _, done in seen]

@@ -44,6 +44,7 @@ def examine(
     batch: Path | None,
     options: Options,
     *,
+    second: Path | None = None,
     job_id: str = "",
     created_at: datetime | None = None,
     external: Mapping[str, Path] = MappingProxyType({}),

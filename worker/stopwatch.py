@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from service.contract.words import Stage
 from worker.passes import Passes, counted
 
-Progress = Callable[[Stage, float], None]
-"""Takes the stage and how much of the whole is done, 0 to 1."""
+Progress = Callable[[Stage, float, str], None]
+"""Takes the stage, how much of the whole is done (0 to 1), and what is being done, which may be nothing."""
 
 
-def silent(stage: Stage, done: float) -> None:
+def silent(stage: Stage, done: float, detail: str) -> None:
     """Tell nobody."""
 
 
@@ -27,12 +27,12 @@ class Stopwatch:
     @contextmanager
     def stage(self, stage: Stage, done: float) -> Iterator[None]:
         """Time a stage; `done` is the share of the whole that lies before it."""
-        self._progress(stage, done)
+        self._progress(stage, done, "")
         start = time.monotonic()
         with counted(self.passes):
             yield
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - start
 
-    def tell(self, stage: Stage, done: float) -> None:
-        """Tell progress within a stage."""
-        self._progress(stage, done)
+    def tell(self, stage: Stage, done: float, detail: str = "") -> None:
+        """Tell progress within a stage: `detail` is what is being done, such as `trying layer-norm, 3 of 14`."""
+        self._progress(stage, done, detail)

@@ -81,9 +81,9 @@ class Slot:
                 raise
 
     def _examine(self, job_id: str, token: str) -> Result:
-        def tell(stage: Stage, progress: float) -> None:
+        def tell(stage: Stage, progress: float, detail: str) -> None:
             try:
-                answer = self.jobs.beat(job_id, token, stage, progress)
+                answer = self.jobs.beat(job_id, token, stage, progress, detail)
             except RedisError as error:
                 log.warning("beat not sent", job=job_id, error=str(error))
                 return
@@ -98,12 +98,17 @@ class Slot:
 
     def _order(self, job_id: str, folder: Path) -> Order:
         job, storage = self.jobs.get(job_id), self.storage
-        batch = f"{job_id}/batch"
+
+        def given(name: str) -> Path | None:
+            key = f"{job_id}/{name}"
+            return storage.path(key).absolute() if storage.exists(key) else None
+
         return Order(
             job_id=job_id,
             created_at=job.created_at,
             model=storage.path(f"{job_id}/model").absolute(),
-            batch=storage.path(batch).absolute() if storage.exists(batch) else None,
+            batch=given("batch"),
+            second=given("second-batch"),
             external={
                 name: storage.path(f"{job_id}/data/{name}").absolute() for name in storage.names(f"{job_id}/data")
             },

@@ -32,6 +32,8 @@ class Job(Contract):
     status: Status
     stage: Stage
     progress: float = Field(ge=0, le=1)
+    detail: str = ""
+    """What is being done within the stage, such as `trying layer-norm, 3 of 14`."""
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None

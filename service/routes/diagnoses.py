@@ -122,14 +122,20 @@ async def events(
     job: Annotated[Job, Depends(existing)],
     last_event_id: Annotated[str | None, Header(max_length=200)] = None,
 ) -> AsyncIterator[ServerSentEvent]:
-    """Stream a `progress` event per stage and step, and `done` at the end, each with the job as its data.
+    """Stream a `progress` event per stage, step and trial, and `done` at the end, each with the job as its data.
 
     An event's id names the state that it reports: with `Last-Event-ID`, a state that was seen is not sent again.
     """
     seen = last_event_id
     async for state in watch(use.jobs, job):
-        name = f"{state.status}.{state.stage}.{state.progress:.4f}"
+        name = _state(state)
         if state.status.final or name != seen:
             event = "done" if state.status.final else "progress"
             yield ServerSentEvent(data=state.model_dump(mode="json"), event=event, id=name)
         seen = name
+
+
+def _state(job: Job) -> str:
+    """Return a name for where the job is, which fits into a header."""
+    doing = f".{fingerprint(job.detail)[:8]}" if job.detail else ""
+    return f"{job.status}.{job.stage}.{job.progress:.4f}{doing}"

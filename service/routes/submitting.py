@@ -54,6 +54,8 @@ BODY: dict[str, Any] = {
                         | {"description": "ONNX, Gradgate architecture JSON, or Keras's model.to_json()."},
                         "batch": _FILE
                         | {"description": ".npz, .npy, .safetensors or .json; drawn where there is none."},
+                        "second_batch": _FILE
+                        | {"description": "As `batch`, of other samples; a prescription must hold on it, too."},
                         "data": {
                             "type": "array",
                             "items": _FILE,
@@ -75,6 +77,10 @@ BODY: dict[str, Any] = {
                             "type": "object",
                             "description": "Nested lists by input name, and `target`.",
                             "examples": [{"input": [[0.5, -1.25], [2.0, 0.0]], "target": [0, 1]}],
+                        },
+                        "second_batch": {
+                            "type": "object",
+                            "description": "As `batch`, of other samples; a prescription must hold on it, too.",
                         },
                         "options": {"$ref": "#/components/schemas/Options"},
                     },

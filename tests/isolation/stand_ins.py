@@ -22,7 +22,7 @@ from service.contract.problem import UnreadableModel
 from service.contract.report import BatchSection, Engine, Fidelity, LossSection, ModelSection, Report
 from service.contract.words import LossName, Stage, Verdict
 
-Progress = Callable[[Stage, float], None]
+Progress = Callable[[Stage, float, str], None]
 
 
 def examine(
@@ -30,6 +30,7 @@ def examine(
     batch: Path | None,
     options: Options,
     *,
+    second: Path | None = None,
     job_id: str = "",
     created_at: datetime | None = None,
     external: Mapping[str, Path] = MappingProxyType({}),
@@ -41,12 +42,12 @@ def examine(
     word, _, argument = model.read_text().partition(" ")
     if word not in ACTS:
         raise UnreadableModel(word)
-    progress(Stage.PROBING, 0.25)
+    progress(Stage.PROBING, 0.25, "")
+    progress(Stage.PROBING, 0.25, f"doing {word}")
     said = ACTS[word](argument)
-    progress(Stage.REPORTING, 0.9)
-    return report(
-        job_id, created_at or datetime.now(UTC), said or f"{batch and batch.read_text()} {sorted(external)} {device}"
-    )
+    progress(Stage.REPORTING, 0.9, "")
+    batches = " ".join(each.read_text() for each in (batch, second) if each)
+    return report(job_id, created_at or datetime.now(UTC), said or f"{batches or None} {sorted(external)} {device}")
 
 
 def report(job_id: str, created_at: datetime, summary: str) -> Report:

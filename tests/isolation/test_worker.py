@@ -46,8 +46,8 @@ def gone(pid: int) -> bool:
 
 def test_a_job_succeeds_with_its_report_in_storage(workshop: Workshop) -> None:
     desk = workshop.desk
-    job = desk.wait(desk.submit("pass", {"batch": "B", "data/w.bin": "W"}))
-    assert summary(workshop, job) == "B ['w.bin'] cpu"
+    job = desk.wait(desk.submit("pass", {"batch": "B", "second-batch": "C", "data/w.bin": "W"}))
+    assert summary(workshop, job) == "B C ['w.bin'] cpu"
     assert (job.stage, job.progress, job.verdict) == (Stage.DONE, 1, Verdict.WARN)
     assert job.started_at is not None
     assert job.finished_at is not None
@@ -150,6 +150,8 @@ def test_progress_is_seen_while_the_job_runs(workshop: Workshop) -> None:
     job_id = desk.submit("wait 1")
     seen = desk.wait(job_id, lambda job: job.stage is Stage.PROBING)
     assert (seen.status, seen.progress) == (Status.RUNNING, 0.25)
+    assert desk.wait(job_id, lambda job: job.detail != "").detail == "doing wait"
+    assert desk.wait(job_id).detail == ""
 
 
 def test_the_worker_is_counted(workshop: Workshop) -> None:

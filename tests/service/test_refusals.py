@@ -89,7 +89,7 @@ def test_an_upload_over_its_limit_is_refused_while_it_streams(settings: Settings
 def test_a_body_that_announces_too_much_is_refused_before_it_is_sent(settings: Settings) -> None:
     service = Service(settings.model_copy(update={"max_model_bytes": 2**20, "max_batch_bytes": 2**20}))
     problem = refused(service.post("/v1/diagnoses", files={"model": b"{" * (5 * 2**20)}), 413, "too-large")
-    assert "The body is 5.0 MiB; the limit is 4.0 MiB" in problem["detail"]
+    assert "The body is 5.0 MiB; the limit is 5.0 MiB" in problem["detail"]
     service.backing.jobs.close()
 
 

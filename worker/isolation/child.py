@@ -19,10 +19,10 @@ from service.contract.words import Stage
 from worker.isolation.jail import confine
 from worker.isolation.limits import limit
 from worker.isolation.memory import out_of_memory
-from worker.isolation.order import REPORT, TREATED, Order, say
+from worker.isolation.order import LONGEST_DETAIL, REPORT, TREATED, Order, say
 
 _OFTEN_S: Final = 0.05
-"""Least seconds between two words about the same stage."""
+"""Least seconds between two words about the same doing."""
 _MEMORY = re.compile(r"can't allocate memory|not enough memory|Failed to allocate memory|bad_alloc", re.IGNORECASE)
 
 log = structlog.get_logger(__name__)
@@ -54,6 +54,7 @@ def _examine(order: Order, link: socket.socket) -> Report:
         order.model,
         order.batch,
         order.options,
+        second=order.second,
         job_id=order.job_id,
         created_at=order.created_at,
         external=order.external,
@@ -63,16 +64,20 @@ def _examine(order: Order, link: socket.socket) -> Report:
     )
 
 
-def _teller(link: socket.socket) -> Callable[[Stage, float], None]:
-    """Return what tells the slot how far the job is, but not more often than anyone could read."""
-    last: tuple[Stage | None, float] = (None, 0.0)
+def _teller(link: socket.socket) -> Callable[..., None]:
+    """Return what tells the slot how far the job is, but not more often than anyone could read.
 
-    def tell(stage: Stage, progress: float) -> None:
-        nonlocal last
+    What is begun is always told: a trial may take long, and nothing be said meanwhile.
+    """
+    last: tuple[Stage, str] | None = None
+    told_at = 0.0
+
+    def tell(stage: Stage, progress: float, detail: str = "") -> None:
+        nonlocal last, told_at
         now = time.monotonic()
-        if stage is not last[0] or now - last[1] > _OFTEN_S:
-            last = stage, now
-            say(link, stage=str(stage), progress=min(1.0, max(0.0, progress)))
+        if (stage, detail) != last or now - told_at > _OFTEN_S:
+            last, told_at = (stage, detail), now
+            say(link, stage=str(stage), progress=min(1.0, max(0.0, progress)), detail=detail[:LONGEST_DETAIL])
 
     return tell
 

@@ -42,7 +42,8 @@ def confine(order: Order) -> None:
 def _rights(order: Order) -> Iterator[tuple[Path, int]]:
     yield order.folder, landlock.ALL
     yield Path("/dev/null"), landlock.DEVICE
-    given = (order.model, *([order.batch] if order.batch else []), *order.external.values())
+    batches = (batch for batch in (order.batch, order.second) if batch)
+    given = (order.model, *batches, *order.external.values())
     yield from ((path, landlock.READ) for path in (*given, *map(Path, (*_SYSTEM, *_HOME))))
     if order.device != "cpu":
         yield from ((path, landlock.DEVICE) for path in (*Path("/dev").glob(_GPU), *Path("/dev").glob("nvidia-caps/*")))

@@ -15,6 +15,8 @@ REPORT = "report.json"
 """What a child writes into its folder."""
 TREATED = "treated-model"
 """What it writes beside it where a treated model is prescribed."""
+LONGEST_DETAIL = 200
+"""Most characters about what is being done."""
 LONGEST = 2**20
 """Most bytes of one line."""
 
@@ -26,6 +28,8 @@ class Order(Contract):
     created_at: datetime
     model: Path
     batch: Path | None
+    second: Path | None = None
+    """The second batch."""
     external: dict[str, Path]
     options: Options
     folder: Path

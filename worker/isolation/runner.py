@@ -15,7 +15,7 @@ from service.contract.problem import Crashed, Problem, TimedOut, Trouble
 from service.contract.report import Report
 from service.contract.words import Stage
 from worker.isolation.memory import kills_for_memory, out_of_memory
-from worker.isolation.order import REPORT, TREATED, Lines, Order
+from worker.isolation.order import LONGEST_DETAIL, REPORT, TREATED, Lines, Order
 
 _LARGEST_REPORT: Final = 256 * 2**20
 _LARGEST_MODEL: Final = 2**31
@@ -61,11 +61,11 @@ class Runner:
     """Seconds after which the child is killed."""
     period_s: float
     """Most seconds between two calls of `tell`."""
-    tell: Callable[[Stage, float], None]
+    tell: Callable[[Stage, float, str], None]
     """Hears of progress; whatever it raises ends the child."""
     _lines: Lines = field(default_factory=Lines)
-    _now: tuple[Stage, float] = (Stage.LOADING, 0.0)
-    _told: tuple[Stage, float] | None = None
+    _now: tuple[Stage, float, str] = (Stage.LOADING, 0.0, "")
+    _told: tuple[Stage, float, str] | None = None
     _told_at: float = 0.0
     _problem: Problem | None = None
     _done: bool = False
@@ -138,7 +138,8 @@ class Runner:
         elif "done" in message:
             self._done = True
         else:
-            self._now = Stage(message["stage"]), min(1.0, max(0.0, float(message["progress"])))
+            done = min(1.0, max(0.0, float(message["progress"])))
+            self._now = Stage(message["stage"]), done, str(message.get("detail", ""))[:LONGEST_DETAIL]
 
     def _pass_on(self) -> None:
         now = time.monotonic()
