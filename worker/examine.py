@@ -22,6 +22,7 @@ from worker.handing_back import patched, treated_model
 from worker.in_depth import deep_section
 from worker.in_training import training_section
 from worker.load.fidelity import compare
+from worker.load.second import on_second
 from worker.load.subject import Loaded, load
 from worker.probe.training import HALF, LEARNT, Ask
 from worker.redraws import redraws_section, same_weights
@@ -61,6 +62,8 @@ def examine(
     steps = options.steps or STEPS[options.depth]
     with watch.stage(Stage.LOADING, 0.0):
         loaded = load(model, batch, options, external, place)
+        if second is not None:
+            on_second(loaded, second)
         fidelity = compare(loaded.onnx, loaded.graph, loaded.subject.batch.inputs)
     with watch.stage(Stage.PROBING, 0.1), threads_for(loaded.subject.pass_s):
         quick = options.depth is Depth.QUICK
