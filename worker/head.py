@@ -14,9 +14,15 @@ from worker.network.graph import Graph, Node, torch_stream
 
 LAYOUT: Final = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Dropout"})
 """Operators between an activation and the output that leave its values as they are."""
-_SOFTMAXES: Final = frozenset({"Softmax", "LogSoftmax"})
+SOFTMAXES: Final = frozenset({"Softmax", "LogSoftmax"})
 COPIES: Final = frozenset({"Identity", "Cast", "Dropout"})
 """Those that leave its shape as it is, too."""
+_SHIFTS: Final = frozenset({"Add", "Sub", "Mul", "Div"})
+ACTIVATIONS: Final = SOFTMAXES | frozenset(
+    {"Sigmoid", "HardSigmoid", "Tanh", "Softsign", "Relu", "ThresholdedRelu", "LeakyRelu", "Elu", "Celu", "Selu"}
+    | {"Gelu", "HardSwish", "Mish", "Softplus", "Clip", "Erf", "Sin", "Cos", "Exp", "Abs", "Sqrt"}
+)
+"""Operators of one signal that a head can end in."""
 _TAKES_LOGITS: Final = {("Softmax", LossName.CROSS_ENTROPY), ("Sigmoid", LossName.BCE_WITH_LOGITS)}
 _FEW_CLASSES: Final = 1000
 _IMAGES: Final = 4
@@ -58,6 +64,15 @@ def last_operator(graph: Graph, output: str) -> tuple[str, str, int | None]:
     return node.op, node.inputs[0] if node.inputs else output, _axis(node)
 
 
+def squash(graph: Graph, output: str) -> Node | None:
+    """Return the activation that gives `output` its range, through arithmetic with constants behind it, if any."""
+    node = source(graph, output, LAYOUT)
+    while node is not None and node.op in _SHIFTS and sum(name not in graph.constants for name in node.inputs) == 1:
+        (signal,) = (name for name in node.inputs if name not in graph.constants)
+        node = source(graph, signal, LAYOUT)
+    return node if node is not None and node.op in ACTIVATIONS else None
+
+
 def _axis(node: Node) -> int | None:
     axis = node.attributes.get("axis")
     return axis if isinstance(axis, int) else None
@@ -97,10 +112,10 @@ def _class_axis(graph: Graph, output: str, sample: Tensor) -> int:
     if sample.dim() < _IMAGES:
         return class_axis(sample)
     node = source(graph, output, COPIES)
-    axis = node.attributes.get("axis") if node is not None and node.op in _SOFTMAXES else None
+    axis = node.attributes.get("axis") if node is not None and node.op in SOFTMAXES else None
     if isinstance(axis, int) and axis % sample.dim():
         return axis % sample.dim()
-    below = source(graph, output, LAYOUT | _SOFTMAXES | {"Add"})
+    below = source(graph, output, LAYOUT | SOFTMAXES | {"Add"})
     perm = below.attributes.get("perm") if below is not None and below.op == "Transpose" else None
     if isinstance(perm, tuple) and perm[-1:] == (1,):
         return sample.dim() - 1
