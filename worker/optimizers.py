@@ -1,9 +1,9 @@
 """The optimizers that training can use: torch.optim's own, by the contract's names, with clipping and warm-up."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ _MOMENTUM: Final = 0.9
 _TOGETHER: Final = 2**22
 """Numbers of which steps are taken at once."""
 
-_BUILDERS: Final[dict[OptimizerName, Callable[..., torch.optim.Optimizer]]] = {
+_BUILDERS: Final[dict[OptimizerName, type[torch.optim.Optimizer]]] = {
     OptimizerName.SGD: torch.optim.SGD,
     OptimizerName.MOMENTUM: torch.optim.SGD,
     OptimizerName.NESTEROV: torch.optim.SGD,
@@ -26,6 +26,21 @@ _BUILDERS: Final[dict[OptimizerName, Callable[..., torch.optim.Optimizer]]] = {
     OptimizerName.RMSPROP: torch.optim.RMSprop,
     OptimizerName.ADAGRAD: torch.optim.Adagrad,
 }
+
+_IN_KERAS: Final = {
+    OptimizerName.SGD: "SGD",
+    OptimizerName.MOMENTUM: "SGD",
+    OptimizerName.NESTEROV: "SGD",
+    OptimizerName.ADAM: "Adam",
+    OptimizerName.NADAM: "Nadam",
+    OptimizerName.ADAMW: "AdamW",
+    OptimizerName.RMSPROP: "RMSprop",
+    OptimizerName.ADAGRAD: "Adagrad",
+}
+DIVIDING: Final = frozenset(
+    {OptimizerName.ADAM, OptimizerName.ADAMW, OptimizerName.NADAM, OptimizerName.RMSPROP, OptimizerName.ADAGRAD}
+)
+"""Optimizers that divide a step by the size of the gradient."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +66,37 @@ class Optimizer:
 
     def build(self, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
         """Return torch's optimizer over these leaf tensors, at the rate of the first step."""
-        options: dict[str, object] = {"lr": self.rate(0), "weight_decay": self.weight_decay}
+        return _BUILDERS[self.name](parameters, lr=self.rate(0), **self._options)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """What torch's optimizer is given besides the rate."""
+        options: dict[str, Any] = {}
+        if self.weight_decay:
+            options["weight_decay"] = self.weight_decay
+        elif self.name is OptimizerName.ADAMW:
+            options["weight_decay"] = 0.0  # torch would take 0.01
+        return options | self._inertia
+
+    @property
+    def _inertia(self) -> dict[str, Any]:
         if self.name in {OptimizerName.MOMENTUM, OptimizerName.NESTEROV}:
-            options["momentum"] = _MOMENTUM if self.momentum is None else self.momentum
-        elif self.momentum is not None and self.name in {OptimizerName.SGD, OptimizerName.RMSPROP}:
-            options["momentum"] = self.momentum
-        if self.name is OptimizerName.NESTEROV:
-            options["nesterov"] = options["momentum"] != 0  # torch refuses it; without momentum it is plain SGD
-        return _BUILDERS[self.name](parameters, **options)
+            momentum = _MOMENTUM if self.momentum is None else self.momentum
+            nesterov = self.name is OptimizerName.NESTEROV and momentum != 0  # torch refuses it; it is plain SGD then
+            return {"momentum": momentum} | ({"nesterov": True} if nesterov else {})
+        if self.momentum is not None and self.name in {OptimizerName.SGD, OptimizerName.RMSPROP}:
+            return {"momentum": self.momentum}
+        return {}
+
+    def written(self) -> dict[str, str]:
+        """Return the code that builds it in torch and in Keras, where a decay apart from the gradient is AdamW's."""
+        decay = {"weight_decay": self.weight_decay} if self.name is OptimizerName.ADAMW else {}
+        there = _listed({"lr": self.learning_rate, **self._options})
+        here = _listed({"learning_rate": self.learning_rate, **self._inertia, **decay})
+        return {
+            "torch": f"torch.optim.{_BUILDERS[self.name].__name__}(model.parameters(), {there})",
+            "keras": f"keras.optimizers.{_IN_KERAS[self.name]}({here})",
+        }
 
     def clipper(self) -> Clipper:
         """Return what clips the gradients of one run, step by step."""
@@ -101,6 +139,12 @@ class Optimizer:
             return 1.0
         norm = float(torch.stack([gradient.detach().norm() for gradient in gradients.values()]).norm())
         return min(1.0, self.clipping.limit / norm) if norm > 0 else 1.0
+
+
+def _listed(options: Mapping[str, float | bool]) -> str:
+    return ", ".join(
+        f"{name}={value if isinstance(value, bool) else format(value, 'g')}" for name, value in options.items()
+    )
 
 
 def _portions(chosen: Sequence[str], values: Mapping[str, Tensor]) -> Iterator[list[str]]:
