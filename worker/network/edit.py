@@ -24,3 +24,8 @@ def insert_behind(graph: Graph, value: str, make: Callable[[str, str], Sequence[
         if value in node.outputs:
             nodes.extend(added)
     return graph.replace(nodes=tuple(nodes))
+
+
+def expand(graph: Graph, nodes: Mapping[str, Sequence[Node]]) -> Graph:
+    """Return the graph with each of the named nodes exchanged for others, which stand in its place."""
+    return graph.replace(nodes=tuple(made for node in graph.nodes for made in nodes.get(node.name, (node,))))

@@ -47,12 +47,12 @@ class Fuser:
     def _joined(self, node: Node) -> Iterator[tuple[Node, set[str]]]:
         """Yield the node that does what `node` and the parts before it do, and the names of those parts."""
         if node.op == "Mul" and _whole(node):
-            yield from self._gelu(node)
+            yield from self.gelu(node)
         elif node.op == "Add" and _whole(node):
             yield from self._linear(node)
 
-    def _gelu(self, last: Node) -> Iterator[tuple[Node, set[str]]]:
-        """Match x · (1 + erf(x / √2)) / 2, its three factors in whatever order."""
+    def gelu(self, last: Node) -> Iterator[tuple[Node, set[str]]]:
+        """Yield the node that a product x · (1 + erf(x / √2)) / 2 is, its factors in whatever order, and its parts."""
         factors, products = self._factors(last)
         halves = [name for name in factors if self._is(name, 0.5)]
         sums = [name for name in factors if (found := self._sole(name, "Add")) and self._one_more(found)]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from worker.network.activations import whole
 from worker.network.evaluated import NOISES
 from worker.network.graph import Graph, Node
 
@@ -56,6 +57,9 @@ def weight_layers(graph: Graph) -> tuple[Layer, ...]:
 
 
 def _layers(graph: Graph, producers: Mapping[str, Node], readers: Mapping[str, list[Node]]) -> Iterator[Layer]:
+    composed = whole(graph)
+    ends = {node.outputs[0]: node for node in composed}
+    starts = {node.inputs[0]: node for node in composed}
     for node in graph.nodes:
         if node.op not in KERNELS or len(node.inputs) < 2:  # noqa: PLR2004  a kernel is the second input
             continue
@@ -64,9 +68,9 @@ def _layers(graph: Graph, producers: Mapping[str, Node], readers: Mapping[str, l
             continue
         bias = _parameter(graph, producers, node.inputs[2])[0] if len(node.inputs) > 2 else None  # noqa: PLR2004
         output, bias = _with_bias(graph, producers, readers, node.outputs[0], bias)
-        norm, after = _following(producers, readers, output)
+        norm, after = _following(starts, readers, output)
         transposed = turned != bool(node.attributes.get("transB", 0))
-        yield Layer(node, kernel, transposed, bias, output, norm, after, _preceding(producers, node.inputs[0]))
+        yield Layer(node, kernel, transposed, bias, output, norm, after, _preceding(ends, producers, node.inputs[0]))
 
 
 def _parameter(graph: Graph, producers: Mapping[str, Node], value: str) -> tuple[str | None, bool]:
@@ -95,15 +99,14 @@ def _with_bias(
 
 
 def _following(
-    producers: Mapping[str, Node], readers: Mapping[str, list[Node]], value: str
+    composed: Mapping[str, Node], readers: Mapping[str, list[Node]], value: str
 ) -> tuple[Node | None, Node | None]:
-    """Return the norm and the activation that read a value next."""
+    """Return the norm and the activation that read a value next; those of several nodes are told by what they read."""
     norm = None
     for _ in range(8):
         following = readers.get(value, [])
         if len(following) != 1:
-            whole = (swish for node in following if (swish := _swish(producers, node)) is not None)
-            return norm, next(whole, None) or next((node for node in following if node.op in NONLINEAR), None)
+            return norm, composed.get(value) or next((node for node in following if node.op in NONLINEAR), None)
         (node,) = following
         if node.op in NONLINEAR:
             return norm, node
@@ -115,22 +118,10 @@ def _following(
     return norm, None
 
 
-def _preceding(producers: Mapping[str, Node], value: str) -> Node | None:
-    """Return the activation that a value comes from through pools and reshapes."""
+def _preceding(composed: Mapping[str, Node], producers: Mapping[str, Node], value: str) -> Node | None:
+    """Return the activation that a value comes from through pools and reshapes; `composed` are those of several."""
     node = producers.get(value)
     while node is not None and node.op in PLAIN | POOLS:
-        node = producers.get(node.inputs[0])
-    if node is None:
-        return None
-    return node if node.op in NONLINEAR else _swish(producers, node)
-
-
-def _swish(producers: Mapping[str, Node], node: Node) -> Node | None:
-    """Return x · sigmoid(x), which exporters write as two nodes, as the one activation that it is."""
-    if node.op != "Mul":
-        return None
-    for value, gate in (node.inputs, node.inputs[::-1]):
-        squash = producers.get(gate)
-        if squash is not None and squash.op == "Sigmoid" and squash.inputs[0] == value:
-            return Node("Swish", (value,), node.outputs, node.name, origin=node.origin)
-    return None
+        value = node.inputs[0]
+        node = producers.get(value)
+    return node if node is not None and node.op in NONLINEAR else composed.get(value)

@@ -1,0 +1,87 @@
+"""The hidden activations of a graph: those that shape what weight layers read, and nothing else."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from worker.network.graph import Graph, Node, reads
+from worker.network.layers import KERNELS, PLAIN, weight_layers
+
+RECURRENT: Final = frozenset({"RNN", "GRU", "LSTM"})
+SQUASHING: Final = frozenset({"Sigmoid", "HardSigmoid", "Tanh", "Softsign", "Softmax"})
+_SCALES: Final = frozenset({"Mul", "Div"})
+
+
+def hidden_activations(graph: Graph) -> tuple[Node, ...]:
+    """Return the activations between weight layers, in forward order, but neither gates nor those of the head.
+
+    A gate multiplies another signal; behind an activation of the head no further weight layer comes.  A softmax that
+    stands between two weight layers by itself is one of them; that of an attention, which weighs values, is not.
+    Activations that are written as several nodes come as one (see `worker.network.activations.whole`).
+    """
+    layers = weight_layers(graph)
+    found = {layer.after.name: layer.after for layer in layers if layer.after is not None}
+    found |= {node.name: node for node in _softmaxes(graph, {layer.output for layer in layers})}
+    fed, gates = _fed(graph), _Gates(graph)
+    order = {node.name: place for place, node in enumerate(graph.nodes)}
+    inner = [node for node in found.values() if node.outputs[0] in fed and not gates.hold(node)]
+    return tuple(sorted(inner, key=lambda node: order[node.name]))
+
+
+def _softmaxes(graph: Graph, outputs: Iterable[str]) -> Iterable[Node]:
+    """Yield the softmaxes that read a weight layer and that nothing but further weight layers read."""
+    outputs = set(outputs)
+    for node in graph.nodes:
+        if node.op == "Softmax" and node.inputs[0] in outputs:
+            readers = list(graph.consumers(node.outputs[0]))
+            if readers and all(_weighs(graph, reader, node.outputs[0]) for reader in readers):
+                yield node
+
+
+def _weighs(graph: Graph, node: Node, value: str) -> bool:
+    return node.op in KERNELS and node.inputs[0] == value and node.inputs[1] in graph.parameters
+
+
+def _fed(graph: Graph) -> set[str]:
+    """Return the values that a weight layer, or a recurrent one, depends on."""
+    found: set[str] = set()
+    for node in reversed(graph.nodes):
+        if node.op in KERNELS | RECURRENT or found.intersection(node.outputs):
+            found.update(reads(node))
+    return found
+
+
+class _Gates:
+    """Tells the activations of a graph that gate."""
+
+    def __init__(self, graph: Graph) -> None:
+        """Look up who reads what, and what depends on the inputs."""
+        self.producers = graph.producers()
+        self.readers: dict[str, list[Node]] = {}
+        self.signal = {given.name for given in graph.inputs}
+        for node in graph.nodes:
+            for value in reads(node):
+                self.readers.setdefault(value, []).append(node)
+            if self.signal.intersection(reads(node)):
+                self.signal.update(node.outputs)
+
+    def hold(self, node: Node) -> bool:
+        """Whether an activation's output multiplies another signal; what a squashing one multiplies is no gate."""
+        waiting = [node.outputs[0]]
+        while waiting:
+            value = waiting.pop()
+            for reader in self.readers.get(value, ()):
+                if reader.op in _SCALES and self._gated(node, [name for name in reader.inputs if name != value]):
+                    return True
+                if reader.op in PLAIN:
+                    waiting.extend(reader.outputs)
+        return False
+
+    def _gated(self, node: Node, others: Iterable[str]) -> bool:
+        by = [name for name in others if name in self.signal]
+        return bool(by) and (node.op in SQUASHING or not all(self._squashed(name) for name in by))
+
+    def _squashed(self, value: str) -> bool:
+        node = self.producers.get(value)
+        while node is not None and node.op in PLAIN:
+            node = self.producers.get(node.inputs[0])
+        return node is not None and node.op in SQUASHING
