@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from service.contract.gate import GateResult
 from service.contract.report import Report
-from service.present import Format, add, chart, depth, draws, numbers, words
+from service.present import Format, add, chart, depth, draws, numbers, remedies, words
 from service.present.numbers import number
 from service.present.page import SECURITY, STYLE
 from service.present.words import plain
@@ -33,6 +33,7 @@ def render(report: Report, gate: GateResult | None, source: str = "") -> str:
         depth=depth,
         draws=draws,
         numbers=numbers,
+        remedies=remedies,
         style=Markup(STYLE + chart.STYLE),  # noqa: S704  our own constants
         picture=Markup(chart.gradients(report)),  # noqa: S704  chart escapes the names
         loss=Markup(chart.curve(training.loss, "Loss") if training else ""),  # noqa: S704  numbers only

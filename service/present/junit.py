@@ -7,7 +7,7 @@ from service import catalogue
 from service.contract.gate import GateResult, Judged, Outcome
 from service.contract.report import Finding, Report
 from service.contract.words import Severity
-from service.present import Format, add, draws, words
+from service.present import Format, add, draws, remedies, words
 from service.present.numbers import number
 from service.present.words import plain
 
@@ -18,7 +18,8 @@ def render(report: Report, gate: GateResult | None, source: str = "") -> str:
     suite.set("time", f"{sum(report.timing.values()):.3f}")
     judged = {} if gate is None else {one.code: one for one in gate.findings}
     for finding in report.findings:
-        _finding(_case(suite, finding.code, finding.title, source), finding, judged.get(finding.code))
+        case = _case(suite, finding.code, finding.title, source)
+        _finding(case, finding, judged.get(finding.code), remedies.cure(report, finding))
     for code, why in _others(report):
         case = _case(suite, code, (catalogue.rule(code) or {}).get("title", ""), source)
         if why:
@@ -38,8 +39,9 @@ def _case(suite: ET.Element, code: str, title: str, source: str) -> ET.Element:
     return ET.SubElement(suite, "testcase", name=name, classname=f"gradgate.{plain(source or 'model')}", time="0")
 
 
-def _finding(case: ET.Element, finding: Finding, judged: Judged | None) -> None:
-    said = "\n".join((plain(draws.explained(finding), 4000), *(_place(finding))))
+def _finding(case: ET.Element, finding: Finding, judged: Judged | None, cure: str) -> None:
+    lines = (plain(draws.explained(finding), 4000), *_place(finding), plain(cure))
+    said = "\n".join(filter(None, lines))
     outcome = judged.outcome if judged else _outcome(finding.severity)
     if outcome is Outcome.FAILS:
         failure = ET.SubElement(case, "failure", message=plain(finding.title), type=str(finding.symptom))

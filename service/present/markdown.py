@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from service.contract.gate import GateResult
-from service.contract.report import Finding, Report
-from service.present import Format, add, depth, draws, numbers, words
+from service.contract.report import Finding, Prescription, Remedy, Report
+from service.present import Format, add, depth, draws, numbers, remedies, words
 from service.present.numbers import number
 from service.present.words import plain
 
@@ -84,20 +84,37 @@ def _finding(finding: Finding) -> Iterator[str]:
 
 
 def _prescription(report: Report, gate: GateResult | None) -> Iterator[str]:
-    if report.prescription is None:
+    if (found := remedies.prescribed(report)) is None:
         return
-    yield "### What helps"
+    yield "### What helps" if report.prescription else "### What comes closest"
     yield ""
-    yield f"**{prose(report.prescription.title)}**"
-    yield ""
-    for remedy in words.prescribed(report):
+    if not report.prescription:
+        yield from (remedies.NOTHING_CURES, "")
+    yield from (f"**{prose(found.title)}**", "")
+    if found.explanation:
+        yield from (prose(found.explanation), "")
+    for remedy in remedies.members(report, found):
         yield from (f"- {prose(change)}" for change in remedy.changes)
     yield ""
-    rows = ((prose(name), before, after) for name, before, after in words.changes(report.prescription.trial))
+    rows = ((prose(name), before, after) for name, before, after in remedies.changes(found.trial))
     yield from _table(("measure", "before", "after"), rows)
-    if any(remedy.retrains for remedy in words.prescribed(report)):
-        yield "Weights are drawn anew: train from the start."
-        yield ""
+    yield from (f"- {prose(sentence)}" for sentence in remedies.standing(report, found))
+    yield from (f"- or: {prose(other)}" for other in remedies.alternatives(report))
+    yield ""
+    yield from _code(report, found)
+
+
+def _code(report: Report, prescription: Prescription) -> Iterator[str]:
+    for remedy in remedies.members(report, prescription):
+        for framework, lines in remedies.code(remedy):
+            yield f"{prose(remedy.title)}, in {framework}:"
+            yield from ("", *_fenced(lines), "")
+
+
+def _fenced(lines: str) -> Iterator[str]:
+    """Yield lines of code between fences that nothing within them closes."""
+    fence = "`" * max([3, *(len(ticks) + 1 for ticks in re.findall("`+", lines))])
+    yield from (f"{fence}python", lines, fence)
 
 
 def _tried(report: Report, gate: GateResult | None) -> Iterator[str]:
@@ -108,15 +125,24 @@ def _tried(report: Report, gate: GateResult | None) -> Iterator[str]:
     rows = (
         (
             prose(remedy.title),
-            words.DID[remedy.status],
-            prose(words.effect(remedy)),
-            "<br>".join(f"{prose(name)}: {before} → {after}" for name, before, after in words.changes(remedy.trial, 2)),
+            remedies.DID[remedy.status],
+            prose(remedies.effect(remedy)),
+            "<br>".join(_figures(remedy)),
         )
-        for remedy in words.tried(report)
+        for remedy in remedies.tried(report)
     )
-    yield from _table(("remedy", "what it did", "findings", "before → after"), rows)
-    yield from (f"- {reason}: {prose(titles)}" for reason, titles in words.untried(report))
-    yield ""
+    yield from _table(("remedy", "what it did", "findings", "trial, before → after"), rows)
+    for word, left in remedies.untried(report):
+        yield f"<details><summary>{word}: {len(left)}</summary>"
+        yield ""
+        yield from (f"- {prose(f'{note} ({titles})' if note else titles)}" for note, titles in remedies.reasons(left))
+        yield from ("", "</details>", "")
+
+
+def _figures(remedy: Remedy) -> Iterator[str]:
+    if said := remedies.duel(remedy.trial):
+        yield prose(said)
+    yield from (f"{prose(name)}: {before} → {after}" for name, before, after in remedies.changes(remedy.trial, 2))
 
 
 def _gradients(report: Report, gate: GateResult | None) -> Iterator[str]:

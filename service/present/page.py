@@ -29,7 +29,9 @@ a { color: inherit; } .soft { color: var(--soft); } .verdict { font-weight: 700;
 article { border-left: 4px solid var(--line); padding-left: 1rem; margin: 1.5rem 0; }
 article.error { border-color: #d55e00; } article.warning { border-color: #e69f00; }
 article.info { border-color: #56b4e9; }
-.helps { border: 2px solid #009e73; border-radius: .5rem; padding: 0 1rem 1rem; } .helps h2 { margin-top: 1rem; }
+.helps { border: 2px solid #009e73; border-radius: .5rem; padding: 0 1rem 1rem; }
+.helps h2, .closest h2 { margin-top: 1rem; }
+.closest { border: 2px solid #e69f00; border-radius: .5rem; padding: 0 1rem 1rem; }
 svg { width: 100%; height: auto; } .curves { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
 @media print { details { display: block; } body { max-width: none; } }
 """

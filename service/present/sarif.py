@@ -10,7 +10,7 @@ from service import catalogue
 from service.contract.gate import GateResult, Judged, Outcome
 from service.contract.report import Finding, Place, Report
 from service.contract.words import Severity
-from service.present import Format, add, draws, words
+from service.present import Format, add, draws, remedies, words
 from service.present.numbers import number
 from service.present.words import plain
 
@@ -30,7 +30,7 @@ def render(report: Report, gate: GateResult | None, source: str = "") -> str:
     results = [
         result
         for finding in report.findings
-        for result in _results(finding, judged.get(finding.code), codes.index(finding.code), uri)
+        for result in _results(_with_cure(report, finding), judged.get(finding.code), codes.index(finding.code), uri)
     ]
     run: Json = {
         "tool": {"driver": {"name": "Gradgate", "semanticVersion": report.engine.version, "rules": rules}},
@@ -72,6 +72,12 @@ def _results(finding: Finding, judged: Judged | None, index: int, uri: str) -> I
         yield _result(finding, severity, index, uri, excused) | _suppressed("A waiver covers these places.")
 
 
+def _with_cure(report: Report, finding: Finding) -> Finding:
+    """Return a finding whose explanation also says what cures it."""
+    said = f"{draws.explained(finding)} {remedies.cure(report, finding)}".strip()
+    return finding.model_copy(update={"explanation": said, "seeds": None})
+
+
 def _result(finding: Finding, severity: Severity, index: int, uri: str, places: Any) -> Json:  # noqa: ANN401  a sequence
     worst = words.worst(finding.model_copy(update={"places": tuple(places)}), _LOCATIONS)
     physical = {"artifactLocation": {"uri": uri, "index": 0}, "region": {"startLine": 1}}
@@ -79,7 +85,7 @@ def _result(finding: Finding, severity: Severity, index: int, uri: str, places: 
     if worst:
         location["logicalLocations"] = [_logical(place) for place in worst]
     shown = "; ".join(f"{words.where(one)}: {number(one.measured)}, limit {number(one.limit)}" for one in worst[:3])
-    said = f"{finding.title} {draws.explained(finding)}" + (f" Worst at {shown}." if shown else "")
+    said = f"{finding.title} {finding.explanation}" + (f" Worst at {shown}." if shown else "")
     return {
         "ruleId": plain(finding.code),
         "ruleIndex": index,

@@ -4,15 +4,18 @@ import textwrap
 from collections.abc import Iterator
 
 from service.contract.gate import GateResult
-from service.contract.report import Finding, Remedy, Report
-from service.present import Format, add, depth, draws, numbers, words
+from service.contract.report import Finding, Prescription, Remedy, Report
+from service.present import Format, add, depth, draws, numbers, remedies, words
 from service.present.numbers import number
 from service.present.words import plain
 
 WIDTH = 92
 _ROWS = 24
 _NAME = 44
+_CHANGES = 8
 _PLACE = 46
+_TITLE = 40
+_FOUND = 18
 
 
 def render(report: Report, gate: GateResult | None, source: str = "") -> str:
@@ -68,44 +71,62 @@ def _finding(finding: Finding) -> Iterator[str]:
 
 
 def _prescription(report: Report, gate: GateResult | None) -> Iterator[str]:
-    if report.prescription is None:
+    if (found := remedies.prescribed(report)) is None:
         return
-    yield from _titled("WHAT HELPS")
-    yield from _wrapped(report.prescription.title, "  ")
-    for remedy in words.prescribed(report):
-        for change in remedy.changes[:8]:
-            yield from _wrapped(f"· {change}", "    ", "      ")
-        if (left := len(remedy.changes) - 8) > 0:
-            yield f"    · and {numbers.several(left, 'more change')}"
-    for name, before, after in words.changes(report.prescription.trial):
+    yield from _titled("WHAT HELPS" if report.prescription else "WHAT COMES CLOSEST")
+    if not report.prescription:
+        yield f"  {remedies.NOTHING_CURES}"
+    yield from _wrapped(found.title, "  ")
+    yield from _wrapped(found.explanation, "  ")
+    yield from _changes(report, found)
+    for name, before, after in remedies.changes(found.trial):
         yield f"    {plain(name, 40):<28} {before:>12} → {after}"
-    if any(remedy.retrains for remedy in words.prescribed(report)):
-        yield "    Weights are drawn anew: train from the start."
-    if report.prescription.treated_model and report.id:
+    for sentence in remedies.standing(report, found):
+        yield from _wrapped(sentence, "    ")
+    if found.treated_model and report.id:
         yield f"    The treated model: GET /v1/diagnoses/{report.id}/treated-model"
+    for other in remedies.alternatives(report):
+        yield from _wrapped(f"or: {other}", "    ", "        ")
+    yield from _code(report, found)
     yield ""
+
+
+def _changes(report: Report, prescription: Prescription) -> Iterator[str]:
+    for remedy in remedies.members(report, prescription):
+        for change in remedy.changes[:_CHANGES]:
+            yield from _wrapped(f"· {change}", "    ", "      ")
+        if (left := len(remedy.changes) - _CHANGES) > 0:
+            yield f"    · and {numbers.several(left, 'more change')}"
+
+
+def _code(report: Report, prescription: Prescription) -> Iterator[str]:
+    """Yield lines of code as they are, to be pasted; they may be wider than the rest."""
+    for remedy in remedies.members(report, prescription):
+        for framework, lines in remedies.code(remedy):
+            yield f"  in {framework}:"
+            yield from (f"    {line}" for line in lines.splitlines())
 
 
 def _tried(report: Report, gate: GateResult | None) -> Iterator[str]:
     if not report.remedies:
         return
     yield from _titled("WHAT WAS TRIED")
-    for remedy in words.tried(report):
-        yield from _remedy(remedy)
-    for reason, titles in words.untried(report):
-        yield from _wrapped(f"{reason}: {titles}", "  ", "    ")
+    tried = remedies.tried(report)
+    if any(remedies.duel(remedy.trial) for remedy in tried):
+        yield f"  {'':<11} {'':<{_TITLE}} {'cures':<{_FOUND}} {'gain':>6} {'seeds':>5} {'p':>5}"
+    yield from map(_row, tried)
+    if any(remedies.gain(remedy.trial) for remedy in tried):
+        yield from _wrapped(f"gain: how much lower ln of the loss ends. {remedies.chance(report)}", "  ")
+    for word, left in remedies.untried(report):
+        names = ", ".join(remedy.treatment for remedy in left)
+        yield f"  {plain(f'{word} ({len(left)}): {names}', WIDTH - 2)}"
     yield ""
 
 
-def _remedy(remedy: Remedy) -> Iterator[str]:
-    yield f"  {words.DID[remedy.status]:<14} {plain(remedy.title, WIDTH - 17)}"
-    if remedy.cures or remedy.leaves or remedy.causes:
-        yield f"  {'':<14} {plain(words.effect(remedy), WIDTH - 17)}"
-    moved = " · ".join(
-        f"{plain(name, 30)} {before} → {after}" for name, before, after in words.changes(remedy.trial, 2)
-    )
-    if moved:
-        yield f"  {'':<14} {plain(moved, WIDTH - 17)}"
+def _row(remedy: Remedy) -> str:
+    did, title, found = remedies.DID[remedy.status], plain(remedy.title, _TITLE), remedies.found(remedy, _FOUND)
+    gain, won, odds = (figure(remedy.trial) for figure in (remedies.gain, remedies.won, remedies.odds))
+    return f"  {did:<11} {title:<{_TITLE}} {found:<{_FOUND}} {gain:>6.6} {won:>5.5} {odds:>5}"
 
 
 def _gradients(report: Report, gate: GateResult | None) -> Iterator[str]:

@@ -8,24 +8,14 @@ from itertools import pairwise
 
 from service.contract.gate import GateResult, Judged, Outcome
 from service.contract.profile import ProfileRow
-from service.contract.report import Finding, Place, Remedy, Report, Trial
-from service.contract.words import RemedyStatus, Severity, Verdict
+from service.contract.report import Finding, Place, Report
+from service.contract.words import Severity, Verdict
 from service.present import draws
 from service.present.numbers import number, several
 
 MARKS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗"}
 SEVERITY_MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.INFO: "i"}
-DID = {
-    RemedyStatus.RECOMMENDED: "recommended",
-    RemedyStatus.WORKS: "works",
-    RemedyStatus.INEFFECTIVE: "ineffective",
-    RemedyStatus.HARMFUL: "harmful",
-    RemedyStatus.NOT_APPLICABLE: "does not apply",
-    RemedyStatus.UNTESTED: "not tried",
-}
-_UNTRIED = (RemedyStatus.NOT_APPLICABLE, RemedyStatus.UNTESTED)
 _PLACES = 3
-_GOAL = "lowest_loss"
 _LAYER = re.compile(r'\S+/\S+ (".*" )?\(\w+\)')
 _TITLE = re.compile(r' "(.*)" \(')
 
@@ -78,46 +68,6 @@ def beyond(finding: Finding, most: int = _PLACES) -> int:
 def weight(finding: Finding) -> str:
     """Return how much a finding weighs, in how many draws it shows, and how sure it is."""
     return ", ".join(filter(None, (finding.severity, draws.share(finding), f"{finding.confidence:.0%} sure")))
-
-
-def changes(trial: Trial | None, most: int = 3) -> Iterator[tuple[str, str, str]]:
-    """Yield what a trial changed: a measure's name, before, after; the goal comes first, then what moved most."""
-    if trial is None:
-        return
-    both = sorted(trial.before.keys() & trial.after.keys())
-    moved = sorted(
-        (name for name in both if _moved(trial, name)), key=lambda name: (name != _GOAL, -_moved(trial, name))
-    )
-    for name in (moved or both[:1])[:most]:
-        yield name.replace("_", " "), number(trial.before[name]), number(trial.after[name])
-
-
-def effect(remedy: Remedy) -> str:
-    """Return what a remedy did to findings, in a few words."""
-    said = [(remedy.cures, "cures"), (remedy.leaves, "leaves"), (remedy.causes, "causes")]
-    return ", ".join(f"{word} {' '.join(codes)}" for codes, word in said if codes)
-
-
-def tried(report: Report) -> Sequence[Remedy]:
-    """Return the remedies that were tried, those that help first."""
-    order = tuple(RemedyStatus)
-    found = [remedy for remedy in report.remedies if remedy.status not in _UNTRIED]
-    return sorted(found, key=lambda remedy: (order.index(remedy.status), remedy.id))
-
-
-def untried(report: Report) -> Iterator[tuple[str, str]]:
-    """Yield why remedies were not tried, and which."""
-    for status in _UNTRIED:
-        titles = [remedy.title for remedy in report.remedies if remedy.status is status]
-        if titles:
-            yield DID[status], "; ".join(titles)
-
-
-def prescribed(report: Report) -> Iterator[Remedy]:
-    """Yield the remedies of the prescription, in its order."""
-    known = {remedy.id: remedy for remedy in report.remedies}
-    if report.prescription:
-        yield from (known[name] for name in report.prescription.remedies if name in known)
 
 
 def coverage(report: Report) -> str:
@@ -231,14 +181,3 @@ def _distance(place: Place) -> float:
     if place.measured == 0 or place.limit == 0:
         return 1e300 if place.measured != place.limit else 0.0
     return abs(math.log(abs(place.measured / place.limit))) if math.isfinite(place.limit) else 0.0
-
-
-def _moved(trial: Trial, name: str) -> float:
-    before, after = trial.before[name], trial.after[name]
-    if before == after:
-        return 0.0
-    if not (math.isfinite(before) and math.isfinite(after)):
-        return math.inf
-    if before == 0 or after == 0:
-        return abs(before - after)
-    return abs(math.log(abs(after / before)))

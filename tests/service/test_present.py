@@ -17,7 +17,7 @@ from service.contract.redraws import Draw, Redraws, Seeds, Spread
 from service.contract.report import Finding, Place, Report, Trial
 from service.contract.words import Severity, Symptom, Verdict
 from service.gate import judge
-from service.present import chart, choose, formats, numbers, words
+from service.present import chart, choose, formats, numbers, remedies, words
 from service.present.markdown import prose
 from tests.service.samples import finding, report, row
 
@@ -417,6 +417,6 @@ def test_machine_formats_take_hostile_names() -> None:
 def test_of_a_trial_only_what_moved_is_shown() -> None:
     before = {"a": 1.0, "b": 0.0, "c": 2.0, "d": 5.0}
     trial = Trial(before=before, after={"a": 1.0, "b": 4e-4, "c": 1.0, "d": math.nan}, seeds=1, steps=1)
-    assert list(words.changes(trial)) == [("d", "5", "not a number"), ("c", "2", "1"), ("b", "0", "4.0e-4")]
+    assert list(remedies.changes(trial)) == [("d", "5", "not a number"), ("c", "2", "1"), ("b", "0", "4.0e-4")]
     still = Trial(before=before, after=before, seeds=1, steps=1)
-    assert list(words.changes(still)) == [("a", "1", "1")]
+    assert list(remedies.changes(still)) == [("a", "1", "1")]
