@@ -30,6 +30,7 @@ _NORMS: Final = {
     "BatchNormalization": "BatchNormalization",
     "LayerNormalization": "LayerNormalization",
     "GroupNormalization": "GroupNormalization",
+    "RMSNormalization": "RMSNormalization",
 }
 
 
@@ -59,7 +60,7 @@ def added(graph: Graph, inserted: Inserted) -> tuple[str, Json]:
     (node,) = nodes
     fields: Json = {"axis": -1, "epsilon": _number(node, "epsilon")}
     if node.op == "GroupNormalization":
-        fields = {"groups": 1, **fields}
+        fields = {"groups": node.attributes["num_groups"], **fields}
     if node.op == "BatchNormalization":
         fields["momentum"] = _number(node, "momentum")
     return _NORMS[node.op], fields

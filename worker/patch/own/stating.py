@@ -2,12 +2,15 @@
 
 from typing import Any, Final, get_args
 
+from torch import Tensor
+
 from service.contract.architecture import Layer
 from service.contract.architecture.activation import Activations
 from service.contract.architecture.base import LayerBase
 from worker.network.graph import Graph, Node
 from worker.patch.difference import Inserted
-from worker.patch.normal import AFFINE, normal
+from worker.patch.insertion import chain, number
+from worker.patch.normal import AFFINE, NO_EPSILON
 from worker.patch.places import NoWay
 
 KINDS: Final[dict[str, type[LayerBase]]] = {
@@ -24,12 +27,15 @@ _PLAIN: Final = {
     "Softsign": "softsign",
     "Mish": "mish",
     "HardSwish": "hard_swish",
+    "Swish": "silu",
 }
 _NUMBERED: Final = {"LeakyRelu": ("leaky_relu", 0.01), "Elu": ("elu", 1.0)}
-_NORMS: Final[dict[str, dict[str, Any]]] = {
-    "BatchNormalization": {"kind": "batch_norm"},
-    "LayerNormalization": {"kind": "layer_norm"},
-    "GroupNormalization": {"kind": "group_norm", "groups": 1},
+_NORMS: Final[dict[str, str]] = {
+    "BatchNormalization": "batch_norm",
+    "LayerNormalization": "layer_norm",
+    "GroupNormalization": "group_norm",
+    "InstanceNormalization": "instance_norm",
+    "RMSNormalization": "rms_norm",
 }
 
 
@@ -40,33 +46,57 @@ def activation(node: Node) -> dict[str, Any]:
     if node.op in _NUMBERED:
         kind, alpha = _NUMBERED[node.op]
         return {"kind": kind, "alpha": node.attributes.get("alpha", alpha)}
+    if node.op == "Gelu":
+        tanh = node.attributes.get("approximate", "none") == "tanh"
+        return {"kind": "gelu", "approximate": "tanh"} if tanh else {"kind": "gelu"}
     message = f"No layer of the file's format is the operator {node.op}."
     raise NoWay(message)
 
 
-def added(graph: Graph, inserted: Inserted) -> dict[str, Any]:
-    """Return nodes inserted behind a layer as one: a norm, or a rescaling; NoWay where they are neither."""
-    nodes = _in_normal_form(graph, inserted)
-    if nodes[-1].op == AFFINE:
-        return rescale(graph, inserted)
-    if len(nodes) != 1 or nodes[0].op not in _NORMS:
-        message = f"No layer of the file's format is {', '.join(node.op for node in inserted.nodes)}."
+def added(graph: Graph, inserted: Inserted) -> list[dict[str, Any]]:
+    """Return nodes inserted behind a value as layers, one behind the other; NoWay where no layer is one of them."""
+    return [_layer(graph, node, wide=_wide(inserted)) for node in chain(graph, inserted)]
+
+
+def _layer(graph: Graph, node: Node, *, wide: bool) -> dict[str, Any]:
+    if node.op in _NORMS:
+        return {**norm(node), **({"axes": [0]} if wide and node.op == "RMSNormalization" else {})}
+    if node.op == AFFINE:
+        return {"kind": "rescale", **{name: _stated(node.attributes[name]) for name in ("scale", "offset")}}
+    if node.op == "Dropout" and not node.domain:
+        return {"kind": "dropout", "rate": number(graph, node, 1)}
+    if node.op == "Clip":
+        return {"kind": "hard_tanh", "low": number(graph, node, 1), "high": number(graph, node, 2)}
+    return activation(node)
+
+
+def norm(node: Node) -> dict[str, Any]:
+    """Return a norm as a layer; NoWay where the node is none."""
+    if node.op not in _NORMS:
+        message = f"No norm of the file's format is {node.op}."
         raise NoWay(message)
-    epsilon = float(f"{nodes[0].attributes['epsilon']:.6g}")
-    layer = _NORMS[nodes[0].op]
+    layer: dict[str, Any] = {"kind": _NORMS[node.op]}
+    if node.op == "GroupNormalization":
+        layer["groups"] = node.attributes["num_groups"]
+    if node.op == "BatchNormalization" and not _near(node.attributes.get("momentum", 0.9), 0.9):
+        layer["momentum"] = _short(node.attributes["momentum"])
+    epsilon = max(_short(node.attributes.get("epsilon", 1e-5)), NO_EPSILON)
     default = KINDS[layer["kind"]].model_fields["epsilon"].default
-    return dict(layer) if epsilon == default else {**layer, "epsilon": epsilon}
+    return layer if epsilon == default else {**layer, "epsilon": epsilon}
 
 
-def rescale(graph: Graph, inserted: Inserted) -> dict[str, Any]:
-    """Return inserted nodes as a layer that rescales; NoWay where they do more than multiply and add a number."""
-    *_, node = _in_normal_form(graph, inserted)
-    if node.op != AFFINE or node.inputs[0] != inserted.behind:
-        message = f"No layer of the file's format is what stands behind {inserted.behind}."
-        raise NoWay(message)
-    return {"kind": "rescale", "scale": node.attributes["scale"], "offset": node.attributes["offset"]}
+def _wide(inserted: Inserted) -> bool:
+    """Whether the nodes stand among channels that come before places, as in images."""
+    return any(node.op == "LpNormalization" and node.attributes.get("axis") == 1 for node in inserted.nodes)
 
 
-def _in_normal_form(graph: Graph, inserted: Inserted) -> tuple[Node, ...]:
-    outputs = (inserted.nodes[-1].outputs[0],)
-    return normal(graph.replace(nodes=inserted.nodes, outputs=outputs)).nodes
+def _stated(numbers: Any) -> Any:  # noqa: ANN401  a number or a tensor
+    return [float(each) for each in numbers.flatten()] if isinstance(numbers, Tensor) else numbers
+
+
+def _short(number: Any) -> float:  # noqa: ANN401  a float attribute
+    return float(f"{number:.6g}")
+
+
+def _near(one: Any, two: float) -> bool:  # noqa: ANN401  a float attribute
+    return abs(one - two) < 1e-6  # noqa: PLR2004  float32's rounding
