@@ -11,9 +11,11 @@ from service.contract.words import RemedyStatus, Severity, Symptom, Verdict
 from tests.case_files import examined, read
 from tests.probe.subjects import dense, described
 from worker.probe.measure import probe
-from worker.remedies import judged
+from worker.trial.judging import judged
 from worker.treatments import treatments
-from worker.trial import PAIRS, Examined, Tried, summarised
+from worker.trial import Examined, Tried
+from worker.trial.duel import PAIRS, Duel
+from worker.trial.telling import summarised
 
 HELPS = {RemedyStatus.RECOMMENDED, RemedyStatus.WORKS}
 CURES = {

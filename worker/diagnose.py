@@ -45,6 +45,16 @@ def shown(evidence: Evidence) -> Shown:
     return _shown(_judged(evidence))
 
 
+def raised(evidence: Evidence) -> frozenset[str]:
+    """Return the rules that warn or reject on one draw, whether or not a cause says the same."""
+    answers = {code: rule.judge(evidence) for code, rule in rules.items()}
+    return frozenset(
+        code
+        for code, answer in answers.items()
+        if isinstance(answer, Observation) and answer.severity is not Severity.INFO
+    )
+
+
 def verdict(findings: Sequence[Finding]) -> Verdict:
     """Return `fail` where an error stands, `warn` where a warning does, `pass` otherwise."""
     return verdict_of_draw({finding.code: finding.severity for finding in findings})

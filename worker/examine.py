@@ -13,7 +13,7 @@ from typing import Final
 import torch
 
 from service.contract.options import Options
-from service.contract.report import Coverage, Finding, Prescription, Remedy, Report
+from service.contract.report import Coverage, Finding, Remedy, Report
 from service.contract.words import Depth, Stage, Verdict
 from worker import reporting
 from worker.budget import Deadline
@@ -26,13 +26,12 @@ from worker.load.second import on_second
 from worker.load.subject import Loaded, load
 from worker.probe.training import HALF, LEARNT, Ask
 from worker.redraws import redraws_section, same_weights
-from worker.remedies import Clinic, prescription
 from worker.stopwatch import Progress, Stopwatch, silent
 from worker.summary import summary
 from worker.sureness import sureness
 from worker.threads import threads_for
-from worker.treatments import Change
-from worker.trial import Bench, Examined, Tried, applied_to, measured
+from worker.treatments import Inapplicable
+from worker.trial import Bench, Clinic, Examined, measured, partial, prescription, remedies, treat
 
 STEPS: Final = {Depth.QUICK: 50, Depth.STANDARD: 200, Depth.DEEP: 200}
 """Steps of the training trial."""
@@ -64,6 +63,7 @@ def examine(
         loaded = load(model, batch, options, external, place)
         if second is not None:
             on_second(loaded, second)
+        again = load(model, second, options, external, place) if second else None
         fidelity = compare(loaded.onnx, loaded.graph, loaded.subject.batch.inputs)
     with watch.stage(Stage.PROBING, 0.1), threads_for(loaded.subject.pass_s):
         quick = options.depth is Depth.QUICK
@@ -71,11 +71,12 @@ def examine(
         ask = Ask(steps, both=True, goal=goal, deep=deep, ranged=not quick)
         before, coverage = _measure(loaded, ask, deadline.share(_TRAINING_SHARE), watch)
     with watch.stage(Stage.TREATING, 0.4), threads_for(loaded.subject.pass_s):
-        remedies, chosen = _treat(before, steps, deadline, watch) if options.treat else ((), None)
-    remedies = patched(loaded, before, remedies, deadline)
-    prescribed, said = _prescribe(loaded, before, chosen, treated)
+        clinic = _treat(before, again, options, deadline, watch) if options.treat else None
+    tried = patched(loaded, before, remedies(clinic), deadline) if clinic else ()
+    handed_back, said = _written(loaded, clinic, treated)
+    prescribed = prescription(clinic, handed_back=handed_back) if clinic else None
     watch.tell(Stage.REPORTING, 0.98)
-    findings = tuple(_with_remedies(finding, remedies) for finding in before.findings)
+    findings = tuple(_with_remedies(finding, tried) for finding in before.findings)
     first = before.evidences[0]
     late = reporting.lateness(options) if deadline.meter.overrun else ()
     return Report(
@@ -92,8 +93,9 @@ def examine(
         confidence=sureness(before.verdict, before.evidences, redrawn=loaded.subject.drawn),
         summary=summary(before.verdict, findings, prescribed, before.evidences),
         findings=findings,
-        remedies=remedies,
+        remedies=tried,
         prescription=prescribed,
+        partial=partial(clinic) if clinic else None,
         profile=reporting.profile(first),
         training=training_section(before.evidences),
         redraws=redraws_section(loaded.subject.seed, loaded.seeds, before.evidences),
@@ -124,34 +126,36 @@ def _measure(loaded: Loaded, ask: Ask, deadline: Deadline, watch: Stopwatch) -> 
     return Examined(tuple(subjects), tuple(evidences), findings), coverage
 
 
-def _treat(
-    before: Examined, steps: int, deadline: Deadline, watch: Stopwatch
-) -> tuple[tuple[Remedy, ...], Tried | None]:
+def _treat(before: Examined, second: Loaded | None, options: Options, deadline: Deadline, watch: Stopwatch) -> Clinic:
     """Try what the findings speak for, one by one, then look for the smallest set that cures."""
-    if before.verdict is Verdict.PASS:
-        return (), None
-    clinic = Clinic(Bench(before, steps, deadline))
-    candidates = clinic.candidates()
-    for index, treatment in enumerate(candidates):
-        watch.tell(Stage.TREATING, 0.4 + 0.5 * index / len(candidates))
-        clinic.try_one(treatment)
-    watch.tell(Stage.TREATING, 0.9)
-    chosen = clinic.prescription()
-    return clinic.remedies(chosen), chosen
+
+    def tell(done: float, detail: str) -> None:
+        watch.tell(Stage.TREATING, 0.4 + 0.5 * done, detail)
+
+    clinic = Clinic(
+        Bench(before, options.steps or STEPS[options.depth], deadline),
+        second=second.subject if second else None,
+        asked=options.treatments,
+        thorough=options.depth is not Depth.QUICK,
+        tell=tell,
+    )
+    if before.verdict is not Verdict.PASS or options.treatments:
+        treat(clinic)
+    return clinic
 
 
-def _prescribe(
-    loaded: Loaded, before: Examined, chosen: Tried | None, treated: Path | None
-) -> tuple[Prescription | None, tuple[str, ...]]:
-    """Write the treated model where one is prescribed and asked for; return also what is to be said of it."""
-    if chosen is None:
-        return None, ()
-    change = applied_to(chosen.treatments, before.subjects[0], before.evidences[0])
-    names = [treatment.name for treatment in chosen.treatments]
-    model, notes = treated_model(loaded, change, names) if isinstance(change, Change) and treated else (None, ())
-    if model is not None and treated is not None:
+def _written(loaded: Loaded, clinic: Clinic | None, treated: Path | None) -> tuple[bool, tuple[str, ...]]:
+    """Write the treated model where one is prescribed and asked for; return whether, and what is to be said of it."""
+    if clinic is None or clinic.prescribed is None or treated is None:
+        return False, ()
+    chosen = clinic.prescribed.tried.treatments
+    change = clinic.bench.treated(chosen)
+    if isinstance(change, Inapplicable):
+        return False, (change.reason,)
+    model, notes = treated_model(loaded, change, [treatment.name for treatment in chosen])
+    if model is not None:
         treated.write_bytes(model)
-    return prescription(before, chosen, handed_back=model is not None), notes
+    return model is not None, notes
 
 
 def _with_remedies(finding: Finding, remedies: tuple[Remedy, ...]) -> Finding:

@@ -1,0 +1,242 @@
+"""The bench: treatments are applied to copies of every draw and measured as the subject was, with the same seeds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Final
+
+from service.contract.words import TreatmentKind
+from worker.budget import PROBE, Deadline, OutOfTime
+from worker.passes import Passes, counted
+from worker.probe.evidence import Evidence
+from worker.probe.measure import probe
+from worker.probe.training import LEARNT, Ask
+from worker.subject import Subject
+from worker.treatments import Change, Inapplicable, Outcome, Treatment
+from worker.trial.duel import PAIRS, RATES, Duel, log_loss
+from worker.trial.examined import Examined, measured, supposing
+
+FRESH: Final = 1000
+"""How far the seeds of the last confirmation lie from those that anything was chosen by."""
+SETTINGS: Final = frozenset({TreatmentKind.CLIPPING, TreatmentKind.LEARNING_RATE, TreatmentKind.OPTIMIZER})
+"""Kinds of treatment that only training shows, and that go by what it measured."""
+_SET_THE_RATE: Final = frozenset({TreatmentKind.LEARNING_RATE, TreatmentKind.OPTIMIZER})
+_SHARE: Final = 0.25
+"""Most of the time left that the training of one copy may take."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Treatments applied together, and what they did."""
+
+    treatments: tuple[Treatment, ...]
+    changes: tuple[str, ...]
+    """Those of the first draw, as sentences."""
+    values: Mapping[str, str]
+    """What fills the blanks of the treatments' hints."""
+    before: Examined
+    """The draws that were compared."""
+    after: Examined
+    duel: Duel = field(default_factory=Duel)
+    """Empty where the re-probe decided alone."""
+    left: frozenset[str] | None = None
+    """Of what was probed and not trained: what would be left to warn of if the copy learns."""
+    passes: Passes = field(default_factory=Passes)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the treatments."""
+        return frozenset(treatment.name for treatment in self.treatments)
+
+    @property
+    def trained(self) -> bool:
+        """Whether copies were trained, too."""
+        return self.left is None
+
+    @property
+    def cost(self) -> int:
+        """What the changes ask of the owner."""
+        return sum(treatment.cost for treatment in self.treatments)
+
+    @property
+    def cures(self) -> frozenset[str]:
+        """Findings that are gone, not even silenced by another."""
+        return self.before.codes - self.after.raised
+
+    @property
+    def causes(self) -> frozenset[str]:
+        """Findings that nothing spoke of before."""
+        return self.after.codes - self.before.raised
+
+
+class Bench:
+    """A subject under treatment: everything that is tried is measured against the same untreated side."""
+
+    def __init__(self, before: Examined, steps: int, deadline: Deadline) -> None:
+        """Compare with `before`; `steps` is the length of the full training trial."""
+        self.before = before
+        self._ask = Ask(steps, goal=LEARNT)
+        self._deadline = deadline
+        self._losses: dict[tuple[int, tuple[float, ...]], float] = {}
+        self._retuned: dict[tuple[frozenset[str], int], Evidence] = {}
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether there is no time left for another probe of a draw."""
+        return self._deadline.left < PROBE * self.before.subjects[0].pass_s or self._deadline.too_late_for("probe")
+
+    @cached_property
+    def draws(self) -> tuple[int, ...]:
+        """The fewest draws, the first among them, that show all that the draws show together."""
+        chosen = [0]
+        for draw in range(1, len(self.before.evidences)):
+            if self.before.codes <= self.before.part(chosen).raised:
+                break
+            chosen.append(draw)
+        return tuple(chosen)
+
+    @cached_property
+    def compared(self) -> Examined:
+        """What those draws show."""
+        every = len(self.draws) == len(self.before.evidences)
+        return self.before if every else replace(self.before.part(self.draws), findings=self.before.findings)
+
+    @cached_property
+    def seen(self) -> Examined:
+        """What a probe of the first draw alone shows, supposing that training goes as it went."""
+        return Examined.of(self.before.subjects[:1], [self._supposing(self.before.evidences[0])])
+
+    def _supposing(self, evidence: Evidence) -> Evidence:
+        return supposing(evidence, learns=not self.before.evidences[0].failed)
+
+    def shared(self, part: float) -> Deadline:
+        """Return when this part of the time left will be over."""
+        return self._deadline.share(part)
+
+    def screen(self, treatments: Sequence[Treatment]) -> Tried | Inapplicable:
+        """Apply the treatments to the first draw and probe the copy, without training it."""
+        with counted(Passes()) as passes:
+            change = self.treated(treatments)
+            if isinstance(change, Inapplicable):
+                return change
+            with self._deadline.meter.timed("screen", PROBE * change.subject.pass_s):
+                evidence = probe(change.subject)
+        after = Examined.of((), [self._supposing(evidence)])
+        left = Examined.of((), [supposing(evidence, learns=True)]).codes
+        return Tried(tuple(treatments), change.changes, change.values, self.seen, after, left=left, passes=passes)
+
+    def attempt(self, treatments: Sequence[Treatment]) -> Tried | Inapplicable:
+        """Apply the treatments, duel, and examine the copies of the draws compared."""
+        with counted(Passes()) as passes:
+            change = self.treated(treatments)
+            if isinstance(change, Inapplicable):
+                return change
+            changes, values = change.changes, change.values
+            del change  # a copy may weigh as much as the model
+            duel = self.duel(treatments)
+            after = self._examined(self._copy(treatments, self.before.subjects[draw], draw) for draw in self.draws)
+        return Tried(tuple(treatments), changes, values, self.compared, after, duel, passes=passes)
+
+    def in_every_draw(self, tried: Tried) -> Tried | Inapplicable:
+        """Return what was tried on some draws, examined on all of them."""
+        if len(tried.after.evidences) == len(self.before.evidences):
+            return tried
+        others = [draw for draw in range(len(self.before.subjects)) if draw not in self.draws]
+        with counted(tried.passes):
+            more = self._examined(self._copy(tried.treatments, self.before.subjects[draw], draw) for draw in others)
+        return replace(tried, before=self.before, after=Examined.of((), (*tried.after.evidences, *more.evidences)))
+
+    def duel(self, treatments: Sequence[Treatment]) -> Duel:
+        """Train treated copies beside untreated ones, pair by pair, until it is clear who ends lower.
+
+        Where the rate is what is treated, both sides take the rate that they have.
+        """
+        rates = (1.0,) if any(each.kind in _SET_THE_RATE for each in treatments) else RATES
+        duel = Duel()
+        for pair in range(PAIRS):
+            subject, draw = self._pair(pair)
+            change, reasons = self._applied(treatments, subject, draw)
+            if self._deadline.passed or duel.settled:
+                break
+            if len(reasons) < len(treatments):
+                ends = log_loss(change.subject, pair, rates, self._deadline)
+                duel = Duel((*duel.gains, self._untreated(pair, rates) - ends))
+        return duel
+
+    def treated(self, treatments: Sequence[Treatment]) -> Outcome:
+        """Return the first draw with the treatments applied, or why one of them has nothing to change."""
+        change, reasons = self._applied(treatments, self.before.subjects[0], 0)
+        return Inapplicable(reasons[0]) if reasons else change
+
+    def fresh(self, treatments: Sequence[Treatment]) -> Examined:
+        """Return what copies drawn under seeds that nothing was chosen by show."""
+        return self._examined(
+            self._copy(treatments, subject.redrawn(subject.seed + FRESH), draw)
+            for draw, subject in enumerate(self.before.subjects)
+        )
+
+    def on(self, second: Subject, treatments: Sequence[Treatment]) -> Examined:
+        """Return what the treated copy of the first draw shows on another batch."""
+        first = self._copy(treatments, self.before.subjects[0], 0)
+        again = self._copy(treatments, second, 0)
+        return self._examined([again.replace(graph=first.graph) if again.output == first.output else again])
+
+    def _copy(self, treatments: Sequence[Treatment], subject: Subject, draw: int) -> Subject:
+        """Return a changed copy; a treatment that has nothing to change in it leaves it as it is."""
+        return self._applied(treatments, subject, draw)[0].subject
+
+    def _applied(self, treatments: Sequence[Treatment], subject: Subject, draw: int) -> tuple[Change, list[str]]:
+        """Return a changed copy, and why treatments have nothing to change in it.
+
+        Settings go by what training shows of the network as the other treatments have changed it.
+        """
+        network = [each for each in treatments if each.kind not in SETTINGS]
+        settings = [each for each in treatments if each.kind in SETTINGS]
+        change, reasons = _applied_to(network, Change(subject, ()), self.before.evidences[draw])
+        if not settings:
+            return change, reasons
+        evidence = self._evidence_of(network, draw) if network else self.before.evidences[draw]
+        change, more = _applied_to(settings, change, evidence)
+        return change, reasons + more
+
+    def _evidence_of(self, network: Sequence[Treatment], draw: int) -> Evidence:
+        """Measure, once, a draw whose network was changed."""
+        key = frozenset(each.name for each in network), draw
+        if key not in self._retuned:
+            self._retuned[key] = self._measured(self._copy(network, self.before.subjects[draw], draw))
+        return self._retuned[key]
+
+    def _pair(self, pair: int) -> tuple[Subject, int]:
+        draw = pair % len(self.before.subjects)
+        return self.before.subjects[draw].redrawn(self.before.subjects[0].seed + pair), draw
+
+    def _untreated(self, pair: int, rates: tuple[float, ...]) -> float:
+        if (pair, rates) not in self._losses:
+            self._losses[pair, rates] = log_loss(self._pair(pair)[0], pair, rates, self._deadline)
+        return self._losses[pair, rates]
+
+    def _examined(self, subjects: Iterable[Subject]) -> Examined:
+        return Examined.of((), [self._measured(subject) for subject in subjects])
+
+    def _measured(self, subject: Subject) -> Evidence:
+        """Measure a copy.  OutOfTime where a probe would end after the time limit."""
+        if self._deadline.meter.too_late_for("probe"):
+            raise OutOfTime
+        return measured(subject, self._ask, self._deadline.share(_SHARE))
+
+
+def applied_to(treatments: Sequence[Treatment], subject: Subject, evidence: Evidence) -> Outcome:
+    """Return a copy with the treatments applied one behind the other, or why one of them has nothing to change."""
+    change, reasons = _applied_to(treatments, Change(subject, ()), evidence)
+    return Inapplicable(reasons[0]) if reasons else change
+
+
+def _applied_to(treatments: Sequence[Treatment], change: Change, evidence: Evidence) -> tuple[Change, list[str]]:
+    reasons: list[str] = []
+    for treatment in treatments:
+        made = treatment.apply(change.subject, evidence)
+        if isinstance(made, Inapplicable):
+            reasons.append(made.reason)
+        else:
+            change = Change(made.subject, (*change.changes, *made.changes), {**change.values, **made.values})
+    return change, reasons

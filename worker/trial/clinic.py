@@ -1,0 +1,192 @@
+"""The search for what cures: screening, single treatments, then sets; of use at any time with what was found so far.
+
+Order decides how soon a cure is found: first what a probe says may leave nothing to warn of, then what keeps trained
+weights, then what costs least.  The first set that is confirmed is the prescription; what comes later is told.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from service.contract.problem import Invalid, Unfit
+from service.contract.words import RemedyStatus, Severity, Verdict
+from worker.budget import OutOfTime
+from worker.subject import Subject
+from worker.treatments import Inapplicable, Treatment, treatments
+from worker.trial.bench import SETTINGS, Bench, Tried
+from worker.trial.controls import Control, Controls
+from worker.trial.examined import Examined
+from worker.trial.judging import cures, judged
+
+SCREENING: Final = 0.3
+"""Share of the time left that screening may take."""
+_TRAINED: Final = 0.9
+"""Share of the best constant's loss below which given weights are taken for trained."""
+_LATE: Final = "There was no time left to try it."
+_FOUND: Final = "A cure had been found; examinations of standard depth try the others, too."
+
+Tell = Callable[[float, str], None]
+log = structlog.get_logger(__name__)
+
+
+def silent(done: float, detail: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass
+class Verified:
+    """A set of treatments that cures, and what confirmed it."""
+
+    tried: Tried
+    fresh: Examined | None = None
+    """Copies under fresh seeds; None where there was no time."""
+    second: Examined | None = None
+    """The copy on the second batch, where one was given."""
+
+
+@dataclass
+class Clinic:
+    """Tries what may help a subject and remembers what came of it."""
+
+    bench: Bench
+    second: Subject | None = None
+    """The same model on a second batch."""
+    asked: Sequence[str] = ()
+    """Treatments that the caller wants to see tried."""
+    thorough: bool = True
+    """Whether others are tried, too, once a cure is confirmed."""
+    tell: Tell = silent
+    screened: dict[str, Tried] = field(default_factory=dict)
+    tried: dict[str, Tried] = field(default_factory=dict)
+    """Single treatments by name; of those that promised nothing, the screening."""
+    inapplicable: dict[str, str] = field(default_factory=dict)
+    """Why treatments have nothing to change."""
+    sets: list[Tried] = field(default_factory=list)
+    """Sets of several: trained, or screened where a probe showed that they leave something."""
+    prescribed: Verified | None = None
+
+    def __post_init__(self) -> None:
+        """Choose what is to be tried.  Invalid where a name that was asked for is none."""
+        self.candidates = _candidates(self.bench.before, self.asked)
+        self.controls = Controls(self.bench, {each.name for each in self.candidates})
+
+    def screen(self) -> None:
+        """Probe a copy of the first draw under each candidate, as long as a share of the time lasts."""
+        shared = self.bench.shared(SCREENING)
+        for index, treatment in enumerate(self.candidates):
+            if shared.passed or self.bench.out_of_time:
+                return
+            self.tell(index / len(self.candidates), f"screening {treatment.name}")
+            found = self.safely(self.bench.screen, (treatment,))
+            if isinstance(found, Inapplicable):
+                self.inapplicable[treatment.name] = found.reason
+            else:
+                self.screened[treatment.name] = found
+
+    def try_singles(self) -> None:
+        """Train what promises something, the most promising first; prescribe the first that cures."""
+        order = sorted(self.screened.values(), key=lambda each: self.promise(each, each.treatments))
+        for index, screened in enumerate(order):
+            if self.prescribed is not None and not self.thorough:
+                return
+            if self.bench.out_of_time:
+                raise OutOfTime
+            (treatment,) = screened.treatments
+            self.tell(index / len(order), f"trying {treatment.name}, {index + 1} of {len(order)}")
+            found = self.trained(screened.treatments) if self._worth_training(screened) else screened
+            if isinstance(found, Inapplicable):
+                self.inapplicable[treatment.name] = found.reason
+            else:
+                self.tried[treatment.name] = found
+                self.consider(found)
+
+    def trained(self, chosen: Sequence[Treatment]) -> Tried | Inapplicable:
+        """Train copies under these treatments; where they gain, under random ones of their kinds, too."""
+        found = self.safely(self.bench.attempt, chosen)
+        if isinstance(found, Tried) and found.duel.mean > 0:
+            self.controls.run(chosen)
+        return found
+
+    def consider(self, tried: Tried) -> None:
+        """Prescribe a set that cures, if it does so in every draw, under fresh seeds and on the second batch."""
+        if self.prescribed is not None or not self.cures(tried):
+            return
+        every = self.safely(self.bench.in_every_draw, tried)
+        if isinstance(every, Inapplicable) or not self.cures(every):
+            return
+        verified = Verified(every)
+        try:
+            verified.fresh = self.bench.fresh(every.treatments)
+            verified.second = self.bench.on(self.second, every.treatments) if self.second else None
+        except OutOfTime:
+            self.prescribed = verified
+            raise
+        if all(each is None or each.verdict is Verdict.PASS for each in (verified.fresh, verified.second)):
+            self.prescribed = verified
+
+    def cures(self, tried: Tried) -> bool:
+        """Whether a set is fit to be prescribed."""
+        return cures(tried, self.control(tried))
+
+    def control(self, tried: Tried) -> Control | None:
+        """Return the random changes that a set is compared with."""
+        return self.controls.of(tried.treatments)
+
+    def promise(self, screened: Tried, chosen: Sequence[Treatment]) -> tuple[bool, bool, int, int, str]:
+        """Return what orders treatments: what would be left, what would be lost, what it costs."""
+        left = len(screened.left or ())
+        names = " ".join(each.name for each in chosen)
+        return left > 0, self.loses(chosen), left, sum(each.cost for each in chosen), names
+
+    def loses(self, chosen: Iterable[Treatment]) -> bool:
+        """Whether training would be lost that the weights show."""
+        first, evidence = self.bench.before.subjects[0], self.bench.before.evidences[0]
+        trained = not first.drawn and 0 <= evidence.loss.value < _TRAINED * evidence.loss.chance
+        return trained and any(each.retrains for each in chosen)
+
+    def status(self, name: str) -> RemedyStatus:
+        """Return what became of a single treatment."""
+        if self.prescribed and name in self.prescribed.tried.names:
+            return RemedyStatus.RECOMMENDED
+        if name in self.tried:
+            return judged(self.tried[name], self.control(self.tried[name]))
+        return RemedyStatus.NOT_APPLICABLE if name in self.inapplicable else RemedyStatus.UNTESTED
+
+    def note(self, name: str) -> str:
+        """Say why a treatment does not apply, or was not tried."""
+        if self.status(name) is RemedyStatus.UNTESTED:
+            return _FOUND if self.prescribed is not None and not self.thorough else _LATE
+        return self.inapplicable.get(name, "")
+
+    def only_training_shows(self, screened: Tried) -> bool:
+        """Whether a probe cannot tell what treatments do."""
+        return not self.bench.seen.codes or any(each.kind in SETTINGS for each in screened.treatments)
+
+    def _worth_training(self, screened: Tried) -> bool:
+        asked = bool(screened.names & set(self.asked))
+        return bool(screened.cures) or self.only_training_shows(screened) or asked
+
+    def safely(self, attempt: Callable[..., Tried | Inapplicable], *given: object) -> Tried | Inapplicable:
+        """Return what an attempt comes to; a report is not lost over a copy that cannot be made or run."""
+        try:
+            return attempt(*given)
+        except OutOfTime:
+            raise
+        except Unfit as error:
+            return Inapplicable(f"The copy could not be run: {error}")
+        except Exception as error:
+            log.exception("a treatment could not be tried", given=str(given)[:200])
+            return Inapplicable(f"A fault of ours keeps it from being tried ({type(error).__name__}).")
+
+
+def _candidates(before: Examined, asked: Sequence[str]) -> tuple[Treatment, ...]:
+    """Return what a finding's symptom speaks for, or was asked for, the least costly first."""
+    for name in asked:
+        if name not in treatments:
+            msg = f"There is no treatment {name!r}; GET /v1/treatments lists them."
+            raise Invalid(msg)
+    shown = {finding.symptom for finding in before.findings if finding.severity is not Severity.INFO}
+    fitting = [each for each in treatments.values() if each.symptoms & shown or each.name in asked]
+    return tuple(sorted(fitting, key=lambda each: (each.cost, each.name)))

@@ -1,0 +1,200 @@
+"""What a trial did, as the report tells it."""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+from typing import Final
+
+from service.contract import report
+from service.contract.report import Prescription, Remedy, Trial
+from service.contract.words import RemedyStatus, Verdict
+from worker.answers import several
+from worker.passes import Passes
+from worker.probe.evidence import Evidence
+from worker.treatments import Treatment
+from worker.trial.bench import FRESH, Tried
+from worker.trial.clinic import Clinic, Verified
+from worker.trial.duel import STEPS
+from worker.trial.examined import figures
+from worker.trial.sets import distance
+
+_ALTERNATIVES: Final = 3
+_SURE: Final = 1e-3
+"""p-values below this are told as a bound."""
+
+
+def remedies(clinic: Clinic) -> tuple[Remedy, ...]:
+    """Return every treatment that was considered, what helps most first."""
+    told = [_remedy(clinic, treatment) for treatment in clinic.candidates]
+    order = list(RemedyStatus)
+    return tuple(sorted(told, key=lambda remedy: (order.index(remedy.status), remedy.cost)))
+
+
+def prescription(clinic: Clinic, *, handed_back: bool) -> Prescription | None:
+    """Return what is prescribed; `handed_back` where the treated model can be had."""
+    if clinic.prescribed is None:
+        return None
+    verified = clinic.prescribed
+    return _prescription(
+        clinic,
+        verified.tried,
+        explanation=explained(clinic, verified.tried, verified),
+        verified_seeds=len(verified.fresh.evidences) if verified.fresh else 0,
+        second_batch=None if verified.second is None else verified.second.verdict is Verdict.PASS,
+        alternatives=_alternatives(clinic),
+        treated_model=handed_back,
+    )
+
+
+def partial(clinic: Clinic) -> Prescription | None:
+    """Return what came closest, where nothing cures."""
+    tried = closest(clinic)
+    if clinic.prescribed is not None or tried is None:
+        return None
+    return _prescription(clinic, tried, explanation=explained(clinic, tried), treated_model=False)
+
+
+def closest(clinic: Clinic) -> Tried | None:
+    """Return the trained set that cures something, adds no error, and leaves least."""
+    known = [each for each in (*clinic.tried.values(), *clinic.sets) if each.trained and each.cures]
+    return min((each for each in known if not each.after.errors - each.before.raised), key=distance, default=None)
+
+
+def summarised(tried: Tried, control: report.Control | None = None) -> Trial:
+    """Return what a trial measured."""
+    duel, after = tried.duel, tried.after.evidences[0]
+    return Trial(
+        before=figures(tried.before.evidences[0]),
+        after=figures(after) | ({"log_loss_gain": duel.mean} if duel.gains else {}),
+        seeds=len(set(duel.gains)) or len(tried.after.evidences),
+        steps=STEPS if duel.gains else _steps(after),
+        p_value=duel.p_value,
+        bounds=duel.bounds if len(duel.gains) > 1 else None,
+        wins=duel.wins if duel.gains else None,
+        control=control,
+        passes=_passes(tried.passes),
+    )
+
+
+def explained(clinic: Clinic, tried: Tried, verified: Verified | None = None) -> str:
+    """Say in two or three sentences, with their numbers, what treatments did."""
+    said = [_numbers(tried, verified), _paired(tried), _confirmed(clinic, verified)]
+    left = sorted(clinic.bench.before.codes - tried.cures)
+    if verified is None and left:
+        said.append(f"It leaves {', '.join(left)}.")
+    return " ".join(sentence for sentence in said if sentence)
+
+
+def _numbers(tried: Tried, verified: Verified | None) -> str:
+    """Return the gain and the loss, before and after."""
+    treated = verified.fresh.evidences if verified and verified.fresh else tried.after.evidences
+    parts = []
+    before, after = _gain(tried.before.evidences), _gain(treated)
+    if before is not None and after is not None:
+        parts.append(f"the gradient's gain (ln of its square) {before:+.1f} → {after:+.1f}")
+    lowest, reached = _lowest(tried.before.evidences), _lowest(treated)
+    if reached is not None:
+        steps = max(_steps(evidence) for evidence in treated)
+        since = f"{lowest:.3g} → " if lowest is not None else ""
+        chance = treated[0].loss.chance
+        parts.append(
+            f"the loss within {several(steps, 'step')} {since}{reached:.3g} "
+            f"(the best constant prediction costs {chance:.3g})"
+        )
+    sentence = "; ".join(parts)
+    return f"{sentence[:1].upper()}{sentence[1:]}." if parts else ""
+
+
+def _paired(tried: Tried) -> str:
+    duel = tried.duel
+    if not duel.gains or len(set(duel.gains)) == 1:
+        return ""
+    p = duel.p_value
+    sure = "" if p is None else f" (p {'<' if p < _SURE else '='} {max(p, _SURE):.1g})"
+    return (
+        f"In paired runs of {STEPS} steps the treated copy ended lower in {duel.wins} of {len(duel.gains)} seeds, "
+        f"its loss smaller by a factor of {math.exp(min(duel.mean, 50.0)):.3g}{sure}."
+    )
+
+
+def _confirmed(clinic: Clinic, verified: Verified | None) -> str:
+    if verified is None:
+        return ""
+    if verified.fresh is None:
+        return "There was no time to confirm it under fresh seeds."
+    also = " and on the second batch" if verified.second is not None else ""
+    first = clinic.bench.before.subjects[0].seed + FRESH
+    seeds = several(len(verified.fresh.evidences), "fresh seed")
+    return f"It held under {seeds} (from {first}){also}: nothing was left to warn of."
+
+
+def _remedy(clinic: Clinic, treatment: Treatment) -> Remedy:
+    name = treatment.name
+    tried, before = clinic.tried.get(name), clinic.bench.before
+    cures = tried.cures & before.codes if tried else frozenset[str]()
+    control = clinic.control(tried) if tried else None
+    told = None
+    if control is not None:
+        told = report.Control(remedies=control.treatments, log_loss_gain=control.duel.mean)
+    return Remedy(
+        id=name,
+        treatment=name,
+        kind=treatment.kind,
+        title=treatment.title,
+        rationale=treatment.sections.get("Why it helps", ""),
+        changes=tried.changes if tried else (),
+        status=clinic.status(name),
+        note=clinic.note(name),
+        cost=treatment.cost,
+        hints=treatment.hints.filled(tried.values) if tried else {},
+        cures=tuple(sorted(cures)),
+        leaves=tuple(sorted(before.codes - cures)) if tried else (),
+        causes=tuple(sorted(tried.causes - before.codes)) if tried else (),
+        trial=summarised(tried, told if tried.duel.gains else None) if tried else None,
+        retrains=treatment.retrains,
+    )
+
+
+def _prescription(clinic: Clinic, tried: Tried, **said: object) -> Prescription:
+    control = clinic.control(tried)
+    told = report.Control(remedies=control.treatments, log_loss_gain=control.duel.mean) if control else None
+    return Prescription(
+        remedies=tuple(treatment.name for treatment in tried.treatments),
+        title=_joined([treatment.title for treatment in tried.treatments]),
+        trial=summarised(tried, told),
+        leaves=tuple(sorted(clinic.bench.before.codes - tried.cures)),
+        **said,
+    )
+
+
+def _alternatives(clinic: Clinic) -> tuple[tuple[str, ...], ...]:
+    """Return other sets that cured in the same trials, the least costly first."""
+    chosen = clinic.prescribed.tried.names if clinic.prescribed else frozenset[str]()
+    found = [each for each in (*clinic.tried.values(), *clinic.sets) if each.names != chosen and clinic.cures(each)]
+    found.sort(key=lambda each: (clinic.loses(each.treatments), each.cost, -each.duel.mean))
+    return tuple(tuple(treatment.name for treatment in each.treatments) for each in found[:_ALTERNATIVES])
+
+
+def _joined(titles: Sequence[str]) -> str:
+    """Return titles as one sentence."""
+    first, *others = titles
+    return " and ".join([first, *(title[0].lower() + title[1:] for title in others)])
+
+
+def _gain(evidences: Sequence[Evidence]) -> float | None:
+    found = [evidence.gain.total for evidence in evidences if evidence.gain is not None]
+    return median(found) if found and all(map(math.isfinite, found)) else None
+
+
+def _lowest(evidences: Sequence[Evidence]) -> float | None:
+    best = [evidence.training.best for evidence in evidences if evidence.training]
+    found = [run.lowest for run in best if run is not None and math.isfinite(run.lowest)]
+    return median(found) if found else None
+
+
+def _steps(evidence: Evidence) -> int:
+    return evidence.training.steps if evidence.training and evidence.training.runs else 0
+
+
+def _passes(passes: Passes) -> report.Passes:
+    return report.Passes(forward=passes.forward, backward=passes.backward, steps=passes.steps)
