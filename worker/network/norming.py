@@ -41,6 +41,13 @@ def groups(channels: int, positions: int | None = None) -> int:
     return count
 
 
+def with_rms_norm(graph: Graph) -> Graph:
+    """Return the graph at an opset that has RMSNormalization, where its opset is no file's but our own choice."""
+    if graph.header is not None or graph.opsets.get("", 0) != HAS_RMS_NORM - 1:
+        return graph
+    return graph.replace(opsets={**graph.opsets, "": HAS_RMS_NORM})
+
+
 @dataclass
 class Norming:
     """Nodes that make a norm of `value`, writing `fresh`, as they are put down one behind the other."""
@@ -68,7 +75,7 @@ class Norming:
         unit = self._node("unit", "MeanVarianceNormalization", self.value, axes=tuple(axes))
         self._last("Add", self._node("scaled", "Mul", unit, gain), bias)
 
-    def root_mean_square(self, gain: str, axis: int = -1, width: int = 1, epsilon: float = 1e-6) -> None:
+    def root_mean_square(self, gain: str, width: int, axis: int = -1, epsilon: float = 1e-6) -> None:
         """Divide by the root mean square along an axis of `width` numbers; opset 7 or newer."""
         if axis == -1 and self.opset >= HAS_RMS_NORM:
             self._last("RMSNormalization", self.value, gain, axis=axis, epsilon=epsilon)

@@ -9,7 +9,7 @@ from worker.network.edit import insert_behind
 from worker.network.graph import Graph, Node, Parameter
 from worker.network.laws import Constant
 from worker.network.layers import Layer, weight_layers
-from worker.network.norming import BROADCASTS, HAS_STANDARDIZATION, Norming, groups
+from worker.network.norming import BROADCASTS, HAS_STANDARDIZATION, Norming, groups, with_rms_norm
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
 from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
@@ -29,6 +29,15 @@ _SYMPTOMS: Final = {
 }
 
 
+def _in_keras(layer: str, norm: str) -> str:
+    return f"""
+        def normed(it, k=keras.layers, old=model.layers[:-1]):
+            own = it in old and isinstance(it, k.{layer}) and it.get_config() | {{"activation": None}}
+            return keras.Sequential([k.{layer}.from_config(own), k.{norm}, k.Activation(it.activation)]) if own else it
+        model = keras.models.clone_model(model, clone_function=normed)
+        """
+
+
 @treatment(
     "layer-norm",
     TreatmentKind.NORMALIZATION,
@@ -37,14 +46,11 @@ _SYMPTOMS: Final = {
     retrains=False,
     hints=Hints(
         torch="""
-        for name, layer in list(model.named_children()):
-            if isinstance(layer, nn.Linear) and layer.out_features > 1:
-                setattr(model, name, nn.Sequential(layer, nn.LayerNorm(layer.out_features)))  # not behind the head
+        for name, layer in list(model.named_children())[:-1]:  # every hidden layer
+            if isinstance(layer, nn.Linear):
+                setattr(model, name, nn.Sequential(layer, nn.LayerNorm(layer.out_features)))
         """,
-        keras="""
-        hidden = keras.Sequential([keras.layers.Dense(64), keras.layers.LayerNormalization(),
-                                   keras.layers.Activation("relu")])  # in place of each Dense(64, "relu")
-        """,
+        keras=_in_keras("Dense", "LayerNormalization()"),
     ),
 )
 def layer_norm(subject: Subject, evidence: Evidence) -> Outcome:
@@ -77,14 +83,11 @@ def layer_norm(subject: Subject, evidence: Evidence) -> Outcome:
     retrains=False,
     hints=Hints(
         torch="""
-        for name, layer in list(model.named_children()):
+        for name, layer in list(model.named_children())[:-1]:  # every hidden layer
             if isinstance(layer, nn.Conv2d):
                 setattr(model, name, nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels)))
         """,
-        keras="""
-        hidden = keras.Sequential([keras.layers.Dense(64, use_bias=False), keras.layers.BatchNormalization(),
-                                   keras.layers.Activation("relu")])  # in place of each Dense(64, "relu")
-        """,
+        keras=_in_keras("Conv2D", "BatchNormalization()"),
     ),
 )
 def batch_norm(subject: Subject, evidence: Evidence) -> Outcome:
@@ -107,8 +110,9 @@ def batch_norm(subject: Subject, evidence: Evidence) -> Outcome:
         return Inapplicable(
             f"A batch norm needs {_SMALLEST_BATCH} samples or more; the batch holds {subject.batch.size}."
         )
+    dense = _named(subject.graph, convolutions=False)
     sequences = {place.node for place in evidence.places if len(place.shape) > 2}  # noqa: PLR2004  samples, features
-    return _inserted(subject, evidence, "batch norm", skip=sequences)
+    return _inserted(subject, evidence, "batch norm", skip=dense & sequences)
 
 
 @treatment(
@@ -119,14 +123,11 @@ def batch_norm(subject: Subject, evidence: Evidence) -> Outcome:
     retrains=False,
     hints=Hints(
         torch="""
-        for name, layer in list(model.named_children()):
-            if isinstance(layer, nn.Conv2d) and layer.out_channels % 2 == 0:
+        for name, layer in list(model.named_children())[:-1]:  # every hidden layer
+            if isinstance(layer, nn.Conv2d):
                 setattr(model, name, nn.Sequential(layer, nn.GroupNorm(layer.out_channels // 2, layer.out_channels)))
         """,
-        keras="""
-        hidden = keras.Sequential([keras.layers.Conv2D(64, 3, padding="same"), keras.layers.GroupNormalization(32),
-                                   keras.layers.Activation("relu")])  # in place of each Conv2D(64, 3, "relu")
-        """,
+        keras=_in_keras("Conv2D", "GroupNormalization(2)"),
     ),
 )
 def group_norm(subject: Subject, evidence: Evidence) -> Outcome:
@@ -149,8 +150,7 @@ def group_norm(subject: Subject, evidence: Evidence) -> Outcome:
     """
     if _opset(subject) < BROADCASTS:
         return Inapplicable(f"Its operators need opset {BROADCASTS} or newer.")
-    dense = {layer.node.name for layer in weight_layers(subject.graph) if layer.node.op not in _CONVOLUTIONS}
-    return _inserted(subject, evidence, "group norm", skip=dense)
+    return _inserted(subject, evidence, "group norm", skip=_named(subject.graph, convolutions=False))
 
 
 @treatment(
@@ -161,58 +161,59 @@ def group_norm(subject: Subject, evidence: Evidence) -> Outcome:
     retrains=False,
     hints=Hints(
         torch="""
-        for name, layer in list(model.named_children()):
-            if isinstance(layer, nn.Linear) and layer.out_features > 1:
-                setattr(model, name, nn.Sequential(layer, nn.RMSNorm(layer.out_features)))  # not behind the head
+        for name, layer in list(model.named_children())[:-1]:  # every hidden layer
+            if isinstance(layer, nn.Linear):
+                setattr(model, name, nn.Sequential(layer, nn.RMSNorm(layer.out_features)))
         """,
-        keras="""
-        hidden = keras.Sequential([keras.layers.Dense(64), keras.layers.RMSNormalization(),
-                                   keras.layers.Activation("relu")])  # in place of each Dense(64, "relu")
-        """,
+        keras=_in_keras("Dense", "RMSNormalization()"),
     ),
 )
 def rms_norm(subject: Subject, evidence: Evidence) -> Outcome:
     """Bring each sample's pre-activations to unit root mean square
 
     What it changes
-        Between each hidden weight layer and its activation, what a sample's features are is divided by their root mean
-        square (of an image, that of the channels at each position) and multiplied by a gain per feature, unless a norm
-        stands there already.
+        Between each hidden dense layer and its activation, a sample's features (a step's, in a sequence) are divided by
+        their root mean square and multiplied by a gain per feature, unless a norm stands there already.
 
     Why it helps
         The scale of a layer no longer depends on its weights', as behind a layer norm, at less cost: the mean stays.
 
     When it is wrong
         Where a common offset is what saturates or kills units it stays, and a layer norm is what helps.  A sigmoid
-        behind it still vanishes.
+        behind it still vanishes.  Convolutions get none.
 
     References
         Zhang and Sennrich 2019 (arXiv 1910.07467).
     """
     if _opset(subject) < BROADCASTS:
         return Inapplicable(f"Its operators need opset {BROADCASTS} or newer.")
-    return _inserted(subject, evidence, "root mean square norm")
+    subject = subject.replace(graph=with_rms_norm(subject.graph))
+    return _inserted(subject, evidence, "root mean square norm", skip=_named(subject.graph, convolutions=True))
 
 
 def _opset(subject: Subject) -> int:
     return subject.graph.opsets.get("", 0)
 
 
+def _named(graph: Graph, *, convolutions: bool) -> set[str]:
+    """Return the names of the weight layers that are convolutions, or of those that are none."""
+    return {layer.node.name for layer in weight_layers(graph) if (layer.node.op in _CONVOLUTIONS) is convolutions}
+
+
 def _inserted(subject: Subject, evidence: Evidence, kind: str, skip: Collection[str] = ()) -> Outcome:
-    """Insert a norm behind each hidden layer; dense layers named in `skip` get none."""
+    """Insert a norm behind each hidden layer but those named in `skip`."""
     graph = subject.graph
     shapes = {place.node: place.shape for place in evidence.places}
     layers = [layer for layer in weight_layers(graph) if layer.after is not None and layer.norm is None]
-    layers = [layer for layer in layers if layer.node.op in _CONVOLUTIONS or layer.node.name not in skip]
     done = []
-    for layer in layers:
+    for layer in (each for each in layers if each.node.name not in skip):
         features, positions = _features(graph, layer), prod(shapes.get(layer.node.name, (0, 0, 0))[2:])
         if features is None or (features == 1 and not _varies(layer, kind, positions)):
             continue
         graph = _with_norm(graph, layer, features, kind, positions)
         done.append(layer.node.origin or layer.node.name)
     if not done:
-        which = "convolution" if kind == "group norm" else "weight layer"
+        which = {"group norm": "convolution", "root mean square norm": "dense layer"}.get(kind, "weight layer")
         return Inapplicable(f"Every hidden {which} has a norm already, or there is none.")
     number = f"{len(done)} weight layer{'s' if len(done) > 1 else ''}"
     return Change(subject.replace(graph=graph), (f"Insert a {kind} behind {number} (first: {done[0]}).",))
@@ -220,8 +221,7 @@ def _inserted(subject: Subject, evidence: Evidence, kind: str, skip: Collection[
 
 def _varies(layer: Layer, kind: str, positions: int) -> bool:
     """Whether a norm leaves more than a sign of a single feature."""
-    whole = layer.node.op in _CONVOLUTIONS and positions > 1 and kind != "root mean square norm"
-    return kind == "batch norm" or whole
+    return kind == "batch norm" or (layer.node.op in _CONVOLUTIONS and positions > 1)
 
 
 def _features(graph: Graph, layer: Layer) -> int | None:
@@ -241,8 +241,7 @@ def _with_norm(graph: Graph, layer: Layer, features: int, kind: str, positions: 
     stem = graph.fresh(f"{layer.node.name}.{kind.replace(' ', '_')}")
     convolution, kernel = layer.node.op in _CONVOLUTIONS, graph.parameters[layer.kernel].value
     rank = kernel.dim() if convolution else 2
-    wide = convolution and kind in {"layer norm", "root mean square norm"}
-    size = (features,) + (1,) * (rank - 2) if wide else (features,)
+    size = (features,) + (1,) * (rank - 2) if kind == "layer norm" else (features,)
     gain, bias = f"{stem}.gain", f"{stem}.bias"
     parameters = {gain: Parameter(kernel.new_ones(size), Constant(size, 1.0), origin=layer.node.origin)}
     if kind != "root mean square norm":
@@ -258,7 +257,7 @@ def _with_norm(graph: Graph, layer: Layer, features: int, kind: str, positions: 
         elif kind == "layer norm":
             norming.layer(gain, bias, tuple(range(1, rank)) if convolution else (-1,))
         else:
-            norming.root_mean_square(gain, 1 if convolution else -1, features)
+            norming.root_mean_square(gain, features)
         return tuple(norming.nodes)
 
     graph = insert_behind(graph.replace(parameters={**graph.parameters, **parameters}), layer.output, make)
