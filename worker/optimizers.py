@@ -1,7 +1,7 @@
 """The optimizers that training can use: torch.optim's own, by the contract's names, with clipping and warm-up."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ _MOMENTUM: Final = 0.9
 _TOGETHER: Final = 2**22
 """Numbers of which steps are taken at once."""
 
-_BUILDERS: Final[dict[OptimizerName, type[torch.optim.Optimizer]]] = {
+_BUILDERS: Final[dict[OptimizerName, Callable[..., torch.optim.Optimizer]]] = {
     OptimizerName.SGD: torch.optim.SGD,
     OptimizerName.MOMENTUM: torch.optim.SGD,
     OptimizerName.NESTEROV: torch.optim.SGD,
@@ -27,16 +27,17 @@ _BUILDERS: Final[dict[OptimizerName, type[torch.optim.Optimizer]]] = {
     OptimizerName.ADAGRAD: torch.optim.Adagrad,
 }
 
-_IN_KERAS: Final = {
-    OptimizerName.SGD: "SGD",
-    OptimizerName.MOMENTUM: "SGD",
-    OptimizerName.NESTEROV: "SGD",
-    OptimizerName.ADAM: "Adam",
-    OptimizerName.NADAM: "Nadam",
-    OptimizerName.ADAMW: "AdamW",
-    OptimizerName.RMSPROP: "RMSprop",
-    OptimizerName.ADAGRAD: "Adagrad",
+_CLASSES: Final = {
+    OptimizerName.SGD: ("SGD", "SGD"),
+    OptimizerName.MOMENTUM: ("SGD", "SGD"),
+    OptimizerName.NESTEROV: ("SGD", "SGD"),
+    OptimizerName.ADAM: ("Adam", "Adam"),
+    OptimizerName.NADAM: ("NAdam", "Nadam"),
+    OptimizerName.ADAMW: ("AdamW", "AdamW"),
+    OptimizerName.RMSPROP: ("RMSprop", "RMSprop"),
+    OptimizerName.ADAGRAD: ("Adagrad", "Adagrad"),
 }
+"""What torch and Keras call them."""
 DIVIDING: Final = frozenset(
     {OptimizerName.ADAM, OptimizerName.ADAMW, OptimizerName.NADAM, OptimizerName.RMSPROP, OptimizerName.ADAGRAD}
 )
@@ -93,9 +94,10 @@ class Optimizer:
         decay = {"weight_decay": self.weight_decay} if self.name is OptimizerName.ADAMW else {}
         there = _listed({"lr": self.learning_rate, **self._options})
         here = _listed({"learning_rate": self.learning_rate, **self._inertia, **decay})
+        in_torch, in_keras = _CLASSES[self.name]
         return {
-            "torch": f"torch.optim.{_BUILDERS[self.name].__name__}(model.parameters(), {there})",
-            "keras": f"keras.optimizers.{_IN_KERAS[self.name]}({here})",
+            "torch": f"torch.optim.{in_torch}(model.parameters(), {there})",
+            "keras": f"keras.optimizers.{in_keras}({here})",
         }
 
     def clipper(self) -> Clipper:

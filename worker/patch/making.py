@@ -12,7 +12,7 @@ from service.contract.problem import Trouble
 from worker.network.graph import Graph
 from worker.patch.alike import alike
 from worker.patch.dialect import Dialect
-from worker.patch.difference import Difference
+from worker.patch.difference import Difference, without_joins
 from worker.patch.edits import Edit, Operation, operations
 from worker.patch.places import Atlas, NoWay
 from worker.patch.survey import Crowded, Survey, Uneven
@@ -71,7 +71,7 @@ def _proven(
     """Return the patch if the document that it makes, read again, is the treated copy."""
     after = treated.graph.replace(outputs=_outputs(graph, untreated, treated))
     changed = dict(_settings(untreated, treated))
-    made = _made(document, dialect, Difference.between(graph, after), changed)
+    made = _in_stages(document, dialect, graph, after, changed)
     again = dialect.read(made.document)
     same = alike(after, again.graph) is not None
     if not same or any(again.settings.get(name) != value for name, value in changed.items()):
@@ -79,8 +79,24 @@ def _proven(
     return replace(made, note=dialect.remark(document, changed))
 
 
+def _in_stages(
+    document: Any,  # noqa: ANN401  JSON
+    dialect: Dialect,
+    graph: Graph,
+    after: Graph,
+    changed: dict[str, Any],
+) -> Patch:
+    """Return the patch, unproven; layers are changed first, and then joined across others."""
+    middle = without_joins(graph, after)
+    made = _made(document, dialect, Difference.between(graph, middle), changed)
+    if middle is after:
+        return made
+    more = _made(made.document, dialect, Difference.between(middle, after), {})
+    return Patch((*made.operations, *more.operations), more.document)
+
+
 def _made(document: Any, dialect: Dialect, difference: Difference, changed: dict[str, Any]) -> Patch:  # noqa: ANN401
-    """Return the patch, unproven."""
+    """Return the patch of one stage."""
     done: list[Operation] = []
     for _ in range(_MOST_OPENINGS):
         likeness = alike(difference.before, read := dialect.read(document).graph)
@@ -135,9 +151,12 @@ def _outputs(graph: Graph, untreated: Subject, treated: Subject) -> tuple[str, .
 def _settings(untreated: Subject, treated: Subject) -> Iterator[tuple[str, Any]]:
     """Yield what changes in how the network is trained, as JSON."""
     before, after = untreated.settings, treated.settings
-    for name in ("optimizer", "learning_rate", "momentum", "weight_decay"):
+    for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "warmup", "loss_scale", "precision"):
         if getattr(before, name) != getattr(after, name):
             yield name, getattr(after, name)
+    if (before.warmup, before.loss_scale) != (after.warmup, after.loss_scale):
+        message = "The file has no field for a warm-up of the learning rate or a scale of the loss."
+        raise NoWay(message)
     if before.clipping != after.clipping:
         yield "clipping", after.clipping and after.clipping.model_dump(mode="json")
     if (untreated.loss.name, untreated.output) != (treated.loss.name, treated.output):
