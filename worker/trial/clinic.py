@@ -110,21 +110,29 @@ class Clinic:
         return found
 
     def consider(self, tried: Tried) -> None:
-        """Prescribe a set that cures, if it does so in every draw, under fresh seeds and on the second batch."""
-        if self.prescribed is not None or not self.cures(tried):
-            return
+        """Prescribe a set that cures, where none is prescribed yet, or one that costs as much and gains less."""
+        held = self.prescribed
+        if self.cures(tried) and (held is None or self._price(tried) < self._price(held.tried)):
+            self.prescribed = self._verified(tried) or held
+
+    def _verified(self, tried: Tried) -> Verified | None:
+        """Examine a set in every draw, under fresh seeds and on the second batch; None where it does not hold."""
         every = self.safely(self.bench.in_every_draw, tried)
         if isinstance(every, Inapplicable) or not self.cures(every):
-            return
+            return None
         verified = Verified(every)
         try:
             verified.fresh = self.bench.fresh(every.treatments)
             verified.second = self.bench.on(self.second, every.treatments) if self.second else None
         except OutOfTime:
-            self.prescribed = verified
+            self.prescribed = self.prescribed or verified
             raise
-        if all(each is None or each.verdict is Verdict.PASS for each in (verified.fresh, verified.second)):
-            self.prescribed = verified
+        holds = all(each is None or each.verdict is Verdict.PASS for each in (verified.fresh, verified.second))
+        return verified if holds else None
+
+    def _price(self, tried: Tried) -> tuple[int, bool, int, float]:
+        """Return what orders cures: how many treatments, whether training is lost, the cost, the gain."""
+        return len(tried.treatments), self.loses(tried.treatments), tried.cost, -tried.duel.mean
 
     def cures(self, tried: Tried) -> bool:
         """Whether a set is fit to be prescribed."""

@@ -1,36 +1,33 @@
 """What a trial makes of its treatments."""
 
 import math
+from typing import Final
 
 from service.contract.words import RemedyStatus, Verdict
+from worker.probe.evidence import Evidence
 from worker.trial.bench import Tried
 from worker.trial.controls import Control
 from worker.trial.duel import WORTH, Duel
 from worker.trial.examined import Examined, supposing
+
+_LOWEST: Final = 1e-12
+_HIGHEST: Final = 1e4
+"""Shares of the best constant's loss beyond which a loss counts as that."""
 
 
 def judged(tried: Tried, control: Control | None = None) -> RemedyStatus:
     """Return what a trial makes of its treatments.
 
     `harmful`: it adds an error, a training trial that fails among them.  `works`: it cures a finding, causes none and
-    does not train worse: surely not where it cures an error, and in all likelihood not where it cures a warning, which
-    the subject could have lived with; and what it gains is more than any change gains (`control`), unless it cures
-    everything.  Everything else is `ineffective`.
+    trains: better, surely, where the subject did not learn; not surely worse where it cures another error; and in all
+    likelihood not worse where it cures a warning, which the subject could have lived with.  What it gains must be more
+    than any change gains (`control`), unless it cures everything.  Everything else is `ineffective`.
     """
     if _adds_an_error(tried):
         return RemedyStatus.HARMFUL
-    before, after = tried.before, tried.after
-    low, high = tried.duel.bounds
-    worse = high if before.errors - after.errors else low
-    trains = math.isnan(worse) or worse >= -WORTH
-    works = (
-        tried.trained
-        and tried.cures
-        and not tried.causes
-        and trains
-        and (cured(tried) or not _idle(tried.duel, control))
-    )
-    return RemedyStatus.WORKS if works else RemedyStatus.INEFFECTIVE
+    works = tried.trained and tried.cures and not tried.causes and _trains(tried)
+    beaten = not cured(tried) and _idle(tried.duel, control)
+    return RemedyStatus.WORKS if works and not beaten else RemedyStatus.INEFFECTIVE
 
 
 def cured(tried: Tried) -> bool:
@@ -41,6 +38,30 @@ def cured(tried: Tried) -> bool:
 def cures(tried: Tried, control: Control | None = None) -> bool:
     """Whether the treatments are fit to be prescribed."""
     return cured(tried) and judged(tried, control) is RemedyStatus.WORKS
+
+
+def _trains(tried: Tried) -> bool:
+    low, high = tried.duel.bounds
+    if any(map(_stalled, tried.before.evidences)):
+        return low > WORTH or _further(tried) > WORTH
+    worse = high if tried.before.errors - tried.after.errors else low
+    return math.isnan(worse) or worse >= -WORTH
+
+
+def _stalled(evidence: Evidence) -> bool:
+    return evidence.training is not None and evidence.training.judged and not evidence.training.passed
+
+
+def _further(tried: Tried) -> float:
+    """Return how much lower the full trial got the log of the loss, by the best constant's, in the worst draw."""
+    pairs = zip(map(_reached, tried.before.evidences), map(_reached, tried.after.evidences), strict=False)
+    return min((before - after for before, after in pairs), default=0.0)
+
+
+def _reached(evidence: Evidence) -> float:
+    best = evidence.training.best if evidence.training else None
+    share = best.lowest / evidence.loss.chance if best is not None and evidence.loss.chance > 0 else math.inf
+    return math.log(min(max(share, _LOWEST), _HIGHEST))
 
 
 def _idle(duel: Duel, control: Control | None) -> bool:

@@ -9,6 +9,7 @@ from service.contract import report
 from service.contract.report import Prescription, Remedy, Trial
 from service.contract.words import RemedyStatus, Verdict
 from worker.answers import several
+from worker.course import Run
 from worker.passes import Passes
 from worker.probe.evidence import Evidence
 from worker.treatments import Treatment
@@ -19,6 +20,8 @@ from worker.trial.examined import figures
 from worker.trial.sets import distance
 
 _ALTERNATIVES: Final = 3
+_ALIKE: Final = 1.0
+"""Difference of gains that is not worth telling."""
 _SURE: Final = 1e-3
 """p-values below this are told as a bound."""
 
@@ -88,21 +91,26 @@ def explained(clinic: Clinic, tried: Tried, verified: Verified | None = None) ->
 def _numbers(tried: Tried, verified: Verified | None) -> str:
     """Return the gain and the loss, before and after."""
     treated = verified.fresh.evidences if verified and verified.fresh else tried.after.evidences
-    parts = []
     before, after = _gain(tried.before.evidences), _gain(treated)
-    if before is not None and after is not None:
+    parts = []
+    if before is not None and after is not None and abs(before - after) > _ALIKE:
         parts.append(f"the gradient's gain (ln of its square) {before:+.1f} → {after:+.1f}")
-    lowest, reached = _lowest(tried.before.evidences), _lowest(treated)
+    reached = _lowest(treated)
     if reached is not None:
-        steps = max(_steps(evidence) for evidence in treated)
-        since = f"{lowest:.3g} → " if lowest is not None else ""
-        chance = treated[0].loss.chance
-        parts.append(
-            f"the loss within {several(steps, 'step')} {since}{reached:.3g} "
-            f"(the best constant prediction costs {chance:.3g})"
-        )
+        steps, chance = max(_steps(evidence) for evidence in treated), treated[0].loss.chance
+        costs = f"(the best constant prediction costs {chance:.3g})"
+        parts.append(f"the loss within {several(steps, 'step')} {_since(tried.before.evidences)}{reached:.3g} {costs}")
     sentence = "; ".join(parts)
     return f"{sentence[:1].upper()}{sentence[1:]}." if parts else ""
+
+
+def _since(evidences: Sequence[Evidence]) -> str:
+    """Return what training came to before."""
+    runs = [run for each in evidences if (run := _meant(each)) is not None]
+    if 2 * sum(run.diverged for run in runs) > len(runs):
+        return "diverges → "
+    lowest = _lowest(evidences)
+    return "" if lowest is None else f"{lowest:.3g} → "
 
 
 def _paired(tried: Tried) -> str:
@@ -187,9 +195,15 @@ def _gain(evidences: Sequence[Evidence]) -> float | None:
 
 
 def _lowest(evidences: Sequence[Evidence]) -> float | None:
-    best = [evidence.training.best for evidence in evidences if evidence.training]
-    found = [run.lowest for run in best if run is not None and math.isfinite(run.lowest)]
+    runs = [_meant(evidence) for evidence in evidences]
+    found = [run.lowest for run in runs if run is not None and math.isfinite(run.lowest)]
     return median(found) if found else None
+
+
+def _meant(evidence: Evidence) -> Run | None:
+    """Return the run as it was declared, else the best."""
+    training = evidence.training
+    return (training.declared or training.best) if training else None
 
 
 def _steps(evidence: Evidence) -> int:
