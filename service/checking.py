@@ -12,7 +12,7 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from service import descriptions, sniff, strict
+from service import catalogue, descriptions, sniff, strict
 from service.client import Client
 from service.contract.options import Options
 from service.contract.problem import Crashed, Invalid, TooLarge, Trouble
@@ -84,7 +84,9 @@ def read_options(options: Path | None, policy: Path | None, flags: Mapping[str, 
     document |= {name: value for name, value in flags.items() if value is not None}
     if policy is not None:
         document["policy"] = strict.read(policy.read_bytes(), str(policy))
-    return strict.fit(Options, orjson.loads(orjson.dumps(document)), "The options")
+    fitted = strict.fit(Options, orjson.loads(orjson.dumps(document)), "The options")
+    catalogue.check_treatments(fitted.treatments)
+    return fitted
 
 
 def run(check: Check, options: Options, settings: Settings) -> Answer:

@@ -107,6 +107,9 @@ def check(  # noqa: PLR0917  each option of the command line is a parameter
     seeds: Annotated[int | None, typer.Option(help="How many draws of random weights to examine.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of the training trial.")] = None,
     treat: Annotated[bool | None, typer.Option("--treat/--no-treat", help="Whether to try treatments.")] = None,
+    treatment: Annotated[
+        list[str] | None, typer.Option(help="A treatment to try in any case, by its name; repeatable.")
+    ] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds after which it reports what it has.")] = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for a server's verdict.")] = 900,
     format: Annotated[str, typer.Option(help=f"One of {', '.join(formats)}.")] = "text",  # noqa: A002  the flag's name
@@ -127,6 +130,7 @@ def check(  # noqa: PLR0917  each option of the command line is a parameter
         "seeds": seeds,
         "steps": steps,
         "treat": treat,
+        "treatments": treatment or None,
         "time_limit_s": time_limit,
     }
     if output is not None and not output.parent.is_dir():

@@ -10,7 +10,7 @@ import orjson
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
-from service import descriptions, sniff, strict
+from service import catalogue, descriptions, sniff, strict
 from service.contract.options import Options
 from service.contract.problem import Invalid, Malformed, TooLarge, Trouble, Unsupported
 from service.multipart import Part, parts
@@ -122,6 +122,7 @@ class Intake:
     async def _read_options(self, value: Any, within: str) -> None:  # noqa: ANN401  what JSON holds
         self._once("options", "", hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest())
         self._options = strict.fit(Options, value, "options", within)
+        catalogue.check_treatments(self._options.treatments, within)
 
     def _check_description(self, model: Path) -> None:
         if model.stat().st_size > self._settings.max_json_bytes:

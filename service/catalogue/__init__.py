@@ -1,12 +1,14 @@
 """What the engine can do, as data: the worker writes these files from its code, and the service reads them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from typing import Any, Literal, get_args
 
 from service.contract.architecture import LayerBase
+from service.contract.problem import Invalid
 from service.keras.layers import layers as keras
 
 Kind = Literal["rules", "treatments", "operators"]
@@ -26,6 +28,17 @@ def rule(code: str) -> dict[str, Any] | None:
         if wanted in {name.lower() for name in (entry["code"], *entry.get("aliases", ()))}:
             return entry
     return None
+
+
+def check_treatments(names: Iterable[str], within: str = "") -> None:
+    """Look whether there are treatments of these names; Invalid, with a pointer below `within`, where one is not."""
+    known = [entry["name"] for entry in entries("treatments")]
+    for at, name in enumerate(names):
+        if name not in known:
+            near = get_close_matches(name[:40].lower(), known, 1)
+            meant = f"; did you mean {near[0]!r}?" if near else "."
+            msg = f"There is no treatment {name[:80]!r}{meant} GET /v1/treatments and docs/treatments.md list them."
+            raise Invalid(msg, pointer=f"{within}/treatments/{at}")
 
 
 @cache

@@ -20,6 +20,7 @@ NOTHING_CURES = "Nothing that was tried cures it; what came closest:"
 FRAMEWORKS = {"torch": "torch", "keras": "Keras"}
 _UNTRIED = (RemedyStatus.NOT_APPLICABLE, RemedyStatus.UNTESTED)
 _GOAL = "lowest_loss"
+_NAMES = {"gain": "gradient gain (ln)"}
 _LINES = 16
 _COLUMNS = 120
 
@@ -80,7 +81,7 @@ def changes(trial: Trial | None, most: int = 3) -> Iterator[tuple[str, str, str]
         (name for name in both if _moved(trial, name)), key=lambda name: (name != _GOAL, -_moved(trial, name))
     )
     for name in (moved or both[:1])[:most]:
-        yield name.replace("_", " "), number(trial.before[name]), number(trial.after[name])
+        yield _NAMES.get(name, name.replace("_", " ")), number(trial.before[name]), number(trial.after[name])
 
 
 def effect(remedy: Remedy) -> str:

@@ -67,6 +67,19 @@ def test_a_beat_extends_the_lease_and_tells_the_progress(jobs: Jobs) -> None:
     assert (jobs.get("a").stage, jobs.get("a").progress) == (Stage.PROBING, 0.5)
 
 
+def test_what_is_being_done_is_told_until_it_is_over(jobs: Jobs) -> None:
+    jobs.create("a")
+    jobs.claim("a", "first")
+    jobs.beat("a", "first", Stage.TREATING, 0.5, "trying tanh, 1 of 9")
+    assert jobs.get("a").detail == "trying tanh, 1 of 9"
+    jobs.release("a", "first", counts=False)
+    assert jobs.get("a").detail == ""
+    jobs.claim("a", "second")
+    jobs.beat("a", "second", Stage.TREATING, 0.5, "trying selu, 2 of 9")
+    jobs.commit("a", "second", Status.SUCCEEDED, verdict=Verdict.PASS)
+    assert jobs.get("a").detail == ""
+
+
 def test_whoever_lost_the_lease_commits_nothing(jobs: Jobs) -> None:
     jobs.create("a")
     jobs.claim("a", "first")

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
+import re
 import time
 
 import httpx
@@ -37,11 +38,17 @@ def test_202_means_stored_and_recorded_and_then_queued(service: Service) -> None
 
 
 def test_a_json_body_is_the_same_as_files(service: Service) -> None:
-    body = {"model": json.loads(MODEL), "batch": {"input": [[1, 2]]}, "options": {"seed": 7}}
+    body = {
+        "model": json.loads(MODEL),
+        "batch": {"input": [[1, 2]]},
+        "second_batch": {"input": [[3, 4]]},
+        "options": {"seed": 7, "treatments": ["tanh"]},
+    }
     job_id = service.post("/v1/diagnoses", json=body).json()["id"]
     storage = service.backing.storage
     assert json.loads(storage.read(f"{job_id}/model")) == body["model"]
     assert json.loads(storage.read(f"{job_id}/batch")) == body["batch"]
+    assert json.loads(storage.read(f"{job_id}/second-batch")) == body["second_batch"]
     assert json.loads(storage.read(f"{job_id}/options.json"))["seed"] == 7
 
 
@@ -52,6 +59,17 @@ def test_external_data_is_kept_under_its_names(service: Service) -> None:
     storage = service.backing.storage
     assert storage.names(f"{job_id}/data") == ("w1.bin", "w2.bin")
     assert storage.read(f"{job_id}/data/w2.bin") == b"de"
+
+
+def test_a_second_batch_is_kept_makes_another_request_and_is_erased(service: Service) -> None:
+    files = {"model": MODEL, "batch": b'{"input": [[1, 2]]}', "second_batch": b'{"input": [[3, 4]]}'}
+    headers = {"Idempotency-Key": "one"}
+    job_id = service.post("/v1/diagnoses", files=files, headers=headers).json()["id"]
+    assert service.backing.storage.read(f"{job_id}/second-batch") == files["second_batch"]
+    other = files | {"second_batch": b'{"input": [[5, 6]]}'}
+    assert service.post("/v1/diagnoses", files=other, headers=headers).json()["type"] == "/problems/key-reused"
+    assert service.call("DELETE", f"/v1/diagnoses/{job_id}").status_code == 204
+    assert service.backing.storage.names(job_id) == ()
 
 
 def test_an_upload_of_many_chunks_arrives_whole(service: Service) -> None:
@@ -146,15 +164,20 @@ def test_events_tell_each_step_once_and_end_with_done(service: Service) -> None:
             if not headers:
                 await asyncio.sleep(0.2)
                 await asyncio.to_thread(jobs.claim, job_id, "token")
-                await asyncio.to_thread(jobs.beat, job_id, "token", Stage.PROBING, 0.5)
-                await asyncio.sleep(0.6)
+                for doing in ("", "trying tanh, 1 of 2", "trying selu, 2 of 2"):
+                    await asyncio.to_thread(jobs.beat, job_id, "token", Stage.PROBING, 0.5, doing)
+                    await asyncio.sleep(0.6)
                 await asyncio.to_thread(jobs.commit, job_id, "token", Status.SUCCEEDED, verdict=Verdict.PASS)
             return (await reading).text
 
     text = asyncio.run(story({}))
     events = [dict(line.split(": ", 1) for line in event.split("\n")) for event in text.strip().split("\n\n")]
-    assert [event["event"] for event in events] == ["progress", "progress", "done"]
-    assert [json.loads(event["data"])["stage"] for event in events] == ["queued", "probing", "done"]
+    told = [json.loads(event["data"]) for event in events]
+    assert [event["event"] for event in events] == ["progress"] * 4 + ["done"]
+    assert [job["stage"] for job in told] == ["queued", "probing", "probing", "probing", "done"]
+    assert [job["detail"] for job in told] == ["", "", "trying tanh, 1 of 2", "trying selu, 2 of 2", ""]
+    assert all(re.fullmatch(r"[\w.]{1,60}", event["id"]) for event in events)
+    assert len({event["id"] for event in events}) == len(events)
     again = asyncio.run(story({"Last-Event-ID": events[1]["id"]}))
     assert again.count("event: ") == 1
     assert "event: done" in again

@@ -148,6 +148,7 @@ def test_a_trap_in_json_is_a_problem_and_never_a_500(service: Service, body: byt
     [
         ({"epochs": 3}, "/epochs"),
         ({"seed": -1}, "/seed"),
+        ({"treatments": ["relu", "layernorm"]}, "/treatments/1"),
         ({"clipping": {"kind": "norm", "limit": 0}}, "/clipping/limit"),
         ({"policy": {"waivers": [{"rule": "GRD01"}]}}, "/policy/waivers/0/reason"),
         ([], ""),
@@ -158,6 +159,32 @@ def test_an_option_that_does_not_fit_is_pointed_at(service: Service, options: ob
     assert refused(service.post("/v1/diagnoses", files=files), 422, "invalid")["pointer"] == pointer
     body = {"model": json.loads(MODEL), "options": options}
     assert refused(service.post("/v1/diagnoses", json=body), 422, "invalid")["pointer"] == "/options" + pointer
+
+
+def test_a_treatment_that_nobody_knows_is_named_with_the_list(service: Service) -> None:
+    files = {"model": MODEL, "options": (None, json.dumps({"treatments": ["layernorm"]}))}
+    said = refused(service.post("/v1/diagnoses", files=files), 422, "invalid")["detail"]
+    assert "'layernorm'; did you mean 'layer-norm'? GET /v1/treatments" in said
+
+
+def second(service: Service, **parts: bytes) -> httpx.Response:
+    return service.post("/v1/diagnoses", files={"model": MODEL} | parts)
+
+
+def test_a_second_batch_is_looked_at_as_the_first_is(service: Service) -> None:
+    batch = b'{"input": [[1, 2]]}'
+    told = refused(second(service, batch=batch, second_batch=pickle.dumps([1])), 415, "unsupported")
+    assert told["detail"].startswith("The second batch is a pickle")
+    told = refused(second(service, batch=batch, second_batch=b""), 422, "invalid")
+    assert told["detail"].startswith("The second batch is empty")
+    assert "no first one" in refused(second(service, second_batch=batch), 422, "invalid")["detail"]
+
+
+def test_a_second_batch_over_the_limit_of_a_batch_is_refused(settings: Settings) -> None:
+    service = Service(settings.model_copy(update={"max_batch_bytes": 100}))
+    told = refused(second(service, batch=b"{}", second_batch=b"{" + b" " * 2_000_000), 413, "too-large")
+    assert told["detail"].startswith("The second batch is larger than the limit of 100 bytes")
+    service.backing.jobs.close()
 
 
 def test_a_layer_that_does_not_fit_is_pointed_at(service: Service) -> None:
