@@ -1,0 +1,124 @@
+"""Whether treatments cure a sick model: asked under fresh seeds, of training that the service has no part in.
+
+A model that nothing taught is cured where at least two of three fresh draws learn.  A model whose fault is certain
+though training gets round it (label `fault`) has to learn as well, and the finding has to be gone under a fresh seed.
+"""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Final
+
+from benchmarks.diagnosis.case import LABELS, Case
+from benchmarks.diagnosis.labels import LEARNT, loaded
+from benchmarks.treatments.advice import advised
+from benchmarks.treatments.training import FRESH, reached
+from service.contract.report import Finding
+from service.contract.words import Severity
+from worker.budget import Deadline
+from worker.diagnose import diagnose, verdict
+from worker.probe.evidence import Evidence
+from worker.probe.training import LEARNT as GOAL
+from worker.probe.training import Ask
+from worker.subject import Subject
+from worker.treatments import Change
+from worker.trial import measured
+
+SEEDS: Final = 3
+ENOUGH: Final = 2
+APART: Final = 10
+"""How far fresh seeds lie from one another, so that their redraws do not meet."""
+STEPS: Final = 200
+"""Steps of the service's trial at the standard depth."""
+_LIMIT_S: Final = 120.0
+"""Seconds that a look at a treated model may take."""
+
+
+@dataclass(frozen=True)
+class Cure:
+    """What became of a model under treatments."""
+
+    treatments: tuple[str, ...]
+    cured: bool
+    note: str = ""
+    """Why nothing was changed, where nothing was."""
+    ratios: tuple[float, ...] = ()
+    """What the loss came to by the best constant's, seed by seed, until the seeds decided."""
+    verdict: str = ""
+    """What the service says of the treated model under a fresh seed, where it was asked."""
+    left: tuple[str, ...] = ()
+    """The model's symptoms that it still finds."""
+
+    def told(self) -> dict[str, object]:
+        """Return it as JSON holds it."""
+        ratios = tuple(each if math.isfinite(each) else str(each) for each in self.ratios)
+        held = asdict(self) | {"ratios": ratios}
+        return {key: value for key, value in held.items() if value not in {"", ()}}
+
+
+class Check:
+    """A sick model, to be asked of any number of treatments."""
+
+    def __init__(self, case: Case, limit_s: float = 60) -> None:
+        """Load a case; `limit_s` processor seconds into a question, fewer rates are tried."""
+        self.subject, self._case, self._limit_s = loaded(case), case, limit_s
+        kept = json.loads(LABELS.read_text(encoding="utf-8"))["cases"]
+        self.certain = kept.get(case.name, {}).get("label") == "fault"
+        self._cures: dict[tuple[str, ...], Cure] = {}
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What was measured on the model under the seed that was examined: treatments read it."""
+        return _looked_at(self.subject)
+
+    def applies(self, names: Sequence[str]) -> bool:
+        """Whether all of these treatments have something to change, one behind the other."""
+        return isinstance(advised(self.subject, self.evidence, names), Change)
+
+    def cure(self, names: Sequence[str], *, look: bool = False) -> Cure:
+        """Return whether these treatments cure; with `look`, also what the service says of the treated model."""
+        key = tuple(names)
+        if key not in self._cures:
+            self._cures[key] = self._cure(key, look=look)
+        return self._cures[key]
+
+    def _cure(self, names: tuple[str, ...], *, look: bool) -> Cure:
+        first = self._treated(names, 0)
+        if not isinstance(first, Subject):
+            return Cure(names, cured=False, note=first)
+        ratios = self._ratios(names)
+        learnt = sum(each < LEARNT for each in ratios) >= ENOUGH
+        if not (look or (learnt and self.certain)):
+            return Cure(names, learnt, ratios=ratios)
+        findings = diagnose([_looked_at(first)])[0]
+        left = self._left(findings)
+        return Cure(names, learnt and not (self.certain and left), "", ratios, verdict(findings).value, left)
+
+    def _ratios(self, names: tuple[str, ...]) -> tuple[float, ...]:
+        """Return what fresh draws reach, until as many as it takes agree."""
+        ends, ratios = time.process_time() + self._limit_s, list[float]()
+        for draw in range(SEEDS):
+            treated = self._treated(names, draw)
+            ratios.append(round(reached(treated, draw, ends), 4) if isinstance(treated, Subject) else float("inf"))
+            learnt = sum(each < LEARNT for each in ratios)
+            if max(learnt, len(ratios) - learnt) >= ENOUGH:
+                break
+        return tuple(ratios)
+
+    def _treated(self, names: tuple[str, ...], draw: int) -> Subject | str:
+        """Return the treated model under a fresh seed, or why there is none."""
+        fresh = self.subject.redrawn(self.subject.seed + FRESH + APART * draw)
+        made = advised(fresh, self.evidence, names)
+        return made.subject if isinstance(made, Change) else made.reason
+
+    def _left(self, findings: Sequence[Finding]) -> tuple[str, ...]:
+        weighty = {finding.symptom.value for finding in findings if finding.severity is not Severity.INFO}
+        return tuple(sorted(weighty & self._case.symptoms))
+
+
+def _looked_at(subject: Subject) -> Evidence:
+    """Return what the service measures on a subject."""
+    return measured(subject, Ask(STEPS, both=True, goal=GOAL, ranged=True), Deadline.after(_LIMIT_S))
