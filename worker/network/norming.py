@@ -75,6 +75,18 @@ class Norming:
         unit = self._node("unit", "MeanVarianceNormalization", self.value, axes=tuple(axes))
         self._last("Add", self._node("scaled", "Mul", unit, gain), bias)
 
+    def features(self, gain: str, bias: str, rank: int, epsilon: float = 1e-5) -> None:
+        """Normalize over the second of `rank` axes alone; opset 9 or newer."""
+        if rank == 2:  # noqa: PLR2004  it is the last
+            self.layer(gain, bias, (-1,), epsilon)
+            return
+        fresh = self.fresh
+        self.value = self._node("last", "Transpose", self.value, perm=(0, *range(2, rank), 1))
+        self.fresh, self.stem = f"{fresh}.normed", f"{self.stem}.normed"
+        self.layer(gain, bias, (-1,), epsilon)
+        self.value, self.fresh, self.stem = self.fresh, fresh, self.stem.removesuffix(".normed")
+        self._last("Transpose", self.value, perm=(0, rank - 1, *range(1, rank - 1)))
+
     def root_mean_square(self, gain: str, width: int, axis: int = -1, epsilon: float = 1e-6) -> None:
         """Divide by the root mean square along an axis of `width` numbers; opset 7 or newer."""
         if axis == -1 and self.opset >= HAS_RMS_NORM:
