@@ -2,15 +2,21 @@
 
 from collections.abc import Sequence
 
-from service.contract.report import Finding, Prescription
-from service.contract.words import Severity, Verdict
+from service.contract.report import Finding, Prescription, Remedy
+from service.contract.words import RemedyStatus, Severity, Verdict
 from worker.answers import several
 from worker.probe.evidence import Evidence
 from worker.treatments import treatments
 
 
 def summary(
-    verdict: Verdict, findings: Sequence[Finding], prescription: Prescription | None, evidences: Sequence[Evidence]
+    verdict: Verdict,
+    findings: Sequence[Finding],
+    prescription: Prescription | None,
+    evidences: Sequence[Evidence],
+    *,
+    partial: Prescription | None = None,
+    remedies: Sequence[Remedy] = (),
 ) -> str:
     """Say in a sentence or two what a person would say."""
     telling = [finding for finding in findings if finding.severity is not Severity.INFO]
@@ -20,15 +26,28 @@ def summary(
     risk = "learns its batch, but is at risk" if 2 * len(trained) > len(evidences) else "is at risk"
     word = {Verdict.FAIL: "should not be trained as it stands", Verdict.WARN: risk}[verdict]
     others = f" (and {several(len(telling) - 1, 'more finding')})" if telling[1:] else ""
-    return f"This model {word}: {_clause(telling[0])}{others}.{_cure(prescription)}"
+    return f"This model {word}: {_clause(telling[0])}{others}.{_cure(prescription) or _closest(partial, remedies)}"
 
 
 def _cure(prescription: Prescription | None) -> str:
     """Return what cures it, where something was found to."""
-    if prescription is None:
-        return ""
-    names = " and ".join(_within(treatments[name].title) for name in prescription.remedies)
-    return f" Tried and found to cure it: {names}."
+    return f" Tried and found to cure it: {_names(prescription)}." if prescription else ""
+
+
+def _closest(partial: Prescription | None, remedies: Sequence[Remedy]) -> str:
+    """Return that nothing cures it, what comes closest, and how many treatments were left untried."""
+    statuses = [remedy.status for remedy in remedies]
+    untried = statuses.count(RemedyStatus.UNTESTED)
+    tried = len(statuses) - untried - statuses.count(RemedyStatus.NOT_APPLICABLE)
+    late = f" Time ran out with {several(untried, 'treatment')} untried." if untried else ""
+    if partial is None:
+        return (" Nothing that was tried cures it." if tried else "") + late
+    leaves = f", which leaves {' and '.join(partial.leaves)}" if partial.leaves else ""
+    return f" Nothing that was tried cures it; what comes closest: {_names(partial)}{leaves}.{late}"
+
+
+def _names(prescription: Prescription) -> str:
+    return " and ".join(_within(treatments[name].title) for name in prescription.remedies)
 
 
 def _within(title: str) -> str:

@@ -37,16 +37,16 @@ def members(report: Report, prescription: Prescription | None) -> Sequence[Remed
 
 
 def standing(report: Report, prescription: Prescription) -> Iterator[str]:
-    """Yield how well a prescription was verified, what it leaves and what it takes, a sentence each."""
+    """Yield what its explanation has not said: how a prescription was verified, what it leaves and what it takes."""
     seeds, second = prescription.verified_seeds, prescription.second_batch
     held = [several(seeds, "fresh seed")] if seeds else []
     if second:
         held.append("the second batch")
-    if held:
+    if held and "fresh seed" not in prescription.explanation:
         yield f"Verified once more on {' and on '.join(held)}."
     if second is False:
         yield "It does NOT hold on the second batch."
-    if prescription.leaves:
+    if any(code not in prescription.explanation for code in prescription.leaves):
         yield f"It leaves {' '.join(prescription.leaves)}."
     if any(remedy.retrains for remedy in members(report, prescription)):
         yield "Weights are drawn anew: train from the start."
@@ -193,4 +193,4 @@ def _moved(trial: Trial, name: str) -> float:
         return math.inf
     if before == 0 or after == 0:
         return abs(before - after)
-    return abs(math.log(abs(after / before)))
+    return abs(math.log(abs(after)) - math.log(abs(before)))

@@ -180,4 +180,4 @@ def _distance(place: Place) -> float:
         return math.inf
     if place.measured == 0 or place.limit == 0:
         return 1e300 if place.measured != place.limit else 0.0
-    return abs(math.log(abs(place.measured / place.limit))) if math.isfinite(place.limit) else 0.0
+    return abs(math.log(abs(place.measured)) - math.log(abs(place.limit))) if math.isfinite(place.limit) else 0.0

@@ -192,6 +192,11 @@ def operator(index: int, **changes: Any) -> ProfileRow:  # noqa: ANN401
     return row(index).model_copy(update={"origin": None, **changes})
 
 
+def test_a_place_beyond_every_scale_can_be_ranked() -> None:
+    places = tuple(Place(node="n", measured=value, limit=1e300) for value in (5e-324, -1e308, 0.0, math.nan))
+    assert len(words.worst(finding().model_copy(update={"places": places}), 9)) == 1
+
+
 def test_the_worst_places_come_first() -> None:
     places = tuple(
         Place(node=name, measured=measured, limit=1.0)

@@ -185,6 +185,16 @@ def test_odds_are_written_as_statisticians_do(p: float | None, said: str) -> Non
     assert remedies.odds(TRIAL.model_copy(update={"p_value": p})) == said
 
 
+@pytest.mark.parametrize("name", PEOPLE)
+def test_nothing_is_said_twice(name: str) -> None:
+    base = treated().prescription
+    assert base is not None
+    told = base.model_copy(update={"explanation": "It held under 5 fresh seeds. It leaves INP01."})
+    said = read(name, treated(prescription=told))
+    assert "Verified" not in said
+    assert said.count("It leaves INP01.") == 1
+
+
 def test_a_prescription_that_fails_on_the_second_batch_says_so() -> None:
     base = treated().prescription
     assert base is not None
@@ -231,7 +241,7 @@ def reports(draw: st.DrawFn) -> Report:
     return report(remedies=(found,)).model_copy(update={"prescription": None} | {where: prescription})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(found=reports())
 def test_odd_words_and_figures_are_written_in_every_format_and_move_nothing(found: Report) -> None:
     for name, form in formats.items():
