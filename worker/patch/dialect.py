@@ -1,7 +1,7 @@
 """What a format of JSON must answer for patches to be written in it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from worker.network.graph import Graph
 from worker.patch.edits import Edit
@@ -37,3 +37,15 @@ class Dialect(Protocol):
 
     def opened(self, document: Any, survey: Survey, stuck: Sequence[NoWay]) -> Sequence[Edit]:  # noqa: ANN401
         """Return edits that write places out without changing the network; raise one of `stuck` where none do."""
+
+
+_CALLED: Final = {
+    "warmup": "a warm-up of the learning rate",
+    "loss_scale": "a scale of the loss",
+    "precision": "the number format of training",
+}
+
+
+def without_field(setting: str) -> str:
+    """Say that a file cannot hold a setting."""
+    return f"The file has no field for {_CALLED.get(setting, setting)}: it belongs in the training code."

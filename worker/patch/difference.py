@@ -1,10 +1,16 @@
 """What a treatment changed: the difference between a graph and its treated copy."""
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 
-from worker.network.graph import Graph, Law, Node, Parameter, reads
+import torch
+
+from worker.network.graph import Graph, Law, Node, Parameter
+from worker.patch.folding import folded, live
 from worker.patch.same_law import same_law
+
+_JOINS: Final = frozenset({"Add", "Sum"})
 
 
 @dataclass(frozen=True)
@@ -13,6 +19,16 @@ class Inserted:
 
     behind: str
     nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A sum put between a value and everything that reads it, with a value from before."""
+
+    behind: str
+    past: str
+    """What is added: the value that went past the layers between."""
+    node: Node
 
 
 @dataclass(frozen=True)
@@ -26,23 +42,30 @@ class Difference:
     gone: frozenset[str]
     """Names of nodes that no output depends on any longer."""
     inserted: tuple[Inserted, ...]
+    joined: tuple[Joined, ...]
     redrawn: frozenset[str]
     """Names of parameters that follow another law."""
+    penalized: frozenset[str]
+    """Names of parameters that add something else to the loss."""
 
     @classmethod
     def between(cls, before: Graph, after: Graph) -> "Difference":
         """Compare two graphs, the second a changed copy of the first; names tell what is what."""
+        before, after = folded(before), folded(after)
         was = {node.name: node for node in before.nodes}
         other = [node for node in after.nodes if node.name in was and _exchanged(node, was[node.name])]
         left_out = {node.name for node in other if node.op == "Identity"}
         alive = live(after)
+        joined = tuple(_joined(before, after))
         return cls(
             before,
             after,
             {node.name: node for node in other if node.name in alive - left_out},
             (live(before) - alive) | left_out,
-            tuple(_inserted(after, was.keys())),
-            frozenset(_redrawn(before, after)),
+            tuple(_inserted(after, was.keys() | {each.node.name for each in joined})),
+            joined,
+            frozenset(_changed(before, after, _drawn_otherwise)),
+            frozenset(_changed(before, after, lambda was, now: was.penalty != now.penalty)),
         )
 
     def law(self, parameter: str) -> Law | None:
@@ -50,15 +73,21 @@ class Difference:
         return self.after.parameters[parameter].law
 
 
-def live(graph: Graph) -> frozenset[str]:
-    """Return the names of the nodes that an output depends on."""
-    makers, waiting, found = graph.producers(), list(graph.outputs), set[str]()
-    while waiting:
-        node = makers.get(waiting.pop())
-        if node is not None and node.name not in found:
-            found.add(node.name)
-            waiting.extend(reads(node))
-    return frozenset(found)
+def without_joins(before: Graph, after: Graph) -> Graph:
+    """Return a treated copy as it is without the sums that were put in."""
+    joins = {each.node.name: each for each in _joined(before, after)}
+    instead = {each.node.outputs[0]: each.behind for each in joins.values()}
+    if not joins:
+        return after
+
+    def passed(value: str) -> str:
+        while value in instead:
+            value = instead[value]
+        return value
+
+    nodes = (node for node in after.nodes if node.name not in joins)
+    kept = tuple(replace(node, inputs=tuple(map(passed, node.inputs))) for node in nodes)
+    return after.replace(nodes=kept, outputs=tuple(map(passed, after.outputs)))
 
 
 def _exchanged(node: Node, was: Node) -> bool:
@@ -67,25 +96,64 @@ def _exchanged(node: Node, was: Node) -> bool:
     return (node.op, node.domain, dict(node.attributes)) != (was.op, was.domain, dict(was.attributes))
 
 
+def _signals(graph: Graph, node: Node) -> list[str]:
+    """Return what a node reads that depends on the inputs, or may."""
+    return [name for name in node.inputs if name and name not in graph.parameters and name not in graph.constants]
+
+
 def _inserted(after: Graph, known: Collection[str]) -> Iterator[Inserted]:
     chains: dict[str, list[Node]] = {}
     starts: dict[str, str] = {}
     for node in after.nodes:
         if node.name not in known:
-            start = starts.get(node.inputs[0], node.inputs[0])
+            first = (_signals(after, node) or [node.inputs[0]])[0]
+            start = starts.get(first, first)
             chains.setdefault(start, []).append(node)
-            starts[node.outputs[0]] = start
+            starts |= dict.fromkeys(node.outputs, start)
     for behind, nodes in chains.items():
         yield Inserted(behind, tuple(nodes))
 
 
-def _redrawn(before: Graph, after: Graph) -> Iterator[str]:
+def _joined(before: Graph, after: Graph) -> Iterator[Joined]:
+    """Yield the sums of two signals that are new, of which one was read where the sum is."""
+    was = {node.name: node for node in before.nodes}
+    instead = _rewired(was, before, after)
+    made = after.producers()
+    for node in after.nodes:
+        signals = _signals(after, node)
+        if node.name in was or node.op not in _JOINS or len(signals) != 2:  # noqa: PLR2004  a sum of two
+            continue
+        read = instead.get(node.outputs[0], "")
+        behind = next((each for each in signals if each == read or _leads(made, was, each, read)), "")
+        if behind:
+            (past,) = [each for each in signals if each != behind] or [behind]
+            yield Joined(behind, past, node)
+
+
+def _rewired(was: Mapping[str, Node], before: Graph, after: Graph) -> dict[str, str]:
+    """Return, for values that nodes read now, what they read before."""
+    found: dict[str, str] = {}
+    for node in after.nodes:
+        if node.name in was:
+            found |= {now: then for then, now in zip(was[node.name].inputs, node.inputs, strict=False) if now != then}
+    return found | {now: then for then, now in zip(before.outputs, after.outputs, strict=False) if now != then}
+
+
+def _leads(made: Mapping[str, Node], was: Mapping[str, Node], value: str, back: str) -> bool:
+    """Whether new nodes alone lead from one value back to another."""
+    while value in made and made[value].name not in was and made[value].inputs:
+        value = made[value].inputs[0]
+    return value == back
+
+
+def _changed(before: Graph, after: Graph, differs: Callable[[Parameter, Parameter], bool]) -> Iterator[str]:
     for name, was in before.parameters.items():
-        if _changed(was, after.parameters[name]):
+        parameter = after.parameters.get(name, was)
+        if was is not parameter and differs(was, parameter):
             yield name
 
 
-def _changed(was: Parameter, parameter: Parameter) -> bool:
-    if was is parameter:
-        return False
+def _drawn_otherwise(was: Parameter, parameter: Parameter) -> bool:
+    if was.law is None and parameter.law is None:
+        return not torch.equal(was.value, parameter.value)
     return parameter.law is None or was.law is None or not same_law(was.law, parameter.law)

@@ -1,6 +1,6 @@
 """Edits of a JSON document, written as RFC 6902 operations."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -32,27 +32,41 @@ class Insert:
     value: Any
 
 
-Edit: TypeAlias = Put | Drop | Insert
+@dataclass(frozen=True)
+class Wrap:
+    """Moves elements of a list, the first of which stands at these steps, into the `layers` of another."""
+
+    steps: Steps
+    count: int
+    value: Mapping[str, Any]
+
+
+Edit: TypeAlias = Put | Drop | Insert | Wrap
 """One edit; its steps are those of the document as it is before all of them."""
 
 
 def operations(document: Any, edits: Iterable[Edit]) -> list[Operation]:  # noqa: ANN401  a JSON document can be anything
     """Return the operations that make all edits, from the document's end to its start, so that no index shifts."""
     ordered = sorted(enumerate(edits), key=lambda each: (*_rank(each[1]), each[0]), reverse=True)
-    return [_operation(document, edit) for _, edit in ordered]
+    return [made for _, edit in ordered for made in _operations(document, edit)]
 
 
 def _rank(edit: Edit) -> tuple[list[tuple[bool, Any]], bool]:
     """Return where an edit stands in the document; an insertion comes before what stands there."""
-    return [(isinstance(step, str), step) for step in edit.steps], not isinstance(edit, Insert)
+    return [(isinstance(step, str), step) for step in edit.steps], not isinstance(edit, Insert | Wrap)
 
 
-def _operation(document: Any, edit: Edit) -> Operation:  # noqa: ANN401  a JSON document can be anything
+def _operations(document: Any, edit: Edit) -> Iterator[Operation]:  # noqa: ANN401  a JSON document can be anything
     path = pointer(edit.steps)
     if isinstance(edit, Drop):
-        return {"op": "remove", "path": path}
+        yield {"op": "remove", "path": path}
+        return
     replaces = isinstance(edit, Put) and _held(document, edit.steps)
-    return {"op": "replace" if replaces else "add", "path": path, "value": edit.value}
+    value = {**edit.value, "layers": []} if isinstance(edit, Wrap) else edit.value
+    yield {"op": "replace" if replaces else "add", "path": path, "value": value}
+    if isinstance(edit, Wrap):
+        behind = pointer((*edit.steps[:-1], int(edit.steps[-1]) + 1))
+        yield from ({"op": "move", "from": behind, "path": f"{path}/layers/-"} for _ in range(edit.count))
 
 
 def _held(document: Any, steps: Steps) -> bool:  # noqa: ANN401  a JSON document can be anything

@@ -14,8 +14,8 @@ from worker.patch.alike import alike
 from worker.patch.dialect import Dialect
 from worker.patch.difference import Difference, without_joins
 from worker.patch.edits import Edit, Operation, operations
-from worker.patch.places import Atlas, NoWay
-from worker.patch.survey import Crowded, Survey, Uneven
+from worker.patch.places import Atlas, NoWay, Stuck
+from worker.patch.survey import Survey
 from worker.subject import Subject
 
 log = structlog.get_logger(__name__)
@@ -123,7 +123,7 @@ def _edits(document: Any, dialect: Dialect, survey: Survey) -> tuple[list[Edit],
     for steps in survey.wanted:
         try:
             edits.extend(dialect.edits(document, steps, survey))
-        except (Crowded, Uneven) as problem:
+        except Stuck as problem:
             stuck.append(problem)
     return edits, stuck
 
@@ -154,9 +154,6 @@ def _settings(untreated: Subject, treated: Subject) -> Iterator[tuple[str, Any]]
     for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "warmup", "loss_scale", "precision"):
         if getattr(before, name) != getattr(after, name):
             yield name, getattr(after, name)
-    if (before.warmup, before.loss_scale) != (after.warmup, after.loss_scale):
-        message = "The file has no field for a warm-up of the learning rate or a scale of the loss."
-        raise NoWay(message)
     if before.clipping != after.clipping:
         yield "clipping", after.clipping and after.clipping.model_dump(mode="json")
     if (untreated.loss.name, untreated.output) != (treated.loss.name, treated.output):

@@ -23,6 +23,10 @@ class NoWay(Exception):
         self.steps = steps
 
 
+class Stuck(NoWay):
+    """The format can say a change once the document is written out."""
+
+
 class Place(NamedTuple):
     """A layer of the document, and which time it is within each repetition around it, the outermost first.
 
@@ -56,7 +60,7 @@ class Atlas:
         """Return the places that `graph` gives to the names of the graph that it is likened to."""
         nodes = {node.name: place(node.origin) for node in graph.nodes}
         return cls(
-            {name: nodes[other] for name, other in likeness.nodes.items()},
+            {name: nodes.get(other) for name, other in likeness.nodes.items()},
             {name: place(graph.parameters[other].origin) for name, other in likeness.parameters.items()},
             dict(likeness.parameters),
         )

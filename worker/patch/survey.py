@@ -8,18 +8,19 @@ from typing import Any, TypeAlias
 from worker.network.graph import Graph, Node
 from worker.network.laws import Fans
 from worker.network.layers import PLAIN
-from worker.patch.difference import Difference, Inserted, live
-from worker.patch.places import Atlas, NoWay, Place, Steps
+from worker.patch.difference import Difference, Inserted, Joined
+from worker.patch.folding import live
+from worker.patch.places import Atlas, NoWay, Place, Steps, Stuck
 from worker.patch.recipe import Drawn
 
 Times: TypeAlias = tuple[int, ...]
 
 
-class Uneven(NoWay):
+class Uneven(Stuck):
     """The times of a repetition must become different things."""
 
 
-class Crowded(NoWay):
+class Crowded(Stuck):
     """One layer of the file stands for parts that must become different things."""
 
 
@@ -33,15 +34,19 @@ class Wanted:
     """Whether its activation, or all of it, is left out."""
     behind: list[Inserted] = field(default_factory=list)
     """Nodes between its output and what reads that."""
+    joined: list[Joined] = field(default_factory=list)
+    """Values from before that are added to its output."""
     redrawn: bool = False
     """Whether its weights follow other laws."""
+    penalized: bool = False
+    """Whether its weights add something else to the loss."""
 
     @property
     def said(self) -> Any:  # noqa: ANN401  to be compared
         """What the layer must become, without the names of nodes and but for its weights."""
         operator = self.activation and (self.activation.op, dict(self.activation.attributes))
         behind = [[(node.op, dict(node.attributes)) for node in each.nodes] for each in self.behind]
-        return operator, self.left_out and self.activation is None, behind
+        return operator, self.left_out and self.activation is None, behind, len(self.joined)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +77,15 @@ class Survey:
                 raise NoWay(message)
             return found.setdefault(place.steps, {}).setdefault(place.times, Wanted())
 
+        self._nodes(of)
+        for name in sorted(self.difference.redrawn):
+            of(self.atlas.parameters.get(name), f"The weight {name}").redrawn = True
+        for name in sorted(self.difference.penalized):
+            of(self.atlas.parameters.get(name), f"The weight {name}").penalized = True
+        return found
+
+    def _nodes(self, of: Callable[[Place | None, str], Wanted]) -> None:
+        """Note what becomes of the nodes of layers, which `of` returns by their places."""
         for name, node in self.difference.exchanged.items():
             of(self.atlas.nodes.get(name), f"The operator {name}").activation = node
         for name in sorted(self.difference.gone):
@@ -80,9 +94,15 @@ class Survey:
             if each.behind in self._makers:
                 maker = self._makers[each.behind].name
                 of(self.atlas.nodes.get(maker), f"The value {each.behind}").behind.append(each)
-        for name in sorted(self.difference.redrawn):
-            of(self.atlas.parameters.get(name), f"The weight {name}").redrawn = True
-        return found
+        for joined in self.difference.joined:
+            of(self.place_of(joined.behind), f"The value {joined.behind}").joined.append(joined)
+
+    def place_of(self, value: str) -> Place | None:
+        """Return the layer that makes a value, or whose sum with another was put in; None of an input."""
+        sums = {joined.node.outputs[0]: joined.behind for joined in self.difference.joined}
+        while value in sums:
+            value = sums[value]
+        return self.atlas.nodes.get(self._makers[value].name) if value in self._makers else None
 
     @cached_property
     def times(self) -> Mapping[Steps, set[Times]]:
@@ -116,7 +136,8 @@ class Survey:
         if any(each.said != first.said for each in others) or not (everywhere or first.said == Wanted().said):
             message = "The repetitions of one layer are changed differently."
             raise Uneven(message, steps)
-        return Wanted(first.activation, first.left_out, first.behind, any(each.redrawn for each in sides.values()))
+        redrawn, penalized = (any(getattr(each, name) for each in sides.values()) for name in ("redrawn", "penalized"))
+        return Wanted(first.activation, first.left_out, first.behind, first.joined, redrawn, penalized)
 
     def redrawn_at(self, steps: Steps) -> frozenset[str]:
         """Return the parameters of a layer that follow another law."""

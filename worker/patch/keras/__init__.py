@@ -12,26 +12,34 @@ from service.keras.making import registered
 from worker.load.keras_model import lower
 from worker.network.graph import Law, Node
 from worker.network.laws import Fans, Orthogonal, Stacked, keras_fans
+from worker.network.layers import NORMS
 from worker.patch.dialect import Read
 from worker.patch.edits import Drop, Edit, Put, at
 from worker.patch.keras.compiling import compiled, remark
+from worker.patch.keras.functional import as_functional
 from worker.patch.keras.stating import (
     ACTIVATION_LAYERS,
     Json,
     activation,
     added,
     initializer,
+    norm,
     plain,
-    rescaling,
+    regularizer,
     written,
 )
-from worker.patch.keras.wiring import Fresh, inserted_at_input, inserted_behind, is_older
+from worker.patch.keras.wiring import Chained, Fresh, inserted_at_input, inserted_behind, is_older, name_of, summed
 from worker.patch.places import NoWay, Steps
 from worker.patch.recipe import Drawn, recipe
 from worker.patch.survey import Crowded, Survey, Times
 
 _INSIDE: Final = frozenset({"LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
 """Layers whose activation is not that of their output."""
+_NORM_LAYERS: Final = frozenset({"BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization"})
+_PASSING: Final = _NORM_LAYERS | {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianNoise"}
+"""Layers in place of which a linear activation can stand."""
+_LINEAR: Final[tuple[str, Json]] = ("Activation", {"activation": "linear"})
+_COMMON: Final = ("name", "trainable", "dtype")
 _JOINT: Final = frozenset({"MultiHeadAttention", "GroupedQueryAttention", "GroupQueryAttention", "EinsumDense"})
 """Layers whose fans Keras counts by other axes than the last two."""
 
@@ -53,11 +61,12 @@ class Keras:
         """Yield the edits that make a layer what it must become."""
         yield from _edited(document, steps, survey)
         yield from _followed(document, steps, survey)
+        yield from _joined(document, steps, survey)
 
     def at_inputs(self, document: Any, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
         """Yield the edits that put layers behind the model's inputs."""
         for each in survey.at_inputs():
-            fresh = Fresh(*rescaling(survey.after, each))
+            fresh = [Fresh(*one) for one in added(survey.after, each)]
             (source,) = [given for given in survey.before.inputs if given.name == each.behind]
             sizes = [size if isinstance(size, int) else None for size in source.shape]
             yield from inserted_at_input(document, each.behind, sizes, fresh)
@@ -71,7 +80,10 @@ class Keras:
         return remark(document, changed)
 
     def opened(self, document: Any, survey: Survey, stuck: Sequence[NoWay]) -> Sequence[Edit]:  # noqa: ANN401
-        """Return edits that give the layers' activations layers of their own."""
+        """Return edits that give the layers' activations layers of their own, or a Sequential model sums."""
+        chained = next((each for each in stuck if isinstance(each, Chained)), None)
+        if chained is not None:
+            return list(as_functional(document, chained.steps))
         return [edit for each in stuck for edit in _opened(document, survey, each)]
 
 
@@ -85,7 +97,7 @@ def _opened(document: Json, survey: Survey, stuck: NoWay) -> Iterator[Edit]:
     calls = sorted({_call(times) for times in survey.times[stuck.steps]})
     fresh = Fresh("Activation", {"activation": name})
     yield Put((*stuck.steps, "config", "activation"), "linear")
-    yield from inserted_behind(document, stuck.steps, [(call, fresh) for call in calls])
+    yield from inserted_behind(document, stuck.steps, [(call, [fresh]) for call in calls])
 
 
 def _call(times: Times) -> int:
@@ -100,17 +112,18 @@ def _edited(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
         yield from _exchanged(document, at(document, steps), steps, one.activation)
     if one.redrawn:
         yield from _redrawn(document, steps, survey)
+    if one.penalized:
+        yield from _penalized(document, steps, survey)
 
 
 def _exchanged(document: Json, layer: Json, steps: Steps, node: Node | None) -> Iterator[Edit]:
     """Exchange a layer that is an activation, or the activation of a greater one; for a linear one without `node`."""
     kind = registered(layer)
     if kind in ACTIVATION_LAYERS or kind.startswith("ops."):
-        name, fields = activation(node) if node else ("Activation", {"activation": "linear"})
-        config = {key: layer["config"][key] for key in ("name", "trainable", "dtype") if key in layer["config"]}
-        news = written("layers", name, {**config, **fields}, is_older(document))
-        yield from (Put((*steps, key), value) for key, value in news.items() if layer.get(key) != value)
-        yield from (Drop((*steps, key)) for key in layer.keys() & {"build_config"})
+        yield from _become(document, layer, steps, *(activation(node) if node else _LINEAR))
+        return
+    if kind in _PASSING or (kind in _NORM_LAYERS and node is not None and node.op in NORMS):
+        yield from _become(document, layer, steps, *(norm(node) if node else _LINEAR))
         return
     if "activation" not in layers[kind].model_fields or kind in _INSIDE:
         message = f"The layer {kind} has no activation that could be exchanged."
@@ -121,17 +134,55 @@ def _exchanged(document: Json, layer: Json, steps: Steps, node: Node | None) -> 
         raise Crowded(str(stuck), steps) from None
 
 
+def _become(document: Json, layer: Json, steps: Steps, kind: str, fields: Json) -> Iterator[Edit]:
+    """Yield the edits that make a layer one of another class, under its name and on its inputs."""
+    config = {key: layer["config"][key] for key in _COMMON if key in layer["config"]}
+    news = written("layers", kind, {**config, **fields}, is_older(document))
+    yield from (Put((*steps, key), value) for key, value in news.items() if layer.get(key) != value)
+    yield from (Drop((*steps, key)) for key in layer.keys() & {"build_config"})
+
+
 def _followed(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
-    """Yield the edits that put norms behind the calls of a layer."""
+    """Yield the edits that put layers behind the calls of a layer."""
     calls = []
     for times, one in survey.wanted[steps].items():
         for each in one.behind:
             if survey.inside(each.behind):
                 message = "A layer has no place for a norm before its activation."
                 raise Crowded(message, steps)
-            calls.append((_call(times), Fresh(*added(survey.after, each))))
+            calls.append((_call(times), [Fresh(*one) for one in added(survey.after, each)]))
     if calls:
         yield from inserted_behind(document, steps, calls)
+
+
+def _joined(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
+    """Yield the edits that add values from before to what the calls of a layer give."""
+    for times, one in survey.wanted[steps].items():
+        for each in one.joined:
+            if survey.inside(each.behind):
+                message = "A layer has no place for a sum before its activation."
+                raise Crowded(message, steps)
+            past = survey.place_of(each.past)
+            if past is not None and past.steps[:-1] != steps[:-1]:
+                message = "What is added stands in another model of the file."
+                raise NoWay(message, steps)
+            ref = (name_of(at(document, past.steps)), _call(past.times), 0) if past else (each.past, 0, 0)
+            yield from summed(document, steps, _call(times), ref)
+
+
+def _penalized(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
+    """Yield the edits that state the regularizers of a layer's weights."""
+    kind = registered(at(document, steps))
+    names = survey.difference.penalized.intersection(survey.weights.get(steps, ()))
+    found = {
+        _field(layers[kind], survey.atlas.roles[name], "regularizer"): survey.after.parameters[name].penalty
+        for name in sorted(names)
+    }
+    if "" in found:
+        message = f"The layer {kind} has no regularizer for one of its weights."
+        raise NoWay(message, steps)
+    for field, penalty in found.items():
+        yield Put((*steps, "config", field), regularizer(penalty, older=is_older(document)))
 
 
 def _redrawn(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
@@ -160,17 +211,17 @@ def _whole(weights: Sequence[Drawn], kind: str, steps: Steps) -> None:
             raise NoWay(message, steps)
 
 
-def _field(kind: type[KerasLayer], role: str) -> str:
+def _field(kind: type[KerasLayer], role: str, what: str = "initializer") -> str:
     """Return the initializer of a weight: `recurrent_initializer` draws `recurrent_kernel`; "" where none does.
 
     A kernel for which none is named is drawn by the only one beside the bias's, as in DepthwiseConv2D.
     """
     name = role.rpartition(".")[2]
-    stems = [each.removesuffix("_initializer") for each in kind.model_fields if each.endswith("_initializer")]
+    stems = [each.removesuffix(f"_{what}") for each in kind.model_fields if each.endswith(f"_{what}")]
     fitting = [stem for stem in stems if name.startswith(stem)] or [stem for stem in stems if stem != "bias"]
     if len(fitting) > 1:
         fitting = [max(fitting, key=len)] if name.startswith(max(fitting, key=len)) else []
-    return f"{fitting[0]}_initializer" if fitting else ""
+    return f"{fitting[0]}_{what}" if fitting else ""
 
 
 def _fans(law: Law | None, kind: str) -> Fans | None:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from service.contract.words import OptimizerName
 from service.keras.compiling import training
+from worker.patch.dialect import without_field
 from worker.patch.edits import Edit, Put
 from worker.patch.keras.stating import Json, written
 from worker.patch.keras.wiring import is_older
@@ -21,6 +22,7 @@ _CLASSES: Final = {
     OptimizerName.ADAGRAD: ("Adagrad", {}),
 }
 _KEPT: Final = ("learning_rate", "weight_decay", "clipnorm", "global_clipnorm", "clipvalue")
+_FIELDS: Final = {"optimizer", "learning_rate", "momentum", "weight_decay", "clipping", "loss"}
 _LOSSES: Final = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "huber": "huber"}
 _LOGITS: Final = {"cross_entropy": "SparseCategoricalCrossentropy", "bce_with_logits": "BinaryCrossentropy"}
 _DENSE_TARGETS: Final = frozenset({"categorical_crossentropy", "CategoricalCrossentropy"})
@@ -29,6 +31,8 @@ _DENSE_TARGETS: Final = frozenset({"categorical_crossentropy", "CategoricalCross
 def compiled(document: Json, changed: Mapping[str, Any]) -> Iterator[Edit]:
     """Yield the edits of a model's training; NoWay where Keras has no field for a setting."""
     given = document.get("compile_config") or {}
+    if unsaid := sorted(changed.keys() - _FIELDS):
+        raise NoWay(without_field(unsaid[0]))
     news: Json = {}
     if changed.keys() - {"loss"}:
         news["optimizer"] = _optimizer(document, given.get("optimizer"), changed)

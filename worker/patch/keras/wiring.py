@@ -8,10 +8,14 @@ from service.keras import parse
 from service.keras.base import Ref
 from worker.patch.edits import Edit, Insert, Put, at
 from worker.patch.keras.stating import Json, written
-from worker.patch.places import NoWay, Steps
+from worker.patch.places import NoWay, Steps, Stuck
 
 Reference: TypeAlias = tuple[str, int, int]
 """A tensor as Keras names it: which output of which call of which layer."""
+
+
+class Chained(Stuck):
+    """A Sequential model is to become what only a Functional one is."""
 
 
 class Fresh(NamedTuple):
@@ -26,42 +30,72 @@ def is_older(document: Json) -> bool:
     return "module" not in document
 
 
-def inserted_behind(document: Json, steps: Steps, calls: Sequence[tuple[int, Fresh]]) -> Iterator[Edit]:
-    """Yield the edits that put a layer behind each of these calls of the layer at `steps`."""
+def inserted_behind(document: Json, steps: Steps, calls: Sequence[tuple[int, Sequence[Fresh]]]) -> Iterator[Edit]:
+    """Yield the edits that put layers, one behind the other, behind each of these calls of the layer at `steps`."""
     if steps[-2] != "layers":
         message = f"A layer inside a {at(document, steps[:-2])['class_name']} cannot have another behind it."
         raise NoWay(message, steps)
     holder, index = at(document, steps[:-2]), int(steps[-1])
-    taken = _names(holder)
-    for call, fresh in calls:
-        name = _unused(f"{_name(holder['layers'][index])}_{_snake(fresh.kind)}", taken)
-        made = _layer(document, fresh, name, holder["layers"][index])
-        if "output_layers" in holder:
-            ref = (_name(holder["layers"][index]), call, 0)
-            made |= _called(document, holder, ref, name)
-            yield from _repointed(holder, steps[:-2], ref, name)
-        yield Insert((*steps[:-1], index + 1), made)
+    taken, beside = _names(holder), holder["layers"][index]
+    for call, many in calls:
+        given = _Given(document, holder, steps[:-2], (name_of(beside), call, 0))
+        yield from _one_by_one(given, (*steps[:-1], index + 1), many, taken, beside)
 
 
-def inserted_at_input(document: Json, given: str, sizes: Sequence[int | None], fresh: Fresh) -> Iterator[Edit]:
-    """Yield the edits that put a layer behind an input of the model; `sizes` are those of a batch of it."""
+def inserted_at_input(document: Json, given: str, sizes: Sequence[int | None], many: Sequence[Fresh]) -> Iterator[Edit]:
+    """Yield the edits that put layers behind an input of the model; `sizes` are those of a batch of it."""
     holder, layers = document["config"], document["config"]["layers"]
-    name = _unused(f"{given}_{_snake(fresh.kind)}", _names(holder))
-    if "output_layers" in holder:
-        index = next(place for place, each in enumerate(layers) if _name(each) == given)
-        made = _layer(document, fresh, name, layers[index])
-        ref = (given, 0, 0)
-        yield from _repointed(holder, ("config",), ref, name)
-        yield Insert(("config", "layers", index + 1), made | _called(document, holder, ref, name))
-        return
-    made = _layer(document, fresh, name, layers[0])
-    if layers[0]["class_name"] == "InputLayer":
-        yield Insert(("config", "layers", 1), made)
+    read = _Given(document, holder, ("config",), (given, 0, 0))
+    functional = "output_layers" in holder
+    if functional or layers[0]["class_name"] == "InputLayer":
+        index = next(place for place, each in enumerate(layers) if name_of(each) == given) if functional else 0
+        yield from _one_by_one(read, ("config", "layers", index + 1), many, _names(holder), layers[index], given)
         return
     shape = "batch_input_shape" if is_older(document) else "batch_shape"
     source = {shape: list(sizes), "dtype": "float32", "name": given}
     yield Insert(("config", "layers", 0), written("layers", "InputLayer", source, is_older(document)))
-    yield Insert(("config", "layers", 0), made)
+    yield from _one_by_one(read, ("config", "layers", 0), many, _names(holder), layers[0], given)
+
+
+def summed(document: Json, steps: Steps, call: int, past: Reference) -> Iterator[Edit]:
+    """Yield the edits that put a sum of a call of the layer at `steps` and another tensor behind that call."""
+    holder, index = at(document, steps[:-2]), int(steps[-1])
+    beside = holder["layers"][index]
+    if "output_layers" not in holder:
+        message = "A Sequential model has no sums."
+        raise Chained(message, steps)
+    ref = (name_of(beside), call, 0)
+    name = _unused(f"{name_of(beside)}_add", _names(holder))
+    made = _layer(document, Fresh("Add", {}), name, beside)
+    tensors = [_read_by(document, holder, each, each) for each in (past, ref)]
+    nodes = [[[*each, {}] for each in (past, ref)]] if is_older(document) else [{"args": [tensors], "kwargs": {}}]
+    yield Insert((*steps[:-1], index + 1), {**made, "name": name, "inbound_nodes": nodes})
+    yield from _repointed(holder, steps[:-2], ref, name)
+
+
+class _Given(NamedTuple):
+    """A tensor behind which layers are put."""
+
+    document: Json
+    holder: Json
+    steps: Steps
+    ref: Reference
+
+
+def _one_by_one(  # noqa: PLR0917  a tensor, a place, and what stands there
+    given: _Given, steps: Steps, many: Sequence[Fresh], taken: set[str], beside: Json, stem: str = ""
+) -> Iterator[Edit]:
+    """Yield the edits that put layers behind a tensor, at these steps, each reading the one before."""
+    read, first = given.ref, given.ref
+    for fresh in many:
+        name = _unused(f"{stem or name_of(beside)}_{_snake(fresh.kind)}", taken)
+        made = _layer(given.document, fresh, name, beside)
+        if "output_layers" in given.holder:
+            made |= _called(given.document, given.holder, first, name, read)
+        yield Insert(steps, made)
+        read = (name, 0, 0)
+    if "output_layers" in given.holder:
+        yield from _repointed(given.holder, given.steps, first, read[0])
 
 
 def _layer(document: Json, fresh: Fresh, name: str, beside: Json) -> Json:
@@ -69,12 +103,19 @@ def _layer(document: Json, fresh: Fresh, name: str, beside: Json) -> Json:
     return written("layers", fresh.kind, config, is_older(document))
 
 
-def _called(document: Json, holder: Json, ref: Reference, name: str) -> Json:
-    """Return the fields of a layer that reads one tensor."""
+def _called(document: Json, holder: Json, ref: Reference, name: str, read: Reference) -> Json:
+    """Return the fields of a layer that reads `read`, a tensor of the shape of `ref`."""
     if is_older(document):
-        return {"name": name, "inbound_nodes": [[[*ref, {}]]]}
-    tensor = _wires(_Held(holder)).tensors.get(ref)
-    return {"name": name, "inbound_nodes": [{"args": [tensor or _tensor(document, holder, ref)], "kwargs": {}}]}
+        return {"name": name, "inbound_nodes": [[[*read, {}]]]}
+    return {"name": name, "inbound_nodes": [{"args": [_read_by(document, holder, ref, read)], "kwargs": {}}]}
+
+
+def _read_by(document: Json, holder: Json, ref: Reference, read: Reference) -> Json:
+    """Return `read`, a tensor of the shape of `ref`, as Keras 3 writes it; {} of an older file."""
+    if is_older(document):
+        return {}
+    tensor = _wires(_Held(holder)).tensors.get(ref) or _tensor(document, holder, ref)
+    return {**tensor, "config": {**tensor["config"], "keras_history": [*read]}}
 
 
 def _tensor(document: Json, holder: Json, ref: Reference) -> Json:
@@ -146,12 +187,13 @@ def _repointed(holder: Json, steps: Steps, ref: Reference, name: str) -> Iterato
             yield Put((*steps, *place, 1), 0)
 
 
-def _name(layer: Json) -> str:
+def name_of(layer: Json) -> str:
+    """Return what a layer is called."""
     return str(layer.get("name") or layer["config"].get("name"))
 
 
 def _names(holder: Json) -> set[str]:
-    return {_name(layer) for layer in holder["layers"]}
+    return {name_of(layer) for layer in holder["layers"]}
 
 
 def _unused(stem: str, taken: set[str]) -> str:

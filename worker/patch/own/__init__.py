@@ -1,7 +1,7 @@
 """The project's own format: what a layer must become, as edits of the uploaded document."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -9,16 +9,21 @@ from pydantic import TypeAdapter, ValidationError
 from service.contract.architecture import Layer, parse
 from worker.load.architecture import lower
 from worker.network.graph import Node
-from worker.patch.dialect import Read
+from worker.network.layers import NORMS
+from worker.patch.dialect import Read, without_field
+from worker.patch.difference import Inserted
 from worker.patch.edits import Drop, Edit, Put, at
 from worker.patch.own.laws import redrawn
 from worker.patch.own.opening import split, written_out
-from worker.patch.own.stating import ACTIVATIONS, KINDS, activation, added, rescale
-from worker.patch.own.wiring import inserted_at_input, inserted_behind, left_out
+from worker.patch.own.stating import ACTIVATIONS, KINDS, activation, added, norm
+from worker.patch.own.wiring import inserted_at_input, inserted_behind, joined, left_out
 from worker.patch.places import NoWay, Steps
 from worker.patch.survey import Crowded, Survey, Wanted
 
 _SETTINGS: Final = {"optimizer", "learning_rate", "momentum", "weight_decay", "clipping", "loss"}
+_NORM_KINDS: Final = frozenset({"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm"})
+_NOISE_KINDS: Final = frozenset({"dropout", "spatial_dropout", "alpha_dropout", "gaussian_dropout", "gaussian_noise"})
+_HEAD_NORMS: Final = frozenset({"LayerNormalization", "RMSNormalization"})
 _LAYER: Final = TypeAdapter[Any](Layer)
 
 
@@ -37,11 +42,14 @@ class Own:
     def at_inputs(self, document: Any, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
         """Yield the edits that put layers behind the network's inputs."""
         for each in survey.at_inputs():
-            yield from inserted_at_input(document, each.behind, rescale(survey.after, each))
+            yield from inserted_at_input(document, each.behind, added(survey.after, each))
 
     def settings(self, document: Any, changed: Mapping[str, Any]) -> Iterator[Edit]:  # noqa: ANN401, ARG002  JSON
         """Yield the edits of how the network is to be trained."""
-        return (Put((name,), value) for name, value in changed.items())
+        for name, value in changed.items():
+            if name not in _SETTINGS:
+                raise NoWay(without_field(name))
+            yield Put((name,), value)
 
     def remark(self, document: Any, changed: Mapping[str, Any]) -> str:  # noqa: ANN401, ARG002  JSON
         """Return nothing: each setting has a field of its own."""
@@ -62,25 +70,52 @@ class Own:
 def _edited(document: Any, steps: Steps, one: Wanted, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
     """Yield the edits that make a layer what it must become."""
     layer = at(document, steps)
+    if one.penalized:
+        message = "The file's format has no penalty for single weights; `weight_decay` there is one of all of them."
+        raise NoWay(message, steps)
     if one.activation is not None:
         yield from _exchanged(layer, steps, one.activation)
     elif one.left_out:
         yield from _left_out(document, layer, steps)
     if one.redrawn:
         yield from redrawn(layer, steps, survey)
+    yield from _followed(document, steps, one, survey)
+    for each in one.joined:
+        yield from joined(document, steps, each, survey)
+
+
+def _followed(document: Any, steps: Steps, one: Wanted, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
+    """Yield the edits that put layers behind one."""
+    layer = at(document, steps)
+    inside = [each for each in one.behind if survey.inside(each.behind)]
+    if inside and "query_key_norm" in KINDS[layer["kind"]].model_fields and _of_heads(inside):
+        yield Put((*steps, "query_key_norm"), norm(inside[0].nodes[-1])["kind"])
+    elif inside:
+        message = f"The layer {layer['kind']} has no place for {_named(inside[0].nodes[-1])} inside it."
+        raise Crowded(message, steps)
     for each in one.behind:
-        if survey.inside(each.behind):
-            message = f"The layer {layer['kind']} has no place for a norm inside it."
-            raise Crowded(message, steps)
-        yield from inserted_behind(document, steps, added(survey.after, each))
+        if each not in inside:
+            yield from inserted_behind(document, steps, added(survey.after, each))
+
+
+def _named(node: Node) -> str:
+    return "a norm" if node.op in NORMS else f"the operator {node.op}"
+
+
+def _of_heads(inside: Sequence[Inserted]) -> bool:
+    """Whether what is inserted within an attention are norms of its queries and keys, alike."""
+    ops = [[node.op for node in each.nodes] for each in inside]
+    return len(ops) > 1 and len(ops) % 2 == 0 and all(each == ops[0] for each in ops) and ops[0][-1] in _HEAD_NORMS
 
 
 def _exchanged(layer: dict[str, Any], steps: Steps, node: Node) -> Iterator[Edit]:
-    """Exchange a layer that is an activation, or the activation of a greater one."""
+    """Exchange a layer that is an activation or a norm, or the activation of a greater one."""
+    if layer["kind"] in _NORM_KINDS and node.op in NORMS:
+        yield from _become(layer, steps, norm(node), keep={"scale", "shift"})
+        return
     stated = activation(node)
     if layer["kind"] in ACTIVATIONS:
-        yield from (Drop((*steps, key)) for key in layer.keys() - stated.keys() - {"name", "inputs"})
-        yield from (Put((*steps, key), value) for key, value in stated.items() if layer.get(key) != value)
+        yield from _become(layer, steps, stated)
     elif len(stated) == 1 and _valid({**layer, "activation": stated["kind"]}):
         yield Put((*steps, "activation"), stated["kind"])
     else:
@@ -88,13 +123,22 @@ def _exchanged(layer: dict[str, Any], steps: Steps, node: Node) -> Iterator[Edit
         raise Crowded(message, steps)
 
 
+def _become(
+    layer: dict[str, Any], steps: Steps, stated: dict[str, Any], keep: Collection[str] = frozenset()
+) -> Iterator[Edit]:
+    """Yield the edits that make a layer another, under its name and on its inputs."""
+    kept = {"name", "inputs"} | ({*keep} & KINDS[stated["kind"]].model_fields.keys())
+    yield from (Drop((*steps, key)) for key in layer.keys() - stated.keys() - kept)
+    yield from (Put((*steps, key), value) for key, value in stated.items() if layer.get(key) != value)
+
+
 def _left_out(document: Any, layer: dict[str, Any], steps: Steps) -> Iterator[Edit]:  # noqa: ANN401  JSON
-    if layer["kind"] in ACTIVATIONS:
+    if layer["kind"] in ACTIVATIONS | _NORM_KINDS | _NOISE_KINDS:
         yield from left_out(document, steps)
     elif "activation" in layer and KINDS[layer["kind"]].model_fields["activation"].default is None:
         yield Drop((*steps, "activation"))
     else:
-        message = f"The layer {layer['kind']} cannot leave its activation out."
+        message = f"The layer {layer['kind']} cannot leave a part of it out."
         raise Crowded(message, steps)
 
 

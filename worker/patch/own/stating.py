@@ -1,5 +1,6 @@
 """Operators as layers of the project's own format."""
 
+from math import isclose
 from typing import Any, Final, get_args
 
 from torch import Tensor
@@ -55,7 +56,7 @@ def activation(node: Node) -> dict[str, Any]:
 
 def added(graph: Graph, inserted: Inserted) -> list[dict[str, Any]]:
     """Return nodes inserted behind a value as layers, one behind the other; NoWay where no layer is one of them."""
-    return [_layer(graph, node, wide=_wide(inserted)) for node in chain(graph, inserted)]
+    return [_layer(graph, node, wide=_wide(graph, inserted)) for node in chain(graph, inserted)]
 
 
 def _layer(graph: Graph, node: Node, *, wide: bool) -> dict[str, Any]:
@@ -85,9 +86,10 @@ def norm(node: Node) -> dict[str, Any]:
     return layer if epsilon == default else {**layer, "epsilon": epsilon}
 
 
-def _wide(inserted: Inserted) -> bool:
-    """Whether the nodes stand among channels that come before places, as in images."""
-    return any(node.op == "LpNormalization" and node.attributes.get("axis") == 1 for node in inserted.nodes)
+def _wide(graph: Graph, inserted: Inserted) -> bool:
+    """Whether the nodes stand among the channels of images, which come before the places."""
+    read = {name for node in inserted.nodes for name in node.inputs} & graph.parameters.keys()
+    return any(graph.parameters[name].value.dim() > 2 for name in read)  # noqa: PLR2004  height and width
 
 
 def _stated(numbers: Any) -> Any:  # noqa: ANN401  a number or a tensor
@@ -99,4 +101,4 @@ def _short(number: Any) -> float:  # noqa: ANN401  a float attribute
 
 
 def _near(one: Any, two: float) -> bool:  # noqa: ANN401  a float attribute
-    return abs(one - two) < 1e-6  # noqa: PLR2004  float32's rounding
+    return isclose(one, two, rel_tol=1e-6)
