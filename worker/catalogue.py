@@ -37,6 +37,7 @@ def treatment_entries() -> list[Entry]:
             "symptoms": sorted(treatment.symptoms),
             "cost": treatment.cost,
             "retrains": treatment.retrains,
+            "hints": treatment.hints.filled({}),
             "sections": treatment.sections,
         }
         for treatment in treatments.values()
@@ -79,9 +80,16 @@ def _rule(rule: Rule) -> list[str]:
 
 def _treatment(treatment: Treatment) -> list[str]:
     symptoms = ", ".join(f"`{symptom}`" for symptom in sorted(treatment.symptoms))
+    tried = f"Tried against: {symptoms}." if symptoms else "Tried where it is asked for by name."
     lost = "Trained weights are lost." if treatment.retrains else "Trained weights are kept."
-    facts = f"Kind: `{treatment.kind}`. Tried against: {symptoms}. {lost}\n"
-    return [f"## {treatment.name}: {treatment.title}\n", facts, *_sections(treatment.sections)]
+    facts = f"Kind: `{treatment.kind}`. Cost: {treatment.cost}. {tried} {lost}\n"
+    return [f"## {treatment.name}: {treatment.title}\n", facts, *_sections(treatment.sections), *_hints(treatment)]
+
+
+def _hints(treatment: Treatment) -> Iterator[str]:
+    """Yield the code that makes the same change in each framework."""
+    for framework, lines in treatment.hints.filled({}).items():
+        yield f"In {'Keras' if framework == 'keras' else framework}:\n\n```python\n{lines}\n```\n"
 
 
 def _sections(sections: Mapping[str, str]) -> list[str]:
