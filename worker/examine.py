@@ -27,6 +27,7 @@ from worker.load.subject import Loaded, load
 from worker.probe.training import HALF, LEARNT, Ask
 from worker.redraws import redraws_section, same_weights
 from worker.stopwatch import Progress, Stopwatch, silent
+from worker.subject import Subject
 from worker.summary import summary
 from worker.sureness import sureness
 from worker.threads import threads_for
@@ -61,9 +62,7 @@ def examine(
     steps = options.steps or STEPS[options.depth]
     with watch.stage(Stage.LOADING, 0.0):
         loaded = load(model, batch, options, external, place)
-        if second is not None:
-            on_second(loaded, second)
-        again = load(model, second, options, external, place) if second else None
+        again = on_second(loaded, second) if second else None
         fidelity = compare(loaded.onnx, loaded.graph, loaded.subject.batch.inputs)
     with watch.stage(Stage.PROBING, 0.1), threads_for(loaded.subject.pass_s):
         quick = options.depth is Depth.QUICK
@@ -75,6 +74,7 @@ def examine(
     tried = patched(loaded, before, remedies(clinic), deadline) if clinic else ()
     handed_back, said = _written(loaded, clinic, treated)
     prescribed = prescription(clinic, handed_back=handed_back) if clinic else None
+    closest = partial(clinic) if clinic else None
     watch.tell(Stage.REPORTING, 0.98)
     findings = tuple(_with_remedies(finding, tried) for finding in before.findings)
     first = before.evidences[0]
@@ -91,11 +91,11 @@ def examine(
         fidelity=fidelity,
         verdict=before.verdict,
         confidence=sureness(before.verdict, before.evidences, redrawn=loaded.subject.drawn),
-        summary=summary(before.verdict, findings, prescribed, before.evidences),
+        summary=summary(before.verdict, findings, prescribed, before.evidences, partial=closest, remedies=tried),
         findings=findings,
         remedies=tried,
         prescription=prescribed,
-        partial=partial(clinic) if clinic else None,
+        partial=closest,
         profile=reporting.profile(first),
         training=training_section(before.evidences),
         redraws=redraws_section(loaded.subject.seed, loaded.seeds, before.evidences),
@@ -126,7 +126,7 @@ def _measure(loaded: Loaded, ask: Ask, deadline: Deadline, watch: Stopwatch) -> 
     return Examined(tuple(subjects), tuple(evidences), findings), coverage
 
 
-def _treat(before: Examined, second: Loaded | None, options: Options, deadline: Deadline, watch: Stopwatch) -> Clinic:
+def _treat(before: Examined, second: Subject | None, options: Options, deadline: Deadline, watch: Stopwatch) -> Clinic:
     """Try what the findings speak for, one by one, then look for the smallest set that cures."""
 
     def tell(done: float, detail: str) -> None:
@@ -134,7 +134,7 @@ def _treat(before: Examined, second: Loaded | None, options: Options, deadline: 
 
     clinic = Clinic(
         Bench(before, options.steps or STEPS[options.depth], deadline),
-        second=second.subject if second else None,
+        second=second,
         asked=options.treatments,
         thorough=options.depth is not Depth.QUICK,
         tell=tell,
