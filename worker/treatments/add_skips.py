@@ -56,7 +56,7 @@ class _Block(NamedTuple):
         def skip(layer, *given, **more):
             made = layer(*given, **more)
             return given[0] + $scale * made if layer.name[:5] == "dense" and given[0].shape == made.shape else made
-        model = keras.models.clone_model(keras.Model(model.inputs, model.outputs), call_function=skip)
+        model = keras.models.clone_model(keras.Model(model.input, model.output), call_function=skip)
         """,
     ),
 )
