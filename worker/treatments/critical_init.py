@@ -34,10 +34,8 @@ HINTS: Final = Hints(
     keras="""
         for layer in model.layers:
             if isinstance(layer, (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D)):
-                law = keras.initializers.VarianceScaling($weights, "fan_in", "untruncated_normal")
-                layer.kernel.assign(law(layer.kernel.shape))
-                if layer.bias is not None:
-                    layer.bias.assign(keras.initializers.RandomNormal(0, $biases**0.5)(layer.bias.shape))
+                std = [($weights / w[..., 0].size if w.ndim > 1 else $biases) ** 0.5 for w in layer.get_weights()]
+                layer.set_weights([keras.random.normal(w.shape, stddev=s) for w, s in zip(layer.get_weights(), std)])
     """,
 )
 

@@ -28,9 +28,8 @@ _TORCH: Final = """
 _KERAS: Final = """
     for layer in model.layers:
         if isinstance(layer, (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D)):
-            law = keras.initializers.VarianceScaling({scale}, "{mode}", "untruncated_normal")
-            layer.kernel.assign(law(layer.kernel.shape))
-            layer.bias is None or layer.bias.assign(0 * layer.bias)
+            draw = keras.initializers.VarianceScaling({scale}, "{mode}", "untruncated_normal")
+            layer.set_weights([draw(w.shape) if w.ndim > 1 else 0 * w for w in layer.get_weights()])
 """
 
 

@@ -2,22 +2,44 @@
 
 from dataclasses import replace
 from math import sqrt
+from typing import Final
 
 from service.contract.words import Symptom, TreatmentKind
-from worker.network.graph import Graph, Node, Parameter
+from worker.network.branches import Branch, branches
+from worker.network.graph import Graph, Parameter
 from worker.network.laws import Times
-from worker.network.layers import Layer, weight_layers
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
-from worker.treatments import Change, Inapplicable, Outcome, treatment
+from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
+
+HINTS: Final = Hints(
+    torch="""
+        ends = [part for name, part in model.named_modules() if name.endswith(("linear2", "out_proj", "conv2", "fc2"))]
+        for layer in ends or [layer for layer in model.modules() if isinstance(layer, (nn.Linear, nn.Conv2d))][1:-1]:
+            layer.weight.data.mul_($scale)
+            layer.bias is None or layer.bias.data.mul_($scale)
+    """,
+    keras="""
+        sums = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
+        for layer in {tensor._keras_history[0] for each in sums for tensor in each.input}:
+            layer.set_weights([$scale * weight for weight in layer.get_weights()])
+    """,
+)
 
 
 @treatment(
     "residual-scale",
     TreatmentKind.RESIDUAL,
-    {Symptom.EXPLODING_GRADIENT, Symptom.RESIDUAL_SCALE, Symptom.NON_FINITE, Symptom.STALLED_TRAINING},
+    {
+        Symptom.EXPLODING_GRADIENT,
+        Symptom.RESIDUAL_SCALE,
+        Symptom.NON_FINITE,
+        Symptom.STALLED_TRAINING,
+        Symptom.POOR_INIT_SCALE,
+    },
     cost=2,
     retrains=False,
+    hints=HINTS,
 )
 def residual_scale(subject: Subject, evidence: Evidence) -> Outcome:
     """Scale the residual branches down
@@ -29,52 +51,35 @@ def residual_scale(subject: Subject, evidence: Evidence) -> Outcome:
         Each block adds to the signal; unscaled, L blocks multiply its square by up to 2ᴸ, scaled by no more than e.
 
     When it is wrong
-        Branches that end in a norm are bounded already, and keep their weights.
+        Branches that end in a norm are bounded already, and keep their weights.  In a trained network it changes what
+        the network computes.
 
     References
         De and Smith 2020 (arXiv 2002.10444); Radford et al. 2019, section 2.3.
     """
     graph = subject.graph
-    ends = _branch_ends(graph)
+    ends = [branch for branch in branches(graph) if branch.last is not None]
     if not ends:
-        return Inapplicable("No residual branch ends in weights without a norm.")
+        return Inapplicable("No residual branch ends in trainable weights without a norm.")
     scale = 1 / sqrt(2 * len(ends))
-    changed = {
-        name: _scaled(graph.parameters[name], scale) for layer in ends for name in (layer.kernel, layer.bias) if name
-    }
-    graph = graph.replace(parameters={**graph.parameters, **changed})
-    return Change(
-        subject.replace(graph=graph), (f"Multiply the last weights of {len(ends)} residual branches by {scale:.3g}.",)
+    changed = {name: _scaled(graph.parameters[name], scale) for branch in ends for name in _last(graph, branch)}
+    first = ends[0].join.origin or ends[0].join.name
+    sentence = (
+        f"Multiply the last weights of {len(ends)} residual branches (the first added at {first}) by {scale:.3g}."
     )
+    return Change(
+        subject.replace(graph=graph.replace(parameters={**graph.parameters, **changed})),
+        (sentence,),
+        {"scale": f"{scale:.3g}"},
+    )
+
+
+def _last(graph: Graph, branch: Branch) -> list[str]:
+    if branch.last is None:
+        return []
+    return [name for name in (branch.last.kernel, branch.last.bias) if name and graph.parameters[name].trainable]
 
 
 def _scaled(parameter: Parameter, scale: float) -> Parameter:
     law = None if parameter.law is None else Times(parameter.law, scale)
     return replace(parameter, value=parameter.value * scale, law=law)
-
-
-def _branch_ends(graph: Graph) -> list[Layer]:
-    """Return the layers whose output an addition joins with a signal that bypassed them."""
-    producers = graph.producers()
-    joins = [node for node in graph.nodes if node.op in {"Add", "Sum"}]
-    return [
-        layer
-        for layer in weight_layers(graph)
-        for join in joins
-        if layer.output in join.inputs and any(_bypasses(producers, join, layer, value) for value in join.inputs)
-    ]
-
-
-def _bypasses(producers: dict[str, Node], join: Node, layer: Layer, value: str) -> bool:
-    """Whether `value`, the other summand, lies upstream of the layer."""
-    if value == layer.output or value not in producers:
-        return False
-    seen, waiting = set(), [layer.node.inputs[0]]
-    while waiting:
-        name = waiting.pop()
-        if name == value:
-            return True
-        if name not in seen and name in producers:
-            seen.add(name)
-            waiting.extend(producers[name].inputs)
-    return False
