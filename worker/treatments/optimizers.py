@@ -217,4 +217,4 @@ def _tested(evidence: Evidence) -> float | None:
     """Return the rate at which the range test of plain gradient descent ended lowest."""
     points = evidence.training.rates if evidence.training else ()
     calm = [point for point in points if point.optimizer == OptimizerName.SGD and not point.diverged]
-    return min(calm, key=lambda point: point.final).learning_rate if calm else None
+    return float(f"{min(calm, key=lambda point: point.final).learning_rate:.3g}") if calm else None
