@@ -73,6 +73,7 @@ TORCH: Mapping[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "images": (images, (2, 8, 8)),
     "recurrent": (Recurrent, (6, 8)),
     "attentive": (attentive, (5, 8)),
+    "constant": (lambda: nn.Sequential(nn.Linear(8, 1), nn.LayerNorm(1), nn.Linear(1, 3)), (8,)),
 }
 KERAS: Mapping[str, Callable[[], keras.Model]] = {
     "plain": lambda: sequential(
@@ -96,6 +97,7 @@ KERAS: Mapping[str, Callable[[], keras.Model]] = {
     ),
     "recurrent": lambda: sequential((6, 8), layers.LSTM(16, return_sequences=True), layers.GRU(16), layers.Dense(3)),
     "attentive": attending,
+    "constant": lambda: sequential((8,), layers.Dense(1), layers.LayerNormalization(), layers.Dense(3)),
 }
 
 

@@ -33,7 +33,7 @@ def _in_keras(layer: str, norm: str) -> str:
     return f"""
         def normed(it, k=keras.layers, old=model.layers[:-1]):
             own = it in old and isinstance(it, k.{layer}) and it.get_config() | {{"activation": None}}
-            return keras.Sequential([k.{layer}.from_config(own), k.{norm}, k.Activation(it.activation)]) if own else it
+            return keras.Sequential([it.from_config(own), k.{norm}, k.Activation(it.activation)]) if own else it
         model = keras.models.clone_model(model, clone_function=normed)
         """
 

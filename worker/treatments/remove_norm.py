@@ -143,12 +143,12 @@ def _held(graph: Graph, name: str) -> Tensor:
     hints=Hints(
         torch="""
         for place, norm in [each for each in model.named_modules() if isinstance(each[1], nn.LayerNorm)]:
-            if norm.normalized_shape in {(1,), (2,)}:  # a norm of one number is constant, of two a sign
+            if norm.weight.numel() == 1:
                 model.set_submodule(place, nn.Identity())
         """,
         keras="""
         def bare(it, k=keras.layers):
-            return k.Identity() if isinstance(it, k.LayerNormalization) and it.input.shape[-1] <= 2 else it
+            return k.Identity() if isinstance(it, k.LayerNormalization) and it.input.shape[-1] == 1 else it
         model = keras.models.clone_model(model, clone_function=bare)
         """,
     ),
