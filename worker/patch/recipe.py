@@ -8,6 +8,7 @@ from worker.network.graph import Law
 from worker.network.laws import (
     TRUNCATED,
     Constant,
+    DeltaOrthogonal,
     Fans,
     Identity,
     Normal,
@@ -51,7 +52,7 @@ class Gained(NamedTuple):
     """An orthogonal matrix, or the identity, times a gain."""
 
     gain: float
-    kind: Literal["orthogonal", "identity"]
+    kind: Literal["orthogonal", "delta_orthogonal", "identity"]
 
 
 Recipe: TypeAlias = Scaling | Absolute | Fixed | Gained
@@ -105,6 +106,8 @@ def _candidates(law: Law, fan: Fans | None, *, bias: bool) -> Iterator[Recipe]:
             yield Absolute(_short(law.low), _short(law.high), "uniform")
         case Constant():
             yield Fixed(_short(law.value))
+        case DeltaOrthogonal():
+            yield Gained(_short(law.gain), "delta_orthogonal")
         case Orthogonal() | Identity():
             yield Gained(_short(law.gain), "orthogonal" if isinstance(law, Orthogonal) else "identity")
 

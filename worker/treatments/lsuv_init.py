@@ -29,7 +29,7 @@ HINTS: Final = Hints(
     keras="""
         for layer in [each for each in model.layers if isinstance(each, (keras.layers.Dense, keras.layers.Conv2D))]:
             layer.kernel.assign(keras.initializers.Orthogonal()(layer.kernel.shape))
-            given = keras.Model(model.input, layer.output)(x)
+            given = keras.Model(model.inputs[0], layer.output)(x)
             layer.kernel.assign(layer.kernel / (keras.ops.std(given) + 1e-9))
     """,
 )

@@ -133,7 +133,7 @@ def regularizer(penalty: Penalty | None, *, older: bool) -> Json | None:
 
 
 def initializer(found: Recipe, *, older: bool) -> Json:
-    """Return a law as an initializer."""
+    """Return a law as an initializer; NoWay for one that Keras has none for."""
     match found:
         case Scaling():
             form = {"distribution": _DISTRIBUTIONS[found.distribution], "seed": None}
@@ -147,6 +147,9 @@ def initializer(found: Recipe, *, older: bool) -> Json:
         case Fixed():
             kind = {0.0: "Zeros", 1.0: "Ones"}.get(found.value, "Constant")
             return written("initializers", kind, {"value": found.value} if kind == "Constant" else {}, older)
+        case Gained(kind="delta_orthogonal"):
+            message = "Keras has no initializer that is orthogonal in the middle of a window."
+            raise NoWay(message)
         case Gained():
             drawn = {"seed": None} if found.kind == "orthogonal" else {}
             return written("initializers", found.kind.capitalize(), {"gain": found.gain, **drawn}, older)
