@@ -9,7 +9,8 @@ numbers can carry most of it.
 All are shares, without unit.  Cost: one backward pass, and none where the format is float32.
 
 This is the one measure that the loss's scale changes, and means to: a loss multiplied by 1024 lifts gradients above
-float16's smallest number, and that is the cure.
+float16's smallest number, and that is the cure.  `Settings.loss_scale` multiplies what is rounded on the way back, and
+no step: gradients are divided by it before.
 Sources: Micikevicius et al. 2018 (arXiv 1710.03740), sections 3.1 and 3.2; Zamirai et al. 2020 (arXiv 2010.06192).
 """
 
@@ -42,6 +43,7 @@ def measure_precision(sweep: Sweep, optimizer: Optimizer) -> PrecisionEvidence |
         smallest=limits.smallest_normal * limits.eps / 2,
         overflows=tuple(_overflows(sweep, dtype)),
         weights=tuple(_roundings(sweep, optimizer, dtype)),
+        loss_scale=sweep.subject.settings.loss_scale,
     )
 
 
@@ -78,8 +80,12 @@ def _roundings(sweep: Sweep, optimizer: Optimizer, dtype: torch.dtype) -> Iterat
     gradients = sweep.gradients(trainable)
     first = {name: nodes[0] for name, nodes in sweep.path.readers.items()}
     values = {name: graph.parameters[name].value for name in gradients}
+    scale = sweep.subject.settings.loss_scale
     steps = optimizer.first_steps(values, gradients)
-    facts = [torch.stack([*_flush(gradients[name], dtype), *_stall(values[name], step, dtype)]) for name, step in steps]
+    facts = [
+        torch.stack([*_flush(gradients[name] * scale, dtype), *_stall(values[name], step, dtype)])
+        for name, step in steps
+    ]
     told = torch.stack(facts).tolist() if facts else []
     for name, (rms, flushed, lost, moving, stalled, made) in zip(gradients, told, strict=True):
         yield Rounding(

@@ -95,13 +95,19 @@ def _flush(evidence: Evidence, precision: PrecisionEvidence, lost: float) -> Ite
     yield _Sign(
         f"The gradients of {len(gone)} of {len(kernels)} kernels lose more than {lost:.0%} of their norm to "
         f"{precision.name}: at {_called(evidence, worst)} {worst.flushed:.0%} of the numbers round to zero (their root "
-        f"mean square is {worst.rms:.1e}, and less than {precision.smallest:.1e} is zero). The loss needs a scale.",
+        f"mean square is {worst.rms:.1e}, and less than {precision.smallest:.1e} is zero). {_needs(precision)}",
         warns=not evidence.converged,
         places=tuple(
             Place(node=each.node, origin=each.origin, parameter=each.parameter, measured=each.lost, limit=lost)
             for each in dict.fromkeys((gone[0], worst))
         ),
     )
+
+
+def _needs(precision: PrecisionEvidence) -> str:
+    if precision.loss_scale == 1:
+        return "The loss needs a scale."
+    return f"The loss's scale of {precision.loss_scale:g} does not help."
 
 
 def _stall(precision: PrecisionEvidence, made: float, told: float) -> Iterator[_Sign]:

@@ -25,7 +25,7 @@ class Rounding:
     node: str
     count: int
     rms: float
-    """Root mean square of the gradient."""
+    """Root mean square of the gradient, times the loss's scale."""
     flushed: float
     """Share of the gradient's non-zero numbers that become zero."""
     lost: float
@@ -55,6 +55,8 @@ class PrecisionEvidence:
     """In forward order; empty where everything fits."""
     weights: tuple[Rounding, ...]
     """Every trainable parameter with a gradient, in the order of the file."""
+    loss_scale: float = 1.0
+    """What gradients are multiplied by before they are rounded."""
 
     @property
     def stalled(self) -> float:
