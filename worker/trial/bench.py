@@ -13,7 +13,7 @@ from worker.probe.measure import probe
 from worker.probe.training import LEARNT, Ask
 from worker.subject import Subject
 from worker.treatments import Change, Inapplicable, Outcome, Treatment
-from worker.trial.duel import PAIRS, RATES, Duel, log_loss
+from worker.trial.duel import PAIRS, RATES, WORTH, Duel, log_loss
 from worker.trial.examined import Examined, measured, supposing
 
 FRESH: Final = 1000
@@ -21,6 +21,12 @@ FRESH: Final = 1000
 SETTINGS: Final = frozenset({TreatmentKind.CLIPPING, TreatmentKind.LEARNING_RATE, TreatmentKind.OPTIMIZER})
 """Kinds of treatment that only training shows, and that go by what it measured."""
 _SET_THE_RATE: Final = frozenset({TreatmentKind.LEARNING_RATE, TreatmentKind.OPTIMIZER})
+_DIRECT: Final = (
+    *(TreatmentKind.LOSS, TreatmentKind.DATA, TreatmentKind.PRECISION, TreatmentKind.REGULARIZATION),
+    *(TreatmentKind.LEARNING_RATE, TreatmentKind.CLIPPING, TreatmentKind.OPTIMIZER, TreatmentKind.INIT),
+    *(TreatmentKind.ACTIVATION, TreatmentKind.NORMALIZATION, TreatmentKind.RESIDUAL),
+)
+"""Kinds of treatment, those first that go to a cause."""
 _SHARE: Final = 0.25
 """Most of the time left that the training of one copy may take."""
 
@@ -57,6 +63,11 @@ class Tried:
     def cost(self) -> int:
         """What the changes ask of the owner."""
         return sum(treatment.cost for treatment in self.treatments)
+
+    @property
+    def roundabout(self) -> int:
+        """How far the changes are from causes: of what costs as much, a loss, data or a rate says more."""
+        return sum(_DIRECT.index(treatment.kind) for treatment in self.treatments)
 
     @property
     def cures(self) -> frozenset[str]:
@@ -125,17 +136,14 @@ class Bench:
         left = Examined.of((), [supposing(evidence, learns=True)]).codes
         return Tried(tuple(treatments), change.changes, change.values, self.seen, after, left=left, passes=passes)
 
-    def attempt(self, treatments: Sequence[Treatment]) -> Tried | Inapplicable:
-        """Apply the treatments, duel, and examine the copies of the draws compared."""
-        with counted(Passes()) as passes:
-            change = self.treated(treatments)
-            if isinstance(change, Inapplicable):
-                return change
-            changes, values = change.changes, change.values
-            del change  # a copy may weigh as much as the model
-            duel = self.duel(treatments)
-            after = self._examined(self._copy(treatments, self.before.subjects[draw], draw) for draw in self.draws)
-        return Tried(tuple(treatments), changes, values, self.compared, after, duel, passes=passes)
+    def attempt(self, screened: Tried) -> Tried:
+        """Let what was screened duel, and examine the copies of the draws compared, unless nothing speaks for it."""
+        with counted(screened.passes):
+            duel = self.duel(screened.treatments)
+            if duel.bounds[1] < WORTH and not screened.cures:
+                return replace(screened, duel=duel)
+            copies = (self._copy(screened.treatments, self.before.subjects[draw], draw) for draw in self.draws)
+            return replace(screened, before=self.compared, after=self._examined(copies), duel=duel, left=None)
 
     def in_every_draw(self, tried: Tried) -> Tried | Inapplicable:
         """Return what was tried on some draws, examined on all of them."""

@@ -87,7 +87,7 @@ class Clinic:
 
     def try_singles(self) -> None:
         """Train what promises something, the most promising first; prescribe the first that cures."""
-        order = sorted(self.screened.values(), key=lambda each: self.promise(each, each.treatments))
+        order = sorted(self.screened.values(), key=self.promise)
         for index, screened in enumerate(order):
             if self.prescribed is not None and not self.thorough:
                 return
@@ -95,18 +95,18 @@ class Clinic:
                 raise OutOfTime
             (treatment,) = screened.treatments
             self.tell(index / len(order), f"trying {treatment.name}, {index + 1} of {len(order)}")
-            found = self.trained(screened.treatments) if self._worth_training(screened) else screened
+            found = self.trained(screened) if self._worth_training(screened) else screened
             if isinstance(found, Inapplicable):
                 self.inapplicable[treatment.name] = found.reason
             else:
                 self.tried[treatment.name] = found
                 self.consider(found)
 
-    def trained(self, chosen: Sequence[Treatment]) -> Tried | Inapplicable:
-        """Train copies under these treatments; where they gain, under random ones of their kinds, too."""
-        found = self.safely(self.bench.attempt, chosen)
+    def trained(self, screened: Tried) -> Tried | Inapplicable:
+        """Train copies of what was screened; where they gain, copies under random changes, too."""
+        found = self.safely(self.bench.attempt, screened)
         if isinstance(found, Tried) and found.duel.mean > 0:
-            self.controls.run(chosen)
+            self.controls.run(found.treatments)
         return found
 
     def consider(self, tried: Tried) -> None:
@@ -130,9 +130,10 @@ class Clinic:
         holds = all(each is None or each.verdict is Verdict.PASS for each in (verified.fresh, verified.second))
         return verified if holds else None
 
-    def _price(self, tried: Tried) -> tuple[int, bool, int, float]:
-        """Return what orders cures: how many treatments, whether training is lost, the cost, the gain."""
-        return len(tried.treatments), self.loses(tried.treatments), tried.cost, -tried.duel.mean
+    def _price(self, tried: Tried) -> tuple[int, bool, int, int, float]:
+        """Return what orders cures: how many treatments, whether training is lost, the price, the gain."""
+        lost = self.loses(tried.treatments)
+        return len(tried.treatments), lost, tried.cost, tried.roundabout, -tried.duel.mean
 
     def cures(self, tried: Tried) -> bool:
         """Whether a set is fit to be prescribed."""
@@ -142,11 +143,11 @@ class Clinic:
         """Return the random changes that a set is compared with."""
         return self.controls.of(tried.treatments)
 
-    def promise(self, screened: Tried, chosen: Sequence[Treatment]) -> tuple[bool, bool, int, int, str]:
-        """Return what orders treatments: what would be left, what would be lost, what it costs."""
+    def promise(self, screened: Tried) -> tuple[bool, bool, int, int, int, str]:
+        """Return what orders treatments before they are trained: what would be left, or lost, then the price."""
         left = len(screened.left or ())
-        names = " ".join(each.name for each in chosen)
-        return left > 0, self.loses(chosen), left, sum(each.cost for each in chosen), names
+        names = " ".join(sorted(screened.names))
+        return left > 0, self.loses(screened.treatments), left, screened.cost, screened.roundabout, names
 
     def loses(self, chosen: Iterable[Treatment]) -> bool:
         """Whether training would be lost that the weights show."""

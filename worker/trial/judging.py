@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from service.contract.words import RemedyStatus, Verdict
+from service.contract.words import RemedyStatus, TreatmentKind, Verdict
 from worker.probe.evidence import Evidence
 from worker.trial.bench import Tried
 from worker.trial.controls import Control
@@ -42,6 +42,8 @@ def cures(tried: Tried, control: Control | None = None) -> bool:
 
 def _trains(tried: Tried) -> bool:
     low, high = tried.duel.bounds
+    if any(each.kind is TreatmentKind.LOSS for each in tried.treatments):
+        return True  # losses of two kinds do not compare; that the copy learns under its own the trial has shown
     if any(map(_stalled, tried.before.evidences)):
         return low > WORTH or _further(tried) > WORTH
     worse = high if tried.before.errors - tried.after.errors else low

@@ -78,7 +78,7 @@ def _tried(clinic: Clinic, chosen: Sequence[Treatment]) -> Tried | None:
     ordered = tuple(sorted(chosen, key=lambda each: (each.kind in SETTINGS, -each.cost, each.name)))
     found = clinic.safely(clinic.bench.screen, ordered)
     if isinstance(found, Tried) and not found.left:
-        found = clinic.trained(ordered)
+        found = clinic.trained(found)
     if isinstance(found, Inapplicable):
         return None
     clinic.sets.append(found)
