@@ -40,6 +40,8 @@ class Check(NamedTuple):
     format: str
     server: str | None
     timeout_s: float
+    treated: Path | None = None
+    """Where the treated model is wanted."""
 
     @property
     def external(self) -> tuple[Path, ...]:
@@ -61,6 +63,8 @@ class Answer(NamedTuple):
     verdict: Verdict
     summary: str
     report: str
+    handed_back: bool
+    """Whether there is a treated model, and it was written where it is wanted."""
 
     @property
     def rejected(self) -> bool:
@@ -117,7 +121,10 @@ def _there(check: Check, options: Options, tell: Any) -> Answer:  # noqa: ANN401
         client.follow(job_id, tell)
         gate = client.gate(job_id)
         return Answer(
-            Verdict(gate["verdict"]), str(gate["summary"]), client.report(job_id, check.format, check.model.as_posix())
+            Verdict(gate["verdict"]),
+            str(gate["summary"]),
+            client.report(job_id, check.format, check.model.as_posix()),
+            check.treated is not None and client.treated(job_id, check.treated),
         )
 
 
@@ -141,6 +148,7 @@ def _here(check: Check, options: Options, settings: Settings, tell: Any) -> Answ
                 created_at=datetime.now(UTC),
                 external={path.name: path for path in check.external},
                 device=device,
+                treated=check.treated,
                 progress=tell,
             )
     except (Trouble, KeyboardInterrupt):
@@ -149,7 +157,9 @@ def _here(check: Check, options: Options, settings: Settings, tell: Any) -> Answ
         msg = f"The examination ended in {type(error).__name__}: {error}"
         raise Crashed(msg) from error
     gate = judge(report, options.policy, datetime.now(UTC).date())
-    return Answer(gate.verdict, gate.summary, formats[check.format].render(report, gate, check.model.as_posix()))
+    written = formats[check.format].render(report, gate, check.model.as_posix())
+    handed_back = report.prescription is not None and report.prescription.treated_model
+    return Answer(gate.verdict, gate.summary, written, handed_back)
 
 
 def _look(check: Check, settings: Settings) -> None:

@@ -114,6 +114,7 @@ def check(  # noqa: PLR0917  each option of the command line is a parameter
     timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for a server's verdict.")] = 900,
     format: Annotated[str, typer.Option(help=f"One of {', '.join(formats)}.")] = "text",  # noqa: A002  the flag's name
     output: Annotated[Path | None, typer.Option(dir_okay=False, help="Write the report here.")] = None,
+    treated: Annotated[Path | None, typer.Option(dir_okay=False, help="Write the treated model here.")] = None,
 ) -> None:
     """Examine a model and judge it: 0 let through, 1 rejected, 2 bad input, 3 could not be examined."""
     if format not in formats:
@@ -133,9 +134,10 @@ def check(  # noqa: PLR0917  each option of the command line is a parameter
         "treatments": treatment or None,
         "time_limit_s": time_limit,
     }
-    if output is not None and not output.parent.is_dir():
-        raise typer.BadParameter(f"there is no directory {output.parent}", param_hint="--output")  # noqa: EM102, TRY003
-    asked = checking.Check(model, batch, second_batch, tuple(data or ()), format, server, timeout)
+    for path, flag in ((output, "--output"), (treated, "--treated")):
+        if path is not None and not path.parent.is_dir():
+            raise typer.BadParameter(f"there is no directory {path.parent}", param_hint=flag)  # noqa: EM102, TRY003
+    asked = checking.Check(model, batch, second_batch, tuple(data or ()), format, server, timeout, treated)
     raise typer.Exit(_judged(asked, options, policy, flags, output))
 
 
@@ -157,6 +159,8 @@ def _judged(
         typer.echo("gradgate: interrupted", err=True)
         return 130
     _write(answer.report, output)
+    if asked.treated is not None and not answer.handed_back:
+        typer.echo("gradgate: there is no treated model to write; the report says why.", err=True)
     if output is not None:
         typer.echo(f"{answer.verdict.upper()}: {answer.summary}", err=True)
     return 1 if answer.rejected else 0

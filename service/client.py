@@ -86,6 +86,15 @@ class Client:
         """Return the report in a format; `source` is the model's path here."""
         return self._send("GET", f"/v1/diagnoses/{job_id}/report", params={"format": form, "source": source[:500]}).text
 
+    def treated(self, job_id: str, path: Path) -> bool:
+        """Write the treated model to a file; False where there is none."""
+        try:
+            model = self._send("GET", f"/v1/diagnoses/{job_id}/treated-model").content
+        except Refused:
+            return False
+        path.write_bytes(model)
+        return True
+
     def _send(self, method: str, url: str, *, verdict: bool = False, **arguments: Any) -> httpx.Response:  # noqa: ANN401  httpx's own
         try:
             answer = self._http.request(method, url, **arguments)

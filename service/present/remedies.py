@@ -96,7 +96,7 @@ def found(remedy: Remedy, most: int) -> str:
     said = plain(f"{word}{' '.join(codes)}")
     if len(said) <= most:
         return said or "–"  # noqa: RUF001  a dash stands for nothing
-    return f"{word}{several(len(codes), 'finding')}"
+    return f"causes {len(codes)}" if word else several(len(codes), "finding")
 
 
 def gain(trial: Trial | None) -> str:
@@ -182,7 +182,7 @@ def _bounds(trial: Trial) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.2f}" if math.isfinite(value) else number(value)
+    return f"{round(value, 2) + 0.0:+.2f}" if math.isfinite(value) else number(value)
 
 
 def _moved(trial: Trial, name: str) -> float:

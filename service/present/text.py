@@ -14,8 +14,8 @@ _ROWS = 24
 _NAME = 44
 _CHANGES = 8
 _PLACE = 46
-_TITLE = 40
-_FOUND = 18
+_TITLE = 46
+_FOUND = 12
 
 
 def render(report: Report, gate: GateResult | None, source: str = "") -> str:

@@ -74,22 +74,59 @@ def test_a_verdict_is_an_exit_status(
 
 
 def test_options_policy_batch_and_data_reach_the_server(settings: Settings, model: Path, tmp_path: Path) -> None:
-    batch, data, options, policy = (tmp_path / name for name in ("b.json", "w.bin", "options.json", "gate.json"))
+    names = ("b.json", "second.json", "w.bin", "options.json", "gate.json")
+    batch, second, data, options, policy = (tmp_path / name for name in names)
     batch.write_text('{"input": [[1, 2]]}')
+    second.write_text('{"input": [[3, 4]]}')
     data.write_bytes(b"weights")
     options.write_text('{"seed": 7, "loss": "mse", "depth": "deep"}')
     policy.write_text('{"rules": {"GRD01": {"level": "off"}}}')
     words = (model, "--batch", batch, "--data", data, "--options", options, "--policy", policy, "--depth", "quick")
     with serving(settings, lambda s, job: s.succeed(job)) as (url, service):
+        words = (*words, "--second-batch", second, "--treatment", "tanh", "--treatment", "selu")
         code, said, _ = check(*words, "--no-treat", "--learning-rate", "0.5", "--server", url)
         (job,) = service.backing.jobs.page(limit=9, cursor=None, status=None, verdict=None).items
         sent = Options.model_validate_json(service.backing.storage.read(f"{job.id}/options.json"))
         assert service.backing.storage.read(f"{job.id}/batch") == batch.read_bytes()
+        assert service.backing.storage.read(f"{job.id}/second-batch") == second.read_bytes()
         assert service.backing.storage.names(f"{job.id}/data") == ("w.bin",)
     assert code == 0
+    assert sent.treatments == ("tanh", "selu")
     assert "GRD01 is off" in said
     assert (sent.seed, sent.loss, sent.depth, sent.treat, sent.learning_rate) == (7, "mse", "quick", False, 0.5)
     assert sent.policy.rules["GRD01"].level == "off"
+
+
+def test_the_treated_model_is_written_where_there_is_one(settings: Settings, model: Path, tmp_path: Path) -> None:
+    treated = tmp_path / "treated.onnx"
+
+    def end(service: Service, job: str) -> None:
+        service.backing.storage.write(f"{job}/treated-model", b"treated")
+        service.succeed(job)
+
+    with serving(settings, end) as (url, _):
+        check(model, "--server", url, "--treated", treated)
+    assert treated.read_bytes() == b"treated"
+    treated.unlink()
+    with serving(settings, lambda s, job: s.succeed(job)) as (url, _):
+        _, _, complaints = check(model, "--server", url, "--treated", treated)
+    assert not treated.exists()
+    assert "no treated model" in complaints
+
+
+def test_a_treatment_that_nobody_knows_is_2_and_is_named(model: Path) -> None:
+    code, _, complaints = check(model, "--treatment", "frobnicate")
+    assert code == 2
+    assert "'frobnicate'" in complaints
+    assert "/v1/treatments" in complaints
+
+
+def test_a_second_batch_without_a_first_is_2(model: Path, tmp_path: Path) -> None:
+    second = tmp_path / "second.json"
+    second.write_text('{"input": [[3, 4]]}')
+    code, _, complaints = check(model, "--second-batch", second)
+    assert code == 2
+    assert "no first one" in complaints
 
 
 def test_the_data_that_torch_writes_beside_a_model_go_along(settings: Settings, model: Path) -> None:

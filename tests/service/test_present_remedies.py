@@ -178,6 +178,13 @@ def test_a_report_from_before_these_fields_can_be_written(name: str) -> None:
     assert formats[name].render(Report.model_validate(old), None)
 
 
+def test_what_does_not_fit_into_its_column_is_counted() -> None:
+    assert remedies.found(one("a", cures=("GRD01", "TRN02")), 12) == "GRD01 TRN02"
+    assert remedies.found(one("a", cures=("GRD01", "TRN02", "UNT01")), 12) == "3 findings"
+    assert remedies.found(one("a", causes=("NUM01",)), 12) == "causes NUM01"
+    assert remedies.found(one("a", causes=("NUM01", "NUM02")), 12) == "causes 2"
+
+
 @pytest.mark.parametrize(
     ("p", "said"), [(0.0014, ".001"), (0.0002, "<.001"), (1.0, "1.000"), (0.5, ".500"), (None, ""), (math.nan, "")]
 )
