@@ -7,14 +7,14 @@ from typing import Final, NamedTuple
 
 import torch
 
-from service.contract.words import Mode, Symptom, TreatmentKind
+from service.contract.words import Symptom, TreatmentKind
 from worker.network.chains import Chain, chains
 from worker.network.edit import insert_behind
 from worker.network.graph import Graph, Node, reads
 from worker.network.laws import Constant
 from worker.network.layers import Layer
-from worker.network.run import Program
 from worker.probe.evidence import Evidence
+from worker.probe.shapes import shapes
 from worker.subject import Subject
 from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
 
@@ -56,7 +56,7 @@ class _Block(NamedTuple):
         def skip(layer, *given, **more):
             made = layer(*given, **more)
             return given[0] + $scale * made if layer.name[:5] == "dense" and given[0].shape == made.shape else made
-        model = keras.models.clone_model(keras.Model(model.input, model.output), call_function=skip)
+        model = keras.models.clone_model(keras.Model(model.inputs[0], model.outputs[0]), call_function=skip)
         """,
     ),
 )
@@ -101,9 +101,9 @@ def _blocks(subject: Subject) -> list[_Block]:
     """Return the blocks of two layers, or one, whose output has the shape of their input, one behind the other."""
     graph = subject.graph
     found = chains(graph)
-    shapes = _shapes(subject, [layer.after.outputs[0] for chain in found for layer in chain if layer.after])
+    sizes = shapes(subject, [layer.after.outputs[0] for chain in found for layer in chain if layer.after])
     readers = _readers(graph)
-    return [block for chain in found for block in _cut(graph, chain, shapes, readers)]
+    return [block for chain in found for block in _cut(graph, chain, sizes, readers)]
 
 
 def _cut(
@@ -152,17 +152,6 @@ def _emptied(graph: Graph, names: Sequence[str]) -> Graph:
         for name in names
     }
     return graph.replace(parameters={**graph.parameters, **zero})
-
-
-def _shapes(subject: Subject, values: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of these values on the batch."""
-    if not values:
-        return {}
-    program = Program(subject.graph.replace(outputs=tuple(values)), subject.device)
-    generator = torch.Generator(subject.device).manual_seed(subject.seed)
-    with torch.no_grad():
-        found = program.run(subject.batch.inputs, training=subject.mode is Mode.TRAIN, generator=generator)
-    return {name: tuple(found[name].shape) for name in values}
 
 
 def _readers(graph: Graph) -> dict[str, int]:
