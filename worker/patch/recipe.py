@@ -1,6 +1,6 @@
 """The law of weights as a file states it: one sentence for all that one field of it draws."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isclose
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -22,6 +22,13 @@ from worker.network.laws import (
 from worker.patch.same_law import simple
 
 _DIGITS: Final = 9
+
+Orthonormal: TypeAlias = Literal["orthogonal", "delta_orthogonal", "identity"]
+_GAINED: Final[Mapping[type, Orthonormal]] = {
+    Orthogonal: "orthogonal",
+    DeltaOrthogonal: "delta_orthogonal",
+    Identity: "identity",
+}
 
 Distribution: TypeAlias = Literal["normal", "truncated_normal", "uniform"]
 
@@ -52,7 +59,7 @@ class Gained(NamedTuple):
     """An orthogonal matrix, or the identity, times a gain."""
 
     gain: float
-    kind: Literal["orthogonal", "delta_orthogonal", "identity"]
+    kind: Orthonormal
 
 
 Recipe: TypeAlias = Scaling | Absolute | Fixed | Gained
@@ -106,10 +113,8 @@ def _candidates(law: Law, fan: Fans | None, *, bias: bool) -> Iterator[Recipe]:
             yield Absolute(_short(law.low), _short(law.high), "uniform")
         case Constant():
             yield Fixed(_short(law.value))
-        case DeltaOrthogonal():
-            yield Gained(_short(law.gain), "delta_orthogonal")
-        case Orthogonal() | Identity():
-            yield Gained(_short(law.gain), "orthogonal" if isinstance(law, Orthogonal) else "identity")
+        case Orthogonal() | DeltaOrthogonal() | Identity():
+            yield Gained(_short(law.gain), _GAINED[type(law)])
 
 
 def _scalings(variance: float, fan: Fans | None, distribution: Distribution) -> Iterator[Recipe]:
