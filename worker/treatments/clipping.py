@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from service.contract.options import Clipping
 from service.contract.words import Symptom, TreatmentKind
+from worker.course import Run
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
 from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
@@ -17,6 +18,8 @@ BEYOND: Final = 3.0
 FADED: Final = 1e-6
 """A norm under which there is nothing that a limit could bound."""
 USUAL: Final = 1.0
+CALM: Final = 10.0
+"""How many times its start a loss may reach in a run whose norms are taken."""
 _NEAR: Final = 10.0
 """Times what was measured within which a declared limit is left as it is."""
 
@@ -127,9 +130,18 @@ def clip_value(subject: Subject, evidence: Evidence) -> Outcome:
 
 
 def _norms(evidence: Evidence) -> list[float]:
-    """Return the norms of the run that came lowest, in ascending order, without zeros and what is not finite."""
-    best = evidence.training.best if evidence.training else None
-    return sorted(norm for norm in best.gradient_norms if 0 < norm < math.inf) if best else []
+    """Return a run's norms in ascending order, without zeros and what is not finite.
+
+    The run is that which learnt to the lowest loss without shooting up before; where none did, the lowest.
+    """
+    training = evidence.training
+    calm = [run for run in training.runs if _is_calm(run)] if training else []
+    run = min(calm, key=lambda each: each.lowest, default=training.best if training else None)
+    return sorted(norm for norm in run.gradient_norms if 0 < norm < math.inf) if run else []
+
+
+def _is_calm(run: Run) -> bool:
+    return run.beaten and not run.by_heart and run.spike <= CALM
 
 
 def _at_percentile(norms: list[float]) -> float:

@@ -73,7 +73,7 @@ def _same_optimizer(settings: Settings, training: Training) -> tuple[Settings, s
     rate = training.stable_learning_rate
     if rate is None or settings.learning_rate is None or _alike(rate, settings.learning_rate):
         return None
-    said = f"where the trial learnt the batch, in place of {settings.learning_rate:g}, where it did not"
+    said = f"at which the trial learnt the batch calmly, in place of {settings.learning_rate:g}"
     return replace(settings, learning_rate=rate), said
 
 
@@ -109,8 +109,8 @@ def _without_a_trial(subject: Subject, evidence: Evidence, training: Training) -
     if rate is None or run is None:
         return Inapplicable("No learning rate is declared, and none was found to train.")
     usual = _USUAL[(settings.optimizer or OptimizerName.ADAM) in DIVIDING]
-    if run.beaten and _restless(run, evidence.loss.chance):
-        said = f"a tenth of the declared {rate:g}, at which the loss swings"
+    if fault := _fault(run, evidence.loss.chance):
+        said = f"a tenth of the declared {rate:g}, at which {fault}"
         return _changed(subject, replace(settings, learning_rate=_TENTH * rate), said)
     if not run.beaten and not 1 / _ABSURD < rate / usual < _ABSURD:
         said = f"the usual one, in place of {rate:g}; at neither a higher nor a lower one was the batch learnt"
@@ -118,11 +118,15 @@ def _without_a_trial(subject: Subject, evidence: Evidence, training: Training) -
     return Inapplicable(f"No rate but the declared one of {rate:g} was found to train.")
 
 
-def _restless(run: Run, chance: float) -> bool:
-    """Whether a run lost what it had learnt, or its later steps cost more than the start as often as noise would."""
+def _fault(run: Run, chance: float) -> str:
+    """Return what is wrong with a run that learnt; nothing where it stays learnt, or was never."""
     half = run.losses[len(run.losses) // 2 :]
-    start = max(run.losses[0], chance)
-    return run.final >= _LOST * chance or sum(loss > start for loss in half) > _SWINGING * len(half)
+    high = sum(loss > max(run.losses[0], chance) for loss in half) / max(len(half), 1)
+    if run.beaten and run.final >= _LOST * chance:
+        return "the batch was learnt and lost again"
+    if run.beaten and high > _SWINGING:
+        return f"{high:.0%} of the later steps cost more than the start"
+    return ""
 
 
 def _alike(rate: float, other: float) -> bool:
