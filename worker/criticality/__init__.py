@@ -3,7 +3,7 @@
 χ₁ = σ_w² E[φ'(z)²] is the factor by which a layer changes a squared gradient; at criticality it is 1.
 """
 
-from worker.criticality.drawing import by_fan, critical, redraw, redrawable, scaled_to, started
+from worker.criticality.drawing import by_fan, critical, orthonormal, redraw, redrawable, scaled_to, started
 from worker.criticality.solver import LINEAR, Critical
 
-__all__ = ["LINEAR", "Critical", "by_fan", "critical", "redraw", "redrawable", "scaled_to", "started"]
+__all__ = ["LINEAR", "Critical", "by_fan", "critical", "orthonormal", "redraw", "redrawable", "scaled_to", "started"]

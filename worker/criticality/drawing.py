@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Final, TypeAlias
 
 from torch import Tensor
 
-from worker.criticality.lengths import Shape
+from worker.criticality.lengths import Shape as Function
 from worker.criticality.solver import LINEAR, Critical, solve
+from worker.network.compound import shape_of
 from worker.network.graph import Graph, Law, Node, stream
-from worker.network.laws import Constant, Normal, Orthogonal, fans
+from worker.network.laws import Constant, Normal, Orthogonal, Permuted, Reshaped, Shape, Stacked, fans
 from worker.network.layers import Layer, weight_layers
 
 LawOf: TypeAlias = Callable[[Layer], Law]
@@ -59,9 +61,7 @@ def redraw(graph: Graph, layers: Sequence[Layer], seed: int, *, orthogonal: bool
 
     def kernel(layer: Layer) -> Law:
         variance = scaled_to(graph, layer).weights
-        if orthogonal and graph.parameters[layer.kernel].value.dim() == _MATRIX:
-            return Orthogonal(tuple(graph.parameters[layer.kernel].value.shape), variance**0.5)
-        return by_fan(graph, layer, variance)
+        return orthonormal(graph, layer, variance) if orthogonal else by_fan(graph, layer, variance)
 
     return started(graph, layers, seed, kernel, lambda layer: scaled_to(graph, layer).biases)
 
@@ -76,6 +76,31 @@ def by_fan(graph: Graph, layer: Layer, variance: float) -> Normal:
     shape = tuple(graph.parameters[layer.kernel].value.shape)
     fan = fans(shape, layer.node.op, transposed=layer.transposed)
     return Normal(shape, (variance / max(fan.into, 1)) ** 0.5)
+
+
+def orthonormal(graph: Graph, layer: Layer, variance: float) -> Law:
+    """Return the law of an orthogonal matrix times the root of a variance for a layer's kernel.
+
+    Gates that are drawn one by one get a matrix each.  A kernel that is no matrix, and no convolution's, which is one
+    of its outputs by all that its window sums, follows the normal law of this variance / fan-in.
+    """
+    parameter = graph.parameters[layer.kernel]
+    if parameter.value.dim() < _MATRIX or (layer.node.op == "MatMul" and parameter.value.dim() > _MATRIX):
+        return by_fan(graph, layer, variance)
+    return _laid_out(parameter.law, tuple(parameter.value.shape), variance**0.5)
+
+
+def _laid_out(law: Law | None, shape: Shape, gain: float) -> Law:
+    """Return an orthogonal law in the layout of another, so that a file that draws in that layout can say it."""
+    match law:
+        case Stacked():
+            return Stacked(tuple(_laid_out(part, shape_of(part), gain) for part in law.laws), law.shape)
+        case Permuted():
+            inner = shape_of(law.law)
+            matrix = Orthogonal((prod(inner[:-1]), inner[-1]), gain)
+            return Permuted(matrix if len(inner) == _MATRIX else Reshaped(matrix, inner), law.axes)
+        case _:
+            return Orthogonal(shape, gain)
 
 
 def started(
@@ -119,7 +144,7 @@ def _own(readers: Mapping[str, Sequence[Node]], kernel: str, layers: set[str]) -
     return True
 
 
-def _shape(activation: Node, graph: Graph | None) -> Shape:
+def _shape(activation: Node, graph: Graph | None) -> Function:
     """Return an activation with its numbers.  TypeError where one is no number, KeyError where one is not at hand."""
     op, numbers = activation.op, dict(activation.attributes)
     if op == "PRelu":
@@ -127,7 +152,7 @@ def _shape(activation: Node, graph: Graph | None) -> Shape:
     elif op == "Clip":
         bounds = zip(_BOUNDS, activation.inputs[1:], strict=False)
         numbers |= {name: float(_held(graph, value)) for name, value in bounds if value}
-    return Shape(op, activation.domain, tuple(sorted((name, _number(value)) for name, value in numbers.items())))
+    return Function(op, activation.domain, tuple(sorted((name, _number(value)) for name, value in numbers.items())))
 
 
 def _held(graph: Graph | None, value: str) -> Tensor:

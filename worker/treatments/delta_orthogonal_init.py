@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from service.contract.words import Symptom, TreatmentKind
-from worker.criticality import by_fan, redrawable, scaled_to, started
+from worker.criticality import orthonormal, redrawable, scaled_to, started
 from worker.network.graph import Graph, Law
-from worker.network.laws import DeltaOrthogonal, Orthogonal
+from worker.network.laws import DeltaOrthogonal, Stacked
 from worker.network.layers import Layer
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
@@ -50,8 +50,8 @@ def delta_orthogonal_init(subject: Subject, evidence: Evidence) -> Outcome:
     What it changes
         Kernels with an odd window and no fewer outputs than inputs become an orthogonal matrix in the middle of the
         window, zero around it, times the root of the critical variance of the activation at hand (√2 for ReLU).
-        Dense layers get orthogonal matrices, other convolutions normal weights of the same variance.  Biases are drawn
-        as by critical-init.
+        Dense layers and other convolutions get orthogonal matrices of the same gain.  Biases are drawn as by
+        critical-init.
 
     Why it helps
         Every position keeps its signal's length, and zeros at the border take nothing away: with tanh, plain networks
@@ -83,15 +83,15 @@ def _sentence(graph: Graph, layers: Sequence[Layer], centred: Sequence[Layer]) -
 
 
 def _fits(graph: Graph, layer: Layer) -> bool:
-    shape = graph.parameters[layer.kernel].value.shape
+    kernel = graph.parameters[layer.kernel]
+    shape = kernel.value.shape
     odd = len(shape) >= _CONVOLUTION and all(size % 2 for size in shape[2:])
     whole = layer.node.op == "Conv" and bool(layer.node.attributes.get("group", 1) == 1)
-    return whole and odd and shape[0] >= shape[1]
+    return whole and odd and not isinstance(kernel.law, Stacked) and shape[0] >= shape[1]
 
 
 def _law(graph: Graph, layer: Layer) -> Law:
     shape, variance = tuple(graph.parameters[layer.kernel].value.shape), scaled_to(graph, layer).weights
     if _fits(graph, layer):
         return DeltaOrthogonal(shape, variance**0.5)
-    matrix = layer.node.op in {"Gemm", "MatMul"} and len(shape) < _CONVOLUTION
-    return Orthogonal(shape, variance**0.5) if matrix and len(shape) > 1 else by_fan(graph, layer, variance)
+    return orthonormal(graph, layer, variance)

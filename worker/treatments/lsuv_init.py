@@ -9,9 +9,9 @@ from torch import Tensor
 
 from service.contract.problem import Trouble
 from service.contract.words import Mode, Symptom, TreatmentKind
-from worker.criticality import by_fan, redrawable, started
-from worker.network.graph import Graph, Input, Law, Parameter, torch_stream
-from worker.network.laws import Orthogonal, Times
+from worker.criticality import orthonormal, redrawable, started
+from worker.network.graph import Graph, Input, Parameter, torch_stream
+from worker.network.laws import Times
 from worker.network.layers import Layer
 from worker.network.run import Program
 from worker.passes import count
@@ -70,7 +70,7 @@ def lsuv_init(subject: Subject, evidence: Evidence) -> Outcome:
     layers = redrawable(subject.graph)
     if not layers:
         return Inapplicable("No dense or convolutional layer has trainable weights of its own.")
-    graph = started(subject.graph, layers, subject.seed, lambda layer: _start(subject.graph, layer))
+    graph = started(subject.graph, layers, subject.seed, lambda layer: orthonormal(subject.graph, layer, 1.0))
     try:
         factors = dict(_factors(subject.replace(graph=graph), layers))
     except Trouble as trouble:
@@ -82,12 +82,6 @@ def lsuv_init(subject: Subject, evidence: Evidence) -> Outcome:
         "gives variance 1 on the batch."
     )
     return Change(subject.replace(graph=graph.replace(parameters={**graph.parameters, **scaled})), (sentence,))
-
-
-def _start(graph: Graph, layer: Layer) -> Law:
-    shape = tuple(graph.parameters[layer.kernel].value.shape)
-    batched = layer.node.op == "MatMul" and len(shape) != 2  # noqa: PLR2004
-    return by_fan(graph, layer, 1.0) if batched or len(shape) < 2 else Orthogonal(shape)  # noqa: PLR2004
 
 
 def _factors(subject: Subject, layers: Sequence[Layer]) -> Iterator[tuple[str, float]]:
