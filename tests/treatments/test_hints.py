@@ -22,7 +22,14 @@ from worker.treatments import Change, treatments
 
 MOST_LINES = 4
 SHORT = 120
-BLANKS: Mapping[str, str] = {}
+BLANKS: Mapping[str, str] = {
+    "function": "log",
+    "low": "-0.5",
+    "high": "0.5",
+    "scale": "1024.0",
+    "prior": "torch.bincount(y, minlength=last.bias.numel()).add(0.5).div(len(y)).log()",
+    "keras_prior": "keras.ops.log((keras.ops.bincount(y, minlength=model.output_shape[-1]) + 0.5) / len(y))",
+}
 """What fills the blanks of treatments that have something to change in none of the subjects here."""
 
 
