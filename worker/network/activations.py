@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from worker.network.edit import expand
+from worker.network.edit import expand, without_idle
 from worker.network.fuse import Fuser
 from worker.network.graph import Graph, Node
 
@@ -73,13 +73,16 @@ def writable(graph: Graph, op: str) -> bool:
 
 
 def replaced(graph: Graph, activations: Iterable[Node]) -> Graph:
-    """Return the graph with activations in the place of the nodes of their names, in operators of its own opset."""
+    """Return the graph with activations in the place of the nodes of their names, in operators of its own opset.
+
+    Parts of what stood there that nothing else reads are left out.
+    """
     nodes: dict[str, tuple[Node, ...]] = {}
     held = dict(graph.constants)
     for node in activations:
         nodes[node.name], numbers = _written(graph, node)
         held |= numbers
-    return expand(graph, nodes).replace(constants=held)
+    return without_idle(expand(graph, nodes).replace(constants=held), graph)
 
 
 def _written(graph: Graph, node: Node) -> tuple[tuple[Node, ...], dict[str, Tensor]]:

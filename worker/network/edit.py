@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from worker.network.graph import Graph, Node
+from worker.network.graph import Graph, Node, reads
 
 
 def exchange(graph: Graph, nodes: Mapping[str, Node]) -> Graph:
@@ -29,3 +29,16 @@ def insert_behind(graph: Graph, value: str, make: Callable[[str, str], Sequence[
 def expand(graph: Graph, nodes: Mapping[str, Sequence[Node]]) -> Graph:
     """Return the graph with each of the named nodes exchanged for others, which stand in its place."""
     return graph.replace(nodes=tuple(made for node in graph.nodes for made in nodes.get(node.name, (node,))))
+
+
+def without_idle(graph: Graph, before: Graph) -> Graph:
+    """Return the graph without the nodes that something read in `before`, and that nothing reads any longer."""
+    kept = set(graph.outputs)
+    if graph.header is not None:
+        kept.update(each.name for each in graph.header.graph.output)
+    was = {value for node in before.nodes for value in reads(node)}
+    now = {value for node in graph.nodes for value in reads(node)} | kept
+    idle = {node.name for node in graph.nodes if was.intersection(node.outputs) and not now.intersection(node.outputs)}
+    if not idle:
+        return graph
+    return without_idle(graph.replace(nodes=tuple(node for node in graph.nodes if node.name not in idle)), before)

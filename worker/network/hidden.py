@@ -1,13 +1,14 @@
 """The hidden activations of a graph: those that shape what weight layers read, and nothing else."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from worker.network.graph import Graph, Node, reads
-from worker.network.layers import KERNELS, PLAIN, weight_layers
+from worker.network.layers import KERNELS, NONLINEAR, PLAIN, weight_layers
 
 RECURRENT: Final = frozenset({"RNN", "GRU", "LSTM"})
 SQUASHING: Final = frozenset({"Sigmoid", "HardSigmoid", "Tanh", "Softsign", "Softmax"})
+_ANY: Final = NONLINEAR | {"Softmax"}
 _SCALES: Final = frozenset({"Mul", "Div"})
 
 
@@ -27,18 +28,51 @@ def hidden_activations(graph: Graph) -> tuple[Node, ...]:
     return tuple(sorted(inner, key=lambda node: order[node.name]))
 
 
-def _softmaxes(graph: Graph, outputs: Iterable[str]) -> Iterable[Node]:
-    """Yield the softmaxes that read a weight layer and that nothing but further weight layers read."""
-    outputs = set(outputs)
+def piled_activations(graph: Graph) -> tuple[Node, ...]:
+    """Return of each two activations in a row, with nothing between that mixes, the one that can be left out.
+
+    That is the one that squashes, the second where both do, or of two of one kind the second; never a gate, and never
+    the one that the network ends in.
+    """
+    producers, gates, fed = graph.producers(), _Gates(graph), _fed(graph)
+    found: dict[str, Node] = {}
     for node in graph.nodes:
-        if node.op == "Softmax" and node.inputs[0] in outputs:
-            readers = list(graph.consumers(node.outputs[0]))
-            if readers and all(_weighs(graph, reader, node.outputs[0]) for reader in readers):
-                yield node
+        before = _activation_before(producers, node, found) if node.op in _ANY else None
+        if before is None:
+            continue
+        second = node.outputs[0] in fed and (node.op in SQUASHING or node.op == before.op)
+        for each, chosen in ((node, second), (before, before.op in SQUASHING)):
+            if chosen and not gates.hold(each) and (each.op != "Softmax" or _shapes_weights(graph, each)):
+                found[each.name] = each
+                break
+    return tuple(found.values())
 
 
-def _weighs(graph: Graph, node: Node, value: str) -> bool:
-    return node.op in KERNELS and node.inputs[0] == value and node.inputs[1] in graph.parameters
+def _activation_before(producers: Mapping[str, Node], node: Node, without: Collection[str]) -> Node | None:
+    """Return the activation that a node reads past what moves numbers about, and past those of names in `without`."""
+    before = producers.get(node.inputs[0])
+    while before is not None and (before.op in PLAIN or before.name in without):
+        before = producers.get(before.inputs[0])
+    return before if before is not None and before.op in _ANY else None
+
+
+def _softmaxes(graph: Graph, outputs: Collection[str]) -> Iterator[Node]:
+    """Yield the softmaxes that read a weight layer and that nothing but further weight layers read."""
+    return (
+        node
+        for node in graph.nodes
+        if node.op == "Softmax" and node.inputs[0] in outputs and _shapes_weights(graph, node)
+    )
+
+
+def _shapes_weights(graph: Graph, node: Node) -> bool:
+    """Whether nothing but weight layers read what a node makes."""
+    (value,) = node.outputs
+    readers = list(graph.consumers(value))
+    weighed = [
+        each.op in KERNELS and each.inputs[0] == value and each.inputs[1] in graph.parameters for each in readers
+    ]
+    return bool(readers) and all(weighed)
 
 
 def _fed(graph: Graph) -> set[str]:

@@ -65,7 +65,8 @@ def soften_choice(subject: Subject, evidence: Evidence) -> Outcome:
 def _over_last(subject: Subject, node: Node) -> bool:
     """Whether a choice is among the numbers of the last axis, which it leaves out."""
     axis, rank = node.attributes.get("axis", 0), len(shapes(subject, [node.inputs[0]])[node.inputs[0]])
-    return isinstance(axis, int) and axis % rank == rank - 1 and node.attributes.get("keepdims", 1) == 0
+    left_out = not node.attributes.get("keepdims", 1)
+    return isinstance(axis, int) and axis % rank == rank - 1 and left_out
 
 
 def _look_ups(graph: Graph, choice: Node) -> Iterator[Node]:
