@@ -62,7 +62,7 @@ class Difference:
             after,
             {node.name: node for node in other if node.name in alive - left_out},
             (live(before) - alive) | left_out,
-            tuple(_inserted(after, was.keys() | {each.node.name for each in joined})),
+            tuple(_inserted(after, alive - was.keys() - {each.node.name for each in joined})),
             joined,
             frozenset(_changed(before, after, _drawn_otherwise)),
             frozenset(_changed(before, after, lambda was, now: was.penalty != now.penalty)),
@@ -101,11 +101,11 @@ def _signals(graph: Graph, node: Node) -> list[str]:
     return [name for name in node.inputs if name and name not in graph.parameters and name not in graph.constants]
 
 
-def _inserted(after: Graph, known: Collection[str]) -> Iterator[Inserted]:
+def _inserted(after: Graph, fresh: Collection[str]) -> Iterator[Inserted]:
     chains: dict[str, list[Node]] = {}
     starts: dict[str, str] = {}
     for node in after.nodes:
-        if node.name not in known:
+        if node.name in fresh:
             first = (_signals(after, node) or [node.inputs[0]])[0]
             start = starts.get(first, first)
             chains.setdefault(start, []).append(node)

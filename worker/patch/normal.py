@@ -115,7 +115,8 @@ class _Form:
 
     def _counted_back(self, node: Node) -> Node:
         """Return a layer norm whose axis is counted from the last, as many as its gain has."""
-        gain = self.graph.parameters.get(node.inputs[1]) if node.op == "LayerNormalization" else None
+        counted = node.op in {"LayerNormalization", "RMSNormalization"}
+        gain = self.graph.parameters.get(node.inputs[1]) if counted else None
         axis = node.attributes.get("axis", -1)
         if gain is None or not isinstance(axis, int) or axis < 0:
             return node

@@ -56,7 +56,7 @@ class Fixed(NamedTuple):
 
 
 class Gained(NamedTuple):
-    """An orthogonal matrix, or the identity, times a gain."""
+    """An orthogonal matrix, one in the middle of a window, or the identity, times a gain."""
 
     gain: float
     kind: Orthonormal

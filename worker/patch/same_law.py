@@ -6,6 +6,7 @@ from math import isclose
 from worker.network.graph import Law
 from worker.network.laws import (
     Constant,
+    DeltaOrthogonal,
     Identity,
     Normal,
     Orthogonal,
@@ -83,7 +84,7 @@ def scaled_by(law: Law, factor: float) -> Law:  # noqa: PLR0911  one return per 
             return Uniform(law.shape, low, high)
         case Constant():
             return Constant(law.shape, law.value * factor)
-        case Orthogonal() | Identity():
+        case Orthogonal() | DeltaOrthogonal() | Identity():
             return replace(law, gain=law.gain * factor)
         case Stacked():
             return Stacked(tuple(scaled_by(each, factor) for each in law.laws), law.shape)

@@ -78,7 +78,7 @@ def _clipping(clipping: Any) -> Json:  # noqa: ANN401  JSON
     """Return Keras's three fields, of which one holds the limit; the norm is that of the whole gradient."""
     fields = {"norm": "global_clipnorm", "value": "clipvalue"}
     if clipping and clipping["kind"] not in fields:
-        message = "Keras has no field for this clipping."
+        message = f"Keras's optimizers clip by a norm or a value; clipping of the kind {clipping['kind']} is the training code's."
         raise NoWay(message)
     none: Json = dict.fromkeys(("clipnorm", "global_clipnorm", "clipvalue"))
     return none | ({fields[clipping["kind"]]: clipping["limit"]} if clipping else {})

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,9 +14,9 @@ from worker.patch.dialect import Read, without_field
 from worker.patch.difference import Inserted
 from worker.patch.edits import Drop, Edit, Put, at
 from worker.patch.own.laws import redrawn
-from worker.patch.own.opening import split, written_out
+from worker.patch.own.opening import split, unrolled, written_out
 from worker.patch.own.stating import ACTIVATIONS, KINDS, activation, added, norm
-from worker.patch.own.wiring import inserted_at_input, inserted_behind, joined, left_out
+from worker.patch.own.wiring import Spread, inserted_at_input, inserted_behind, joined, left_out
 from worker.patch.places import NoWay, Steps
 from worker.patch.survey import Crowded, Survey, Wanted
 
@@ -57,6 +57,9 @@ class Own:
 
     def opened(self, document: Any, survey: Survey, stuck: Sequence[NoWay]) -> Sequence[Edit]:  # noqa: ANN401
         """Return edits that write blocks out, all at once, and then part repetitions, one by one."""
+        spread = next((each for each in stuck if isinstance(each, Spread)), None)
+        if spread is not None:
+            return next((edits for steps in spread.places if (edits := unrolled(document, steps))), None) or _no(spread)
         crowded = [each for each in stuck if isinstance(each, Crowded)]
         written = [written_out(document, each.steps, survey) for each in crowded]
         if not all(written):
@@ -65,6 +68,10 @@ class Own:
         if not found:
             raise stuck[0]
         return found
+
+
+def _no(way: NoWay) -> NoReturn:
+    raise way
 
 
 def _edited(document: Any, steps: Steps, one: Wanted, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
@@ -80,8 +87,7 @@ def _edited(document: Any, steps: Steps, one: Wanted, survey: Survey) -> Iterato
     if one.redrawn:
         yield from redrawn(layer, steps, survey)
     yield from _followed(document, steps, one, survey)
-    for each in one.joined:
-        yield from joined(document, steps, each, survey)
+    yield from joined(document, steps, survey)
 
 
 def _followed(document: Any, steps: Steps, one: Wanted, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON

@@ -37,6 +37,20 @@ def split(document: Any, steps: Steps, survey: Survey) -> list[Edit]:  # noqa: A
     return []
 
 
+def unrolled(document: Any, steps: Steps) -> list[Edit]:  # noqa: ANN401  JSON
+    """Return the edits that write out each time of the outermost repetition around these steps; none without one."""
+    for outer in _repetitions(document, steps):
+        layer = at(document, outer)
+        if not layer.get("shared"):
+            return list(_instead(outer, layer, [_time(layer, time) for time in range(layer["times"])]))
+    return []
+
+
+def _time(layer: dict[str, Any], time: int) -> list[dict[str, Any]]:
+    """Return the layers of one time of a repetition, under names of their own."""
+    return [{**each, **({"name": f"{each['name']}_{time + 1}"} if "name" in each else {})} for each in layer["layers"]]
+
+
 def _repetitions(document: Any, steps: Steps) -> Iterator[Steps]:  # noqa: ANN401  JSON
     """Yield the steps of the repetitions around a layer, the outermost first."""
     for length in range(1, len(steps)):

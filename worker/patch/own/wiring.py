@@ -1,12 +1,13 @@
 """Layers put in and taken out of the project's own format, in chains and in graphs of nodes."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from worker.patch.difference import Joined
 from worker.patch.edits import Drop, Edit, Insert, Put, Wrap, at
 from worker.patch.places import NoWay, Place, Steps
-from worker.patch.survey import Survey
+from worker.patch.survey import Survey, Times, Uneven
 
 
 def inserted_behind(document: Any, steps: Steps, layers: Sequence[dict[str, Any]]) -> Iterator[Edit]:  # noqa: ANN401
@@ -43,15 +44,69 @@ def _nodes_behind(
     yield from _renamed(holder, steps, name, read)
 
 
-def joined(document: Any, steps: Steps, one: Joined, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
-    """Yield the edits that add a value from before to what the layer at these steps gives."""
-    past = survey.place_of(one.past)
+def joined(document: Any, steps: Steps, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
+    """Yield the edits that add values from before to what the layer at these steps gives."""
+    pasts = [
+        (times, survey.place_of(each.past), each) for times, one in survey.wanted[steps].items() for each in one.joined
+    ]
+    if not pasts:
+        return
     if "nodes" in steps[-2:]:
-        yield from _summed(document, steps, past, one)
+        yield from (edit for _, past, each in pasts for edit in _summed(document, steps, past, each))
         return
     held, last = steps[:-1], int(steps[-1])
-    first = int(past.steps[-1]) + 1 if past and past.steps[:-1] == held and int(past.steps[-1]) < last else 0
+    found = {_behind(document, held, times, past, survey) for times, past, _ in pasts}
+    first = found.pop()
+    if found or first is None or first > last:
+        raise Spread([steps, *(past.steps for _, past, _ in pasts if past)])
     yield Wrap((*held, first), last - first + 1, {"kind": "residual"})
+
+
+class Spread(Uneven):
+    """What a skip leads around stands in several lists of the document, or in several times of one."""
+
+    def __init__(self, places: Sequence[Steps]) -> None:
+        """Say so of layers at these places: the one where the skip ends, then those where it starts."""
+        super().__init__("A skip leads around layers of which some stand in another list.", places[0])
+        self.places = places
+
+
+def _behind(document: Any, held: Steps, times: Times, past: Place | None, survey: Survey) -> int | None:  # noqa: ANN401
+    """Return which layer of a list reads a place first, at these times; None where none of it does."""
+    if past is not None and past.steps[: len(held)] == held and past.times[: len(times)] == times:
+        index = int(past.steps[len(held)])
+        return index + 1 if _Past(past, survey).ends((*held, index), times) else None
+    return 0 if _enters(document, held, times, _Past(past, survey)) else None
+
+
+@dataclass(frozen=True)
+class _Past:
+    """Where a value is made: in a layer, or nowhere, which is an input."""
+
+    place: Place | None
+    survey: Survey
+
+    def ends(self, steps: Steps, times: Times) -> bool:
+        """Whether it is what the layer at these steps gives, at these times, and its own last ones."""
+        if self.place is None or self.place.steps[: len(steps)] != steps:
+            return False
+        every = [each for each in self.survey.times[self.place.steps] if each[: len(times)] == times]
+        return bool(every) and self.place.times == max(every)
+
+
+def _enters(document: Any, held: Steps, times: Times, past: _Past) -> bool:  # noqa: ANN401  JSON
+    """Whether what a list of layers reads, at these times of the repetitions around it, is a value from before."""
+    if len(held) == 1:
+        return past.place is None
+    holder = held[:-1]
+    repeats = at(document, holder)["kind"] == "repeat"
+    if repeats and times[-1]:
+        return past.ends((*held, len(at(document, held)) - 1), (*times[:-1], times[-1] - 1))
+    around, index = holder[:-1], holder[-1]
+    if not isinstance(index, int) or around[-1] != "layers":
+        return False
+    outer = times[:-1] if repeats else times
+    return past.ends((*around, index - 1), outer) if index else _enters(document, around, outer, past)
 
 
 def _summed(document: Any, steps: Steps, past: Place | None, one: Joined) -> Iterator[Edit]:  # noqa: ANN401  JSON
