@@ -16,7 +16,7 @@ READY := .venv/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve test check fix generate conformance bench bench-diagnosis clean
+.PHONY: help setup demo serve test check fix generate conformance bench bench-diagnosis bench-treatments clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +70,12 @@ bench: $(READY) ## Run every benchmark; the figures go to the terminal and to bu
 bench-diagnosis: $(READY) ## Examine the labelled models, beside published rules; writes docs/accuracy.md.
 	$(BIN)/python -m benchmarks.diagnosis.run --results benchmarks/diagnosis/results.json
 	$(BIN)/python -m benchmarks.diagnosis.accuracy
+
+bench-treatments: $(READY) ## Treat the sick ones, beside common advice; writes docs/treatments.md and docs/articles.md.
+	$(BIN)/python -m benchmarks.treatments.run --results benchmarks/treatments/results.json
+	$(BIN)/python -m benchmarks.treatments.page
+	$(BIN)/python benchmarks/articles.py --results benchmarks/treatments/articles.json
+	$(BIN)/python -m benchmarks.treatments.articles
 
 clean: ## Remove what was built, measured and cached; .venv and the service's own data stay.
 	rm -rf build dist demo-reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

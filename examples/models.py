@@ -160,9 +160,15 @@ DESCRIBED: dict[str, batches.Batch] = {
     "keras/sequential": batches.photos(),
     "keras/functional": batches.clusters(),
     "keras/tf_keras_2": batches.clusters(),
+    "articles/a_deep": batches.clusters(),
+    "articles/b_deep": batches.plane(),
     "articles/b_sigmoid_tanh": batches.plane(),
     "articles/c_cnn": batches.bars(),
+    "articles/c_deep": batches.bars(),
+    "articles/d_deep": batches.line(),
     "articles/d_one_unit": batches.line(),
+    "articles/d_tanh": batches.line(),
+    "articles/e_deep": batches.strokes(),
     "articles/e_mlp": batches.strokes(),
 }
 

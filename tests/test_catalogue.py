@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from benchmarks.treatments.page import page
 from worker import catalogue
 from worker.rules import HEADINGS as RULE_HEADINGS
 from worker.rules import rules
@@ -28,7 +29,7 @@ def test_a_catalogue_is_that_of_the_code(golden: Golden, name: str, entries: Cal
 
 def test_the_pages_are_those_of_the_code(golden: Golden) -> None:
     golden("docs/rules.md", catalogue.rules_page())
-    golden("docs/treatments.md", catalogue.treatments_page())
+    golden("docs/treatments.md", page())
 
 
 @pytest.mark.parametrize("code", list(rules))

@@ -7,12 +7,14 @@ from typing import Final
 
 from service.contract.options import Clipping
 from service.contract.problem import Trouble
-from service.contract.words import OptimizerName
+from service.contract.words import OptimizerName, TreatmentKind
 from worker.probe.evidence import Evidence
 from worker.subject import Settings, Subject
 from worker.treatments import Apply, Change, Inapplicable, Outcome, treatments
 
 USUAL_RATE: Final = 1e-3
+TRAINING: Final = frozenset({TreatmentKind.CLIPPING, TreatmentKind.LEARNING_RATE, TreatmentKind.OPTIMIZER})
+"""Kinds of treatments that change how a network is trained, and not the network."""
 _KERAS_RATES: Final = {OptimizerName.SGD: 1e-2, OptimizerName.NADAM: 2e-3}
 """Keras's own rates of optimizers; 1e-3 where none is named."""
 
@@ -100,20 +102,25 @@ def generic() -> list[str]:
     return [*(name for name in _ADVISED if name in treatments), "Adam", "rate / 10", "rate × 10"]
 
 
-def advised(subject: Subject, evidence: Evidence, names: Sequence[str]) -> Outcome:
-    """Return a copy with all of this advice applied in turn, or why one of it has nothing to change."""
-    changes: list[str] = []
+def of_settings(name: str) -> bool:
+    """Whether advice changes how a network is trained, and goes by what training shows."""
+    return name in SETTINGS or treatments[name].kind in TRAINING
+
+
+def advised(subject: Subject, evidence: Evidence, names: Sequence[str]) -> tuple[Subject, list[str]]:
+    """Return a copy with this advice applied in turn, and why some of it has nothing to change."""
+    reasons: list[str] = []
     for name in names:
         apply = SETTINGS[name] if name in SETTINGS else treatments[name].apply
         try:
             made = apply(subject, evidence)
         except Trouble as trouble:
-            return Inapplicable(f"{name}: {trouble}")
+            made = Inapplicable(str(trouble))
         if isinstance(made, Inapplicable):
-            return Inapplicable(f"{name}: {made.reason}")
-        subject = made.subject
-        changes.extend(made.changes)
-    return Change(subject, tuple(changes))
+            reasons.append(f"{name}: {made.reason}")
+        else:
+            subject = made.subject
+    return subject, reasons
 
 
 def by_chance(applies: Callable[[Sequence[str]], bool], count: int, seed: str) -> tuple[str, ...]:

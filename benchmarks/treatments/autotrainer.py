@@ -23,10 +23,10 @@ from typing import Final
 
 from benchmarks.diagnosis.peers.autotrainer import issue
 from benchmarks.diagnosis.recording import STEPS, Recorder
-from benchmarks.treatments.advice import SETTINGS, advised
+from benchmarks.treatments.advice import SETTINGS
 from benchmarks.treatments.check import Check
 from worker.subject import Subject
-from worker.treatments import Change, treatments
+from worker.treatments import treatments
 
 ORDER: Final = {
     "vanish": ("selu", "relu", "batch-norm"),
@@ -81,11 +81,11 @@ class AutoTrainer:
 
     def _issue(self, names: Sequence[str]) -> str | None:
         """Return what the monitor raises of the model after these repairs; None where one has nothing to change."""
-        made = advised(self._check.subject, self._check.evidence, names)
-        if not isinstance(made, Change):
+        treated = self._check.treated(names)
+        if not isinstance(treated, Subject):
             return None
         self.tried += 1
-        return watched(made.subject)
+        return watched(treated)
 
 
 def watched(subject: Subject) -> str:

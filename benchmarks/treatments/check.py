@@ -14,7 +14,7 @@ from typing import Final
 
 from benchmarks.diagnosis.case import LABELS, Case
 from benchmarks.diagnosis.labels import LEARNT, loaded
-from benchmarks.treatments.advice import advised
+from benchmarks.treatments.advice import advised, of_settings
 from benchmarks.treatments.training import FRESH, reached
 from service.contract.report import Finding
 from service.contract.words import Severity
@@ -24,7 +24,6 @@ from worker.probe.evidence import Evidence
 from worker.probe.training import LEARNT as GOAL
 from worker.probe.training import Ask
 from worker.subject import Subject
-from worker.treatments import Change
 from worker.trial import measured
 
 SEEDS: Final = 3
@@ -68,15 +67,26 @@ class Check:
         kept = json.loads(LABELS.read_text(encoding="utf-8"))["cases"]
         self.certain = kept.get(case.name, {}).get("label") == "fault"
         self._cures: dict[tuple[str, ...], Cure] = {}
+        self._treated: dict[tuple[str, ...], Subject | str] = {}
 
     @cached_property
     def evidence(self) -> Evidence:
         """What was measured on the model under the seed that was examined: treatments read it."""
         return _looked_at(self.subject)
 
+    def treated(self, names: Sequence[str]) -> Subject | str:
+        """Return the model under the seed that was examined, treated; or why one treatment has nothing to change.
+
+        What changes the training goes by what is measured on the network as the others have changed it.
+        """
+        key = tuple(names)
+        if key not in self._treated:
+            self._treated[key] = self._changed(key)
+        return self._treated[key]
+
     def applies(self, names: Sequence[str]) -> bool:
-        """Whether all of these treatments have something to change, one behind the other."""
-        return isinstance(advised(self.subject, self.evidence, names), Change)
+        """Whether all of these treatments have something to change."""
+        return isinstance(self.treated(names), Subject)
 
     def cure(self, names: Sequence[str], *, look: bool = False) -> Cure:
         """Return whether these treatments cure; with `look`, also what the service says of the treated model."""
@@ -85,34 +95,45 @@ class Check:
             self._cures[key] = self._cure(key, look=look)
         return self._cures[key]
 
+    def _changed(self, names: tuple[str, ...]) -> Subject | str:
+        network = [name for name in names if not of_settings(name)]
+        changed, reasons = advised(self.subject, self.evidence, network)
+        settings = [name for name in names if of_settings(name)]
+        if settings and not reasons:
+            evidence = _looked_at(changed) if network else self.evidence
+            changed, reasons = advised(changed, evidence, settings)
+        return reasons[0] if reasons else changed
+
     def _cure(self, names: tuple[str, ...], *, look: bool) -> Cure:
-        first = self._treated(names, 0)
-        if not isinstance(first, Subject):
-            return Cure(names, cured=False, note=first)
-        ratios = self._ratios(names)
+        known = self.treated(names)
+        if not isinstance(known, Subject):
+            return Cure(names, cured=False, note=known)
+        ratios = self._ratios(names, known)
         learnt = sum(each < LEARNT for each in ratios) >= ENOUGH
         if not (look or (learnt and self.certain)):
             return Cure(names, learnt, ratios=ratios)
-        findings = diagnose([_looked_at(first)])[0]
+        findings = diagnose([_looked_at(self._fresh(names, known, 0))])[0]
         left = self._left(findings)
         return Cure(names, learnt and not (self.certain and left), "", ratios, verdict(findings).value, left)
 
-    def _ratios(self, names: tuple[str, ...]) -> tuple[float, ...]:
+    def _ratios(self, names: tuple[str, ...], known: Subject) -> tuple[float, ...]:
         """Return what fresh draws reach, until as many as it takes agree."""
         ends, ratios = time.process_time() + self._limit_s, list[float]()
         for draw in range(SEEDS):
-            treated = self._treated(names, draw)
-            ratios.append(round(reached(treated, draw, ends), 4) if isinstance(treated, Subject) else float("inf"))
+            ratios.append(round(reached(self._fresh(names, known, draw), draw, ends), 4))
             learnt = sum(each < LEARNT for each in ratios)
             if max(learnt, len(ratios) - learnt) >= ENOUGH:
                 break
         return tuple(ratios)
 
-    def _treated(self, names: tuple[str, ...], draw: int) -> Subject | str:
-        """Return the treated model under a fresh seed, or why there is none."""
-        fresh = self.subject.redrawn(self.subject.seed + FRESH + APART * draw)
-        made = advised(fresh, self.evidence, names)
-        return made.subject if isinstance(made, Change) else made.reason
+    def _fresh(self, names: tuple[str, ...], known: Subject, draw: int) -> Subject:
+        """Return the treated model under a fresh seed, to be trained as it was found for the one examined.
+
+        A treatment that has nothing to change in this draw leaves it as it is.
+        """
+        subject = self.subject.redrawn(self.subject.seed + FRESH + APART * draw)
+        network = [name for name in names if not of_settings(name)]
+        return advised(subject, self.evidence, network)[0].replace(settings=known.settings)
 
     def _left(self, findings: Sequence[Finding]) -> tuple[str, ...]:
         weighty = {finding.symptom.value for finding in findings if finding.severity is not Severity.INFO}

@@ -7,9 +7,6 @@ from benchmarks.diagnosis.case import Case, cases
 
 INCURABLE: Final = {
     "inputs/one-class": "Every target is the same: the batch holds nothing to learn, and only its owner has another.",
-    "inputs/nan-in-one": "A number is missing from a sample, and only the batch's owner knows which it was.",
-    "files/picked": "The network goes on from the number of a class, and a choice has no derivative: what is to stand "
-    "there instead is another network, and its owner's design.",
 }
 """Why, by `family/variant`.  Decided by hand, before anything was run."""
 

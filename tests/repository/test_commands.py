@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = {
     "help", "setup", "demo", "serve", "test", "check", "fix", "generate", "conformance", "bench", "bench-diagnosis",
-    "clean",
+    "bench-treatments", "clean",
 }  # fmt: skip
 BIN = Path(sys.executable).parent
 
