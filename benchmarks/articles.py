@@ -11,8 +11,10 @@ import json
 import math
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any, Final
 
 import numpy as np
@@ -51,6 +53,7 @@ REMEDIES: Final = {
 }
 """Which articles advise what."""
 _LIMIT_S: Final = 900
+_WINDOW: Final = 10
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,12 @@ class Network:
 
 NETWORKS: Final = (
     Network("b_sigmoid_tanh", "B", "10 → 20 sigmoid → 1 tanh, as the article has it", batches.plane()),
-    Network("c_cnn", "C", "convolutions of 32, 64, 64 and 256, as the article has it", batches.bars()),
+    Network("c_cnn", "C", "convolutions of 32, 64, 64 and 256, as the article has it", batches.bars(20)),
     Network("d_one_unit", "D", "two layers of one unit for y = x + 1, as the article has it", batches.line()),
     Network("e_mlp", "E", "784 → 64 → 32 → 1, as the article has it", batches.strokes()),
     Network("a_deep", "A", "40 layers of 64 rectifiers by He's law: sound in itself", batches.clusters()),
     Network("b_deep", "B", "20 sigmoid layers of 20, by Xavier's law", batches.plane()),
-    Network("c_deep", "C", "23 convolutions whose weights are drawn 1.5 times too large", batches.bars()),
+    Network("c_deep", "C", "23 convolutions whose weights are drawn 1.5 times too large", batches.bars(40)),
     Network("d_deep", "D", "20 layers of 16 rectifiers, as PyTorch draws weights", batches.line()),
     Network("d_tanh", "D", "24 tanh layers of 32, as PyTorch draws weights", batches.line()),
     Network("e_deep", "E", "29 layers of 64 and 32 rectifiers by Xavier's law", batches.strokes()),
@@ -115,15 +118,22 @@ def told(network: Network) -> dict[str, Any]:
 
 
 def untreated(report: Report) -> dict[str, Any]:
-    """Return the verdict, what was found, and what the trials measured before any change."""
-    before = next((remedy.trial.before for remedy in report.remedies if remedy.trial is not None), {})
+    """Return the verdict, what was found, and what was measured before any change."""
+    gains = [remedy.trial.before.get("gain") for remedy in report.remedies if remedy.trial is not None]
+    losses = report.training.loss if report.training else ()
     return {
         "verdict": report.verdict.value,
         "findings": [[each.code, each.symptom.value, each.severity.value] for each in report.findings],
-        "gain": _round(before.get("gain")),
-        "loss": _round(before.get("lowest_loss")),
+        "gain": _round(next(iter(gains), None)),
+        "loss": _round(_lowest([each for each in losses if isinstance(each, float)])),
         "chance": _round(report.loss.chance),
     }
+
+
+def _lowest(losses: Sequence[float]) -> float | None:
+    """Return the lowest mean of so many neighbouring losses."""
+    windows = [losses[start : start + _WINDOW] for start in range(len(losses) - _WINDOW + 1)]
+    return min((mean(each) for each in windows), default=None)
 
 
 def judged(remedy: Remedy) -> dict[str, Any]:
@@ -135,7 +145,7 @@ def judged(remedy: Remedy) -> dict[str, Any]:
         "status": remedy.status.value,
         "note": remedy.note,
         "gain": _round(after.get("gain")),
-        "loss": _round(after.get("lowest_loss")),
+        "loss": _round(after.get("lowest_loss")) or None,  # a copy that was not trained to the end has none
         "log_loss_gain": _round(after.get("log_loss_gain")),
         "bounds": [_round(each) for each in bounds] if bounds else None,
         "cures": list(remedy.cures),

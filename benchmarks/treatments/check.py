@@ -61,7 +61,7 @@ class Cure:
 class Check:
     """A sick model, to be asked of any number of treatments."""
 
-    def __init__(self, case: Case, limit_s: float = 60) -> None:
+    def __init__(self, case: Case, limit_s: float = 30) -> None:
         """Load a case; `limit_s` processor seconds into a question, fewer rates are tried."""
         self.subject, self._case, self._limit_s = loaded(case), case, limit_s
         kept = json.loads(LABELS.read_text(encoding="utf-8"))["cases"]
@@ -92,8 +92,15 @@ class Check:
         """Return whether these treatments cure; with `look`, also what the service says of the treated model."""
         key = tuple(names)
         if key not in self._cures:
-            self._cures[key] = self._cure(key, look=look)
+            self._cures[key] = self._safely(key, look=look)
         return self._cures[key]
+
+    def _safely(self, names: tuple[str, ...], *, look: bool) -> Cure:
+        """Return whether these treatments cure; a treated model that cannot be run is not cured."""
+        try:
+            return self._cure(names, look=look)
+        except Exception as error:  # noqa: BLE001  what breaks is a result
+            return Cure(names, cured=False, note=f"{type(error).__name__}: {error}"[:200])
 
     def _changed(self, names: tuple[str, ...]) -> Subject | str:
         network = [name for name in names if not of_settings(name)]

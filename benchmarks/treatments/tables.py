@@ -46,7 +46,8 @@ def shares(rows: Sequence[Row]) -> Table:
     note = (
         "Models that may be cured by a change of network or training, with 95% Wilson intervals.  Treatments by chance "
         "are drawn three times per model from all that have something to change: one, or as many as the prescription "
-        "has; their draws are counted, and so are not independent.  AutoTrainer's order is that of its repository."
+        "has; their draws are counted, and so are not independent.  AutoTrainer's order is that of its "
+        "repository; `benchmarks/treatments/autotrainer.py` tells what differs."
     )
     return Table("Cured", note, ("half", "by", "cured"), made)
 
@@ -74,7 +75,10 @@ def symptoms(rows: Sequence[Row]) -> Table:
         tool = sum(row["autotrainer"]["cured"] for row in others)
         known = (f"{best}/{len(others)}", f"{tool}/{len(others)}") if others else ("", "")
         made.append((name, rate(sum(map(cured, own)), len(own)), *known))
-    note = "Both halves that were run.  A model counts under each of the symptoms that are right for it."
+    note = (
+        "Both halves that were run.  A model counts under each of the symptoms that are right for it.  The best single "
+        "advice is chosen for each symptom in hindsight."
+    )
     header = ("symptom", "cured by the prescription", "by the best single advice", "by AutoTrainer's order")
     return Table("By symptom", note, header, made)
 
