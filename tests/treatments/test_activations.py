@@ -78,7 +78,7 @@ def test_activations_newer_than_a_file_are_written_in_its_own_operators(opset: i
             there = Program(graph).run({"input": x})[graph.outputs[0]].detach().numpy()
         value = x
         for layer in weight_layers(graph):
-            kernel, bias = (graph.parameters[each].value for each in (layer.kernel, layer.bias))
+            kernel, bias = (graph.parameters[each].value for each in (layer.kernel, layer.bias or ""))
             value = value @ (kernel.T if layer.transposed else kernel) + bias
             value = function(value) if layer.after is not None else value
         np.testing.assert_allclose(there, value.detach().numpy(), rtol=1e-4, atol=1e-5)

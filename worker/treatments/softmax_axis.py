@@ -23,14 +23,12 @@ _FLATTENS = 13
     retrains=False,
     hints=Hints(
         """
-        for part in model.modules():
-            if isinstance(part, (nn.Softmax, nn.LogSoftmax)) and part.dim == 0: part.dim = 1
-        loss_fn = nn.CrossEntropyLoss()  # and leave the softmax out: this loss has its own, over classes
+        model = nn.Sequential(model, nn.LogSoftmax(dim=1))  # dim 0 is the batch; where the model has its own: its dim
+        loss_fn = nn.NLLLoss()
         """,
         """
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.Softmax) and layer.axis == 0: layer.axis = -1
-        model.compile(model.optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))  # of logits
+        model = keras.Sequential([model, keras.layers.Softmax(axis=-1)])  # axis 0 is the batch
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy())
         """,
     ),
 )
