@@ -40,6 +40,7 @@ class Training(NamedTuple):
     momentum: float | None = None
     weight_decay: float | None = None
     clipping: Clipping | None = None
+    warmup: int | None = None
 
 
 def training(config: Any) -> tuple[Training, tuple[str, ...]]:  # noqa: ANN401  what the file holds
@@ -62,10 +63,7 @@ def _optimizer(spec: Any, notes: list[str]) -> Training:  # noqa: ANN401  what t
         notes.append(f"The optimizer {name:.80} is not tried; the usual ones are.")
         return Training()
     rate = config.get("learning_rate", config.get("lr", _DEFAULT_RATES.get(key, 0.001)))
-    _, schedule = _named(rate)
-    if isinstance(rate, dict):
-        rate = schedule.get("initial_learning_rate")
-        notes.append("The learning rate follows a schedule; it is examined at its start.")
+    rate, warmup = _scheduled(rate, notes)
     momentum = _number(config.get("momentum")) if key == "sgd" else None
     chosen = _OPTIMIZERS[key]
     if momentum:
@@ -76,7 +74,26 @@ def _optimizer(spec: Any, notes: list[str]) -> Training:  # noqa: ANN401  what t
         momentum=momentum or None,
         weight_decay=_number(config.get("weight_decay")) or None,
         clipping=_clipping(config, notes),
+        warmup=warmup,
     )
+
+
+def _scheduled(rate: Any, notes: list[str]) -> tuple[Any, int | None]:  # noqa: ANN401  what the file holds
+    """Return the rate of a schedule and over how many steps it rises to that; a falling one's is that of its start.
+
+    `PolynomialDecay` from rate / n to rate, in n - 1 steps, is the linear rise over n steps.
+    """
+    if not isinstance(rate, dict):
+        return rate, None
+    name, schedule = _named(rate)
+    first, last, steps = (
+        _number(schedule.get(key)) for key in ("initial_learning_rate", "end_learning_rate", "decay_steps")
+    )
+    straight = schedule.get("power", 1) == 1 and schedule.get("cycle") is not True
+    if name == "PolynomialDecay" and straight and first < last and steps:
+        return last, int(steps) + 1
+    notes.append("The learning rate follows a schedule; it is examined at its start.")
+    return schedule.get("initial_learning_rate"), None
 
 
 def _clipping(config: dict[str, Any], notes: list[str]) -> Clipping | None:

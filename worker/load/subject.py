@@ -210,6 +210,7 @@ def _settings(options: Options, declared: Description | None) -> Settings:
         momentum=pick("momentum"),  # type: ignore[arg-type]
         weight_decay=pick("weight_decay") or 0.0,  # type: ignore[arg-type]
         clipping=pick("clipping"),  # type: ignore[arg-type]
+        warmup=(declared and _training(declared).warmup) or 0,
         precision=options.precision,
     )
 

@@ -47,11 +47,13 @@ class Difference:
     """Names of parameters that follow another law."""
     penalized: frozenset[str]
     """Names of parameters that add something else to the loss."""
+    shared: tuple[str, ...] = ()
+    """Names of parameters in place of which another is read."""
 
     @classmethod
     def between(cls, before: Graph, after: Graph) -> "Difference":
         """Compare two graphs, the second a changed copy of the first; names tell what is what."""
-        before, after = folded(before), folded(after)
+        before, after = folded(before), folded(_called_as_before(before, after))
         was = {node.name: node for node in before.nodes}
         other = [node for node in after.nodes if node.name in was and _exchanged(node, was[node.name])]
         left_out = {node.name for node in other if node.op == "Identity"}
@@ -66,6 +68,7 @@ class Difference:
             joined,
             frozenset(_changed(before, after, _drawn_otherwise)),
             frozenset(_changed(before, after, lambda was, now: was.penalty != now.penalty)),
+            tuple(_shared(before, after)),
         )
 
     def law(self, parameter: str) -> Law | None:
@@ -96,9 +99,40 @@ def _exchanged(node: Node, was: Node) -> bool:
     return (node.op, node.domain, dict(node.attributes)) != (was.op, was.domain, dict(was.attributes))
 
 
+def _shared(before: Graph, after: Graph) -> Iterator[str]:
+    """Yield the parameters in whose place a node reads another one, which was there before."""
+    was = {node.name: node for node in before.nodes}
+    for node in after.nodes:
+        for then, now in zip(was[node.name].inputs, node.inputs, strict=False) if node.name in was else ():
+            if then != now and {then, now} <= before.parameters.keys():
+                yield then
+
+
 def _signals(graph: Graph, node: Node) -> list[str]:
     """Return what a node reads that depends on the inputs, or may."""
     return [name for name in node.inputs if name and name not in graph.parameters and name not in graph.constants]
+
+
+def _called_as_before(before: Graph, after: Graph) -> Graph:
+    """Return a treated copy in which nodes that stayed write what they wrote, though others may have taken its name.
+
+    Nodes put behind an output take its name, so that whoever runs the model finds it.
+    """
+    was = {node.name: node.outputs for node in before.nodes}
+    pairs = [pair for node in after.nodes for pair in zip(node.outputs, was.get(node.name, ()), strict=False)]
+    back = {now: old for now, old in pairs if now != old}
+    called = {**{old: after.fresh(f"{old}.behind") for old in back.values()}, **back}
+    nodes = tuple(
+        replace(
+            node,
+            inputs=tuple(called.get(name, name) for name in node.inputs),
+            outputs=tuple(called.get(name, name) for name in node.outputs),
+        )
+        if called
+        else node
+        for node in after.nodes
+    )
+    return after.replace(nodes=nodes, outputs=tuple(called.get(name, name) for name in after.outputs))
 
 
 def _inserted(after: Graph, fresh: Collection[str]) -> Iterator[Inserted]:

@@ -1,7 +1,7 @@
 """From a treated copy to a patch that gives it."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,8 +13,8 @@ from worker.network.graph import Graph
 from worker.patch.alike import alike
 from worker.patch.dialect import Dialect
 from worker.patch.difference import Difference, without_joins
-from worker.patch.edits import Edit, Operation, operations
-from worker.patch.places import Atlas, NoWay, Stuck
+from worker.patch.edits import Edit, Operation, Put, operations
+from worker.patch.places import Atlas, NoWay, Steps, Stuck
 from worker.patch.survey import Survey
 from worker.subject import Subject
 
@@ -107,13 +107,24 @@ def _made(document: Any, dialect: Dialect, difference: Difference, changed: dict
         edits, stuck = _edits(document, dialect, survey)
         if not stuck:
             edits += [*dialect.at_inputs(document, survey), *dialect.settings(document, changed)]
-        more = operations(document, edits if not stuck else dialect.opened(document, survey, stuck))
+        more = operations(document, _once(edits if not stuck else dialect.opened(document, survey, stuck)))
         document = applied(document, more)
         done += more
         if not stuck:
             return Patch(tuple(done), document)
     message = "The change differs at too many places of one layer of the file."
     raise NoWay(message)
+
+
+def _once(edits: Iterable[Edit]) -> Iterator[Edit]:
+    """Yield edits, but what is put in one place only once."""
+    put: dict[Steps, Any] = {}
+    for edit in edits:
+        if isinstance(edit, Put) and edit.steps in put and put[edit.steps] == edit.value:
+            continue
+        if isinstance(edit, Put):
+            put[edit.steps] = edit.value
+        yield edit
 
 
 def _edits(document: Any, dialect: Dialect, survey: Survey) -> tuple[list[Edit], list[NoWay]]:  # noqa: ANN401  JSON

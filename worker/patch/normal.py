@@ -1,9 +1,10 @@
 """A graph's normal form: one way to write what can be written in several.
 
 Activations of several nodes stand as one.  Identities are left out, transpositions that undo each other cancel, and
-products and sums with constants become one `Affine`.  A layer norm over all of a sample with a gain per channel is a
-group norm of one group; any other counts its axis from the last.  A root mean square norm without an epsilon stands
-for the length that is divided by.  Attributes that a node leaves to the specification's defaults are written out.
+products and sums with constants become one `Affine`; a sum of two is an addition.  A layer norm over all of a sample
+with a gain per channel is a group norm of one group; any other counts its axis from the last.  A root mean square norm
+without an epsilon stands for the length that is divided by.  Attributes that a node leaves to the specification's
+defaults are written out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -68,7 +69,8 @@ class _Form:
         inputs = [self.now(name) for name in node.inputs]
         while inputs and not inputs[-1]:
             inputs.pop()
-        node = replace(node, inputs=tuple(inputs))
+        op = "Add" if (node.op, len(inputs)) == ("Sum", 2) else node.op
+        node = replace(node, op=op, inputs=tuple(inputs))
         if node.op == "Identity":
             self.instead[node.outputs[0]] = node.inputs[0]
         elif node.op == "Transpose" and self._undoes(node):

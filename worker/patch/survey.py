@@ -77,6 +77,9 @@ class Survey:
                 raise NoWay(message)
             return found.setdefault(place.steps, {}).setdefault(place.times, Wanted())
 
+        if self.difference.shared:
+            message = f"{self.difference.shared[0]} gives way to weights of another layer, which a patch cannot say."
+            raise NoWay(message)
         self._nodes(of)
         for name in sorted(self.difference.redrawn):
             of(self.atlas.parameters.get(name), f"The weight {name}").redrawn = True

@@ -61,6 +61,16 @@ class Given(Contract):
         return Signal(self.shape, self.dtype)
 
 
+class Penalty(Contract):
+    """What a kernel adds to the loss: l1 · Σ|w| + l2 · Σw².
+
+    Recurrent layers' kernels and the tables of embeddings add nothing.
+    """
+
+    l1: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
+    l2: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
+
+
 class InputSpec(Given):
     """The input of a chain, and its name."""
 
@@ -121,6 +131,10 @@ class Architecture(Contract):
     momentum: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False)
     weight_decay: float | None = Field(default=None, ge=0, le=1e3, allow_inf_nan=False)
     clipping: Clipping | None = None
+    warmup: int | None = Field(default=None, ge=0, le=1_000_000)
+    """Steps over which the learning rate rises by equal parts to its value."""
+    penalty: Penalty | None = None
+    """What each kernel adds to the loss."""
 
     @model_validator(mode="after")
     def _whole(self) -> "Architecture":

@@ -21,8 +21,10 @@ _CLASSES: Final = {
     OptimizerName.RMSPROP: ("RMSprop", {}),
     OptimizerName.ADAGRAD: ("Adagrad", {}),
 }
+_RATES: Final = {"SGD": 0.01}
+"""Rates that are not 0.001 where a file names none."""
 _KEPT: Final = ("learning_rate", "weight_decay", "clipnorm", "global_clipnorm", "clipvalue")
-_FIELDS: Final = {"optimizer", "learning_rate", "momentum", "weight_decay", "clipping", "loss"}
+_FIELDS: Final = {"optimizer", "learning_rate", "momentum", "weight_decay", "clipping", "loss", "warmup"}
 _LOSSES: Final = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "huber": "huber"}
 _LOGITS: Final = {"cross_entropy": "SparseCategoricalCrossentropy", "bce_with_logits": "BinaryCrossentropy"}
 _DENSE_TARGETS: Final = frozenset({"categorical_crossentropy", "CategoricalCrossentropy"})
@@ -53,9 +55,22 @@ def _optimizer(document: Json, given: Any, changed: Mapping[str, Any]) -> Json: 
     same = wanted == known.optimizer and isinstance(given, dict)
     config = config if same else {key: config[key] for key in _KEPT if config.get(key) is not None} | fields
     config |= {key: changed[key] for key in ("learning_rate", "momentum", "weight_decay") if key in changed}
+    if changed.get("warmup"):
+        rate = config.get("learning_rate", _RATES.get(kind, 0.001))
+        config["learning_rate"] = _rising(rate, changed["warmup"], older=is_older(document))
     if "clipping" in changed:
         config |= _clipping(changed["clipping"])
     return {**given, "config": config} if same else written("optimizers", kind, config, is_older(document))
+
+
+def _rising(rate: Any, steps: int, *, older: bool) -> Json:  # noqa: ANN401  JSON
+    """Return a learning rate that rises by equal parts, over so many steps."""
+    if not isinstance(rate, int | float) or steps < 2:  # noqa: PLR2004  one step rises at once
+        message = "The file's learning rate follows a schedule of its own."
+        raise NoWay(message)
+    fields = {"initial_learning_rate": rate / steps, "end_learning_rate": rate, "decay_steps": steps - 1}
+    schedule = {**fields, "power": 1.0, "cycle": False, "name": "warm_up"}
+    return written("optimizers.schedules", "PolynomialDecay", schedule, older)
 
 
 def _unnamed(given: Any) -> OptimizerName:  # noqa: ANN401  JSON
@@ -78,7 +93,8 @@ def _clipping(clipping: Any) -> Json:  # noqa: ANN401  JSON
     """Return Keras's three fields, of which one holds the limit; the norm is that of the whole gradient."""
     fields = {"norm": "global_clipnorm", "value": "clipvalue"}
     if clipping and clipping["kind"] not in fields:
-        message = f"Keras's optimizers clip by a norm or a value; clipping of the kind {clipping['kind']} is the training code's."
+        kind = clipping["kind"]
+        message = f"Keras's optimizers clip by a norm or a value; clipping of the kind {kind} is the training code's."
         raise NoWay(message)
     none: Json = dict.fromkeys(("clipnorm", "global_clipnorm", "clipvalue"))
     return none | ({fields[clipping["kind"]]: clipping["limit"]} if clipping else {})

@@ -20,7 +20,7 @@ from worker.patch.own.wiring import Spread, inserted_at_input, inserted_behind, 
 from worker.patch.places import NoWay, Steps
 from worker.patch.survey import Crowded, Survey, Wanted
 
-_SETTINGS: Final = {"optimizer", "learning_rate", "momentum", "weight_decay", "clipping", "loss"}
+_SETTINGS: Final = {"optimizer", "learning_rate", "momentum", "weight_decay", "clipping", "loss", "warmup"}
 _NORM_KINDS: Final = frozenset({"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm"})
 _NOISE_KINDS: Final = frozenset({"dropout", "spatial_dropout", "alpha_dropout", "gaussian_dropout", "gaussian_noise"})
 _HEAD_NORMS: Final = frozenset({"LayerNormalization", "RMSNormalization"})
@@ -78,8 +78,7 @@ def _edited(document: Any, steps: Steps, one: Wanted, survey: Survey) -> Iterato
     """Yield the edits that make a layer what it must become."""
     layer = at(document, steps)
     if one.penalized:
-        message = "The file's format has no penalty for single weights; `weight_decay` there is one of all of them."
-        raise NoWay(message, steps)
+        yield from _penalized(steps, survey)
     if one.activation is not None:
         yield from _exchanged(layer, steps, one.activation)
     elif one.left_out:
@@ -88,6 +87,18 @@ def _edited(document: Any, steps: Steps, one: Wanted, survey: Survey) -> Iterato
         yield from redrawn(layer, steps, survey)
     yield from _followed(document, steps, one, survey)
     yield from joined(document, steps, survey)
+
+
+def _penalized(steps: Steps, survey: Survey) -> Iterator[Edit]:
+    """Yield the edits by which each kernel adds to the loss what those of one layer do."""
+    names = survey.difference.penalized.intersection(survey.weights.get(steps, ()))
+    penalties = {survey.after.parameters[name].penalty for name in names}
+    penalty = penalties.pop()
+    if penalties or (penalty and (penalty.rows or penalty.columns)):
+        message = "The file's format has one penalty for all kernels, of magnitudes and squares."
+        raise NoWay(message, steps)
+    given = (("l1", penalty.l1), ("l2", penalty.l2)) if penalty else ()
+    yield Put(("penalty",), {name: value for name, value in given if value} or None)
 
 
 def _followed(document: Any, steps: Steps, one: Wanted, survey: Survey) -> Iterator[Edit]:  # noqa: ANN401  JSON
