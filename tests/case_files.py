@@ -18,15 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from service.contract.architecture import parse
 from service.contract.options import Options
 from service.contract.report import Report
 from tests.odd_models import graph, normal
+from worker.budget import Deadline
 from worker.examine import examine
 from worker.load.architecture import lower
+from worker.load.subject import load
 from worker.network.export import to_onnx
 from worker.network.graph import Graph, Node, Parameter
+from worker.probe.evidence import TELLING_STEPS
+from worker.probe.training import LEARNT, Ask
+from worker.trial import Bench, Examined, measured
 
 CASES = Path(__file__).parent / "cases"
 
@@ -39,12 +45,26 @@ def read(code: str, kind: str) -> dict[str, Any]:
 
 def examined(case: dict[str, Any], folder: Path, **options: Any) -> Report:  # noqa: ANN401
     """Return the report of a case, its files written to `folder`; nothing is treated unless `options` say so."""
+    return examine(*files(case, folder, **options))
+
+
+def bench(case: dict[str, Any], folder: Path) -> Bench:
+    """Return a case's first draw, measured, ready for treatments to be tried on it."""
+    model, batch, options = files(case, folder)
+    subject = load(model, batch, options, {}, torch.device("cpu")).subject
+    deadline = Deadline.after(1e9)
+    steps = options.steps or TELLING_STEPS
+    evidence = measured(subject, Ask(steps, both=True, goal=LEARNT), deadline)
+    return Bench(Examined.of([subject], [evidence]), steps, deadline)
+
+
+def files(case: dict[str, Any], folder: Path, **options: Any) -> tuple[Path, Path | None, Options]:  # noqa: ANN401
+    """Write a case's model and batch to `folder`, and return them with its options."""
     model, batch = _model(case, folder), None
     if "batch" in case:
         batch = folder / "batch.npz"
         np.savez(batch, **arrays(case["batch"], case["model"]["input"]))  # type: ignore[arg-type]
-    chosen = Options.model_validate({"treat": False, **case.get("options", {}), **options})
-    return examine(model, batch, chosen)
+    return model, batch, Options.model_validate({"treat": False, **case.get("options", {}), **options})
 
 
 def _model(case: dict[str, Any], folder: Path) -> Path:
