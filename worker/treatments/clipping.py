@@ -1,7 +1,7 @@
 """Gradient clipping at a limit that was measured."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from service.contract.options import Clipping
@@ -54,8 +54,8 @@ def clip_norm(subject: Subject, evidence: Evidence) -> Outcome:
 
     What it changes
         Before each step the whole gradient is scaled down to at most a norm that nine of ten steps of the training
-        trial stayed under; to 1, as is usual, where all of them had faded.  A declared limit more than ten times off
-        is exchanged.
+        trial stayed under; to 1, as is usual, where they had faded, or where nothing learnt and they are larger.  A
+        declared limit more than ten times off is exchanged.
 
     Why it helps
         A spike no longer throws the weights far away, and a diverging rate may become usable.  The direction of the
@@ -68,16 +68,15 @@ def clip_norm(subject: Subject, evidence: Evidence) -> Outcome:
     References
         Pascanu et al. 2013 (arXiv 1211.5063); Seetharaman et al. 2020 (arXiv 2007.14469): the percentile.
     """
-    norms = _norms(evidence)
-    if not norms:
+    found = _measured(evidence)
+    if found is None:
         return Inapplicable("No gradient norm was measured in training to clip at.")
-    typical = _at_percentile(norms)
-    limit = _rounded(USUAL if typical < FADED else typical)
     before = subject.settings.clipping
-    if before is not None and not (before.kind == "norm" and _far(before.limit, limit)):
+    if before is not None and not (before.kind == "norm" and _far(before.limit, found.limit)):
         return _declared(before)
-    changed = _clipped(subject, "norm", limit)
-    return Change(changed, (_said(limit, typical, before, len(norms)),), {"limit": f"{limit:g}"})
+    instead = f", not at {before.limit:g}" if before else ""
+    said = f"Clip the gradient's norm at {found.limit:g}{instead}{found.reason}."
+    return Change(_clipped(subject, "norm", found.limit), (said,), {"limit": f"{found.limit:g}"})
 
 
 @treatment(
@@ -103,7 +102,7 @@ def clip_value(subject: Subject, evidence: Evidence) -> Outcome:
 
     What it changes
         Before each step every number of the gradient is cut to at most three times its typical size: the norm that
-        nine of ten steps of the training trial stayed under, by the root of the number of trained weights.
+        `clip-norm` would clip at, by the root of the number of trained weights.
 
     Why it helps
         No single weight can be thrown far away, whatever the others do.
@@ -116,28 +115,53 @@ def clip_value(subject: Subject, evidence: Evidence) -> Outcome:
         Mikolov 2012, Statistical Language Models Based on Neural Networks, section 3.2.2; Goodfellow, Bengio and
         Courville 2016, section 10.11.1.
     """
-    norms, count = _norms(evidence), _trained(subject)
-    if not norms or not count:
+    found, count = _measured(evidence), _trained(subject)
+    if found is None or not count:
         return Inapplicable("No gradient norm was measured in training to take the limit from.")
     before = subject.settings.clipping
     if before is not None:
         return _declared(before)
-    typical = _at_percentile(norms) / math.sqrt(count)
-    limit = _rounded(USUAL if typical * math.sqrt(count) < FADED else BEYOND * typical)
-    said = f"a typical number of the gradient is {typical:.3g} (norm {_at_percentile(norms):.3g} over {count} weights)"
-    changed = _clipped(subject, "value", limit)
-    return Change(changed, (f"Clip each number of the gradient at ±{limit:g}: {said}.",), {"limit": f"{limit:g}"})
+    limit = _rounded(BEYOND * found.limit / math.sqrt(count))
+    said = f"{BEYOND:g} times a typical one of {count} in a gradient with a norm of {found.limit:g}{found.reason}"
+    return Change(
+        _clipped(subject, "value", limit),
+        (f"Clip each number of the gradient at ±{limit:g}, {said}.",),
+        {"limit": f"{limit:g}"},
+    )
 
 
-def _norms(evidence: Evidence) -> list[float]:
-    """Return a run's norms in ascending order, without zeros and what is not finite.
+@dataclass(frozen=True)
+class _Measured:
+    """A limit for the norm, and where it comes from."""
 
-    The run is that which learnt to the lowest loss without shooting up before; where none did, the lowest.
+    limit: float
+    reason: str
+
+
+def _measured(evidence: Evidence) -> _Measured | None:
+    """Return the norm that most steps of a run that learns stay under, or the usual limit; None without a norm."""
+    calm, norms = _norms(evidence)
+    if not norms:
+        return None
+    typical, steps = _rounded(_at_percentile(norms)), len(norms)
+    if typical < FADED:
+        return _Measured(
+            USUAL, f", as is usual; nine of ten of {steps} measured norms are under {typical:g}, far below"
+        )
+    if not calm and typical > USUAL:
+        return _Measured(USUAL, f", as is usual; nothing learns calmly here, at norms up to {_rounded(norms[-1]):g}")
+    return _Measured(typical, f", under which nine of ten of {steps} measured norms lie")
+
+
+def _norms(evidence: Evidence) -> tuple[bool, list[float]]:
+    """Return whether a run learns calmly, and its norms in ascending order, without zeros and what is not finite.
+
+    Of several it is that which comes lowest; where none does, it is the lowest of all.
     """
     training = evidence.training
     calm = [run for run in training.runs if _is_calm(run)] if training else []
     run = min(calm, key=lambda each: each.lowest, default=training.best if training else None)
-    return sorted(norm for norm in run.gradient_norms if 0 < norm < math.inf) if run else []
+    return bool(calm), sorted(norm for norm in run.gradient_norms if 0 < norm < math.inf) if run else []
 
 
 def _is_calm(run: Run) -> bool:
@@ -167,13 +191,3 @@ def _declared(before: Clipping) -> Inapplicable:
 
 def _clipped(subject: Subject, kind: Literal["norm", "value"], limit: float) -> Subject:
     return subject.replace(settings=replace(subject.settings, clipping=Clipping(kind=kind, limit=limit)))
-
-
-def _said(limit: float, typical: float, before: Clipping | None, steps: int) -> str:
-    instead = f", not at {before.limit:g}" if before else ""
-    if typical < FADED:
-        return (
-            f"Clip the gradient's norm at {limit:g}{instead}, as is usual; nine of ten of {steps} measured norms are "
-            f"under {typical:.3g}, far below it."
-        )
-    return f"Clip the gradient's norm at {limit:g}{instead}, under which nine of ten of {steps} measured norms lie."

@@ -80,7 +80,7 @@ def _same_optimizer(settings: Settings, training: Training) -> tuple[Settings, s
 def _what_learnt(settings: Settings, training: Training) -> tuple[Settings, str] | None:
     """Return the way of training that learnt the batch, which is not the declared one."""
     best = training.best
-    if best is None or not best.beaten or best.declared:
+    if best is None or not best.beaten or best.declared or _is_usual(settings, best):
         return None
     name = OptimizerName(best.optimizer)
     said = f"which brought the loss from {best.losses[0]:.3g} to {best.lowest:.3g} in {len(best.losses)} steps"
@@ -90,6 +90,12 @@ def _what_learnt(settings: Settings, training: Training) -> tuple[Settings, str]
     plain = replace(settings, clipping=None, momentum=None, weight_decay=0.0) if left else settings
     said += f", without the declared {left}" if left else ""
     return replace(plain, optimizer=name, learning_rate=best.learning_rate), said
+
+
+def _is_usual(settings: Settings, best: Run) -> bool:
+    """Whether a run trained as nothing declared says already: with Adam at its usual rate."""
+    silent = settings.optimizer is None and settings.learning_rate is None
+    return silent and best.optimizer == OptimizerName.ADAM and _alike(best.learning_rate, _USUAL[True])
 
 
 def _left(settings: Settings) -> str:
@@ -107,7 +113,7 @@ def _without_a_trial(subject: Subject, evidence: Evidence, training: Training) -
     settings, run = subject.settings, training.declared
     rate = settings.learning_rate
     if rate is None or run is None:
-        return Inapplicable("No learning rate is declared, and none was found to train.")
+        return Inapplicable("No learning rate is declared, and none was found that trains better than the usual one.")
     usual = _USUAL[(settings.optimizer or OptimizerName.ADAM) in DIVIDING]
     if fault := _fault(run, evidence.loss.chance):
         said = f"a tenth of the declared {rate:g}, at which {fault}"
