@@ -35,7 +35,7 @@ from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
         keras="""
         def moved(it, *x, k=keras.layers, **more):  # then leave out the norms behind sums, but for the last
             return it(*(map(k.LayerNormalization(), x) if isinstance(it, k.MultiHeadAttention) else x), **more)
-        model = keras.models.clone_model(keras.Model(model.input, model.output), call_function=moved)
+        model = keras.models.clone_model(keras.Model(model.inputs[0], model.outputs[0]), call_function=moved)
         """,
     ),
 )
