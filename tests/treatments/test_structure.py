@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -46,7 +47,7 @@ def output(subject: Subject) -> torch.Tensor:
         return Program(subject.graph).run(subject.batch.inputs, training=True)[subject.output]
 
 
-CONVOLUTION: dict[str, object] = {"kind": "conv2d", "filters": 6, "kernel": 3, "padding": "same", "init": "he_normal"}
+CONVOLUTION: Mapping[str, Any] = {"kind": "conv2d", "filters": 6, "kernel": 3, "padding": "same", "init": "he_normal"}
 SICK: Mapping[str, tuple[Callable[[], Subject], float]] = {
     "default ReLU, 30 layers": (lambda: described(chain(30, {"kind": "dense", "units": 32}, RELU)), -20),
     "sigmoid, 30 layers": (lambda: described(chain(30, dense(32), SIGMOID)), -20),

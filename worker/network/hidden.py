@@ -1,10 +1,10 @@
 """The hidden activations of a graph: those that shape what weight layers read, and nothing else."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from worker.network.graph import Graph, Node, reads
-from worker.network.layers import KERNELS, NONLINEAR, PLAIN, weight_layers
+from worker.network.layers import KERNELS, NONLINEAR, NORMS, PLAIN, POOLS, Layer, weight_layers
 
 RECURRENT: Final = frozenset({"RNN", "GRU", "LSTM"})
 SQUASHING: Final = frozenset({"Sigmoid", "HardSigmoid", "Tanh", "Softsign", "Softmax"})
@@ -13,7 +13,7 @@ _SCALES: Final = frozenset({"Mul", "Div"})
 
 
 def hidden_activations(graph: Graph) -> tuple[Node, ...]:
-    """Return the activations between weight layers, in forward order, but neither gates nor those of the head.
+    """Return the activations before or behind weight layers, in forward order, but neither gates nor the head's.
 
     A gate multiplies another signal; behind an activation of the head no further weight layer comes.  A softmax that
     stands between two weight layers by itself is one of them; that of an attention, which weighs values, is not.
@@ -21,11 +21,24 @@ def hidden_activations(graph: Graph) -> tuple[Node, ...]:
     """
     layers = weight_layers(graph)
     found = {layer.after.name: layer.after for layer in layers if layer.after is not None}
+    found |= {node.name: node for node in _ahead(graph, layers)}
     found |= {node.name: node for node in _softmaxes(graph, {layer.output for layer in layers})}
     fed, gates = _fed(graph), _Gates(graph)
     order = {node.name: place for place, node in enumerate(graph.nodes)}
     inner = [node for node in found.values() if node.outputs[0] in fed and not gates.hold(node)]
     return tuple(sorted(inner, key=lambda node: order[node.name]))
+
+
+def _ahead(graph: Graph, layers: Sequence[Layer]) -> Iterator[Node]:
+    """Yield the activations that a weight layer reads, but for those behind a layer that training leaves as it is."""
+    producers, trained = graph.producers(), {layer.node.name for layer in layers}
+    for before in (layer.before for layer in layers if layer.before is not None):
+        value = before.inputs[0]
+        while (node := producers.get(value)) is not None and node.op in PLAIN | NORMS | POOLS:
+            value = node.inputs[0]
+        makers = [producers.get(name) for name in node.inputs] if node is not None and node.op == "Add" else [node]
+        if not any(maker is not None and maker.op in KERNELS and maker.name not in trained for maker in makers):
+            yield before
 
 
 def piled_activations(graph: Graph) -> tuple[Node, ...]:
