@@ -30,6 +30,11 @@ SEEDS: Final = 3
 ENOUGH: Final = 2
 APART: Final = 10
 """How far fresh seeds lie from one another, so that their redraws do not meet."""
+LONG_S: Final = 60.0
+SHORT_S: Final = 8.0
+"""Processor seconds into a question after which no optimizer is tried at more than two rates: for what is prescribed,
+and for what it is compared with.
+"""
 STEPS: Final = 200
 """Steps of the service's trial at the standard depth."""
 _LIMIT_S: Final = 120.0
@@ -61,9 +66,9 @@ class Cure:
 class Check:
     """A sick model, to be asked of any number of treatments."""
 
-    def __init__(self, case: Case, limit_s: float = 30) -> None:
-        """Load a case; `limit_s` processor seconds into a question, fewer rates are tried."""
-        self.subject, self._case, self._limit_s = loaded(case), case, limit_s
+    def __init__(self, case: Case) -> None:
+        """Load a case."""
+        self.subject, self._case = loaded(case), case
         kept = json.loads(LABELS.read_text(encoding="utf-8"))["cases"]
         self.certain = kept.get(case.name, {}).get("label") == "fault"
         self._cures: dict[tuple[str, ...], Cure] = {}
@@ -115,7 +120,7 @@ class Check:
         known = self.treated(names)
         if not isinstance(known, Subject):
             return Cure(names, cured=False, note=known)
-        ratios = self._ratios(names, known)
+        ratios = self._ratios(names, known, LONG_S if look else SHORT_S)
         learnt = sum(each < LEARNT for each in ratios) >= ENOUGH
         if not (look or (learnt and self.certain)):
             return Cure(names, learnt, ratios=ratios)
@@ -123,9 +128,9 @@ class Check:
         left = self._left(findings)
         return Cure(names, learnt and not (self.certain and left), "", ratios, verdict(findings).value, left)
 
-    def _ratios(self, names: tuple[str, ...], known: Subject) -> tuple[float, ...]:
+    def _ratios(self, names: tuple[str, ...], known: Subject, limit_s: float) -> tuple[float, ...]:
         """Return what fresh draws reach, until as many as it takes agree."""
-        ends, ratios = time.process_time() + self._limit_s, list[float]()
+        ends, ratios = time.process_time() + limit_s, list[float]()
         for draw in range(SEEDS):
             ratios.append(round(reached(self._fresh(names, known, draw), draw, ends), 4))
             learnt = sum(each < LEARNT for each in ratios)

@@ -22,7 +22,7 @@ from worker.network.run import Program
 from worker.subject import Settings, Subject
 
 STEPS: Final = 400
-PATIENCE: Final = 120
+PATIENCE: Final = 80
 """Steps after which a run that is not below the best constant's loss is given up."""
 FRESH: Final = 5000
 """How far the seeds lie from those that were examined."""
