@@ -30,6 +30,11 @@ def rule(code: str) -> dict[str, Any] | None:
     return None
 
 
+def treatment(name: str) -> dict[str, Any] | None:
+    """Return the treatment of this name, in any case; None where there is none."""
+    return next((entry for entry in entries("treatments") if entry["name"] == name.lower()), None)
+
+
 def check_treatments(names: Iterable[str], within: str = "") -> None:
     """Look whether there are treatments of these names; Invalid, with a pointer below `within`, where one is not."""
     known = [entry["name"] for entry in entries("treatments")]

@@ -29,10 +29,7 @@ def rules() -> Entries:
 def rule(code: str, accept: Accept = "") -> Response:
     """Return one rule, by its code or by one of its aliases; as a page for a browser."""
     if entry := catalogue.rule(code):
-        sections = "".join(
-            f"<h2>{escape(title)}</h2><p>{escape(text)}</p>" for title, text in entry["sections"].items()
-        )
-        return _either(entry, f"{entry['code']}: {entry['title']}", sections, accept)
+        return _either(entry, f"{entry['code']}: {entry['title']}", _sections(entry), accept)
     msg = f"There is no rule {code[:80]!r}; /v1/rules lists them."
     raise NotFound(msg)
 
@@ -41,6 +38,19 @@ def rule(code: str, accept: Accept = "") -> Response:
 def treatments() -> Entries:
     """List the treatments that can be tried."""
     return list(catalogue.entries("treatments"))
+
+
+@router.get("/v1/treatments/{name}", response_model=dict[str, Any], responses={**PAGE, **refusals(NotFound)})
+def treatment(name: str, accept: Accept = "") -> Response:
+    """Return one treatment, by its name, with code for the same change; as a page for a browser."""
+    if entry := catalogue.treatment(name):
+        code = "".join(
+            f"<h2>In {escape(framework)}</h2><pre>{escape(lines)}</pre>"
+            for framework, lines in entry.get("hints", {}).items()
+        )
+        return _either(entry, f"{entry['name']}: {entry['title']}", _sections(entry) + code, accept)
+    msg = f"There is no treatment {name[:80]!r}; /v1/treatments lists them."
+    raise NotFound(msg)
 
 
 @router.get("/v1/operators")
@@ -81,6 +91,10 @@ def problem(slug: str, accept: Accept = "") -> Response:
             return _either(said, kind.title, text, accept)
     msg = f"There is no kind of problem {slug[:80]!r}; /problems lists them."
     raise NotFound(msg)
+
+
+def _sections(entry: dict[str, Any]) -> str:
+    return "".join(f"<h2>{escape(title)}</h2><p>{escape(text)}</p>" for title, text in entry["sections"].items())
 
 
 def _either(entry: dict[str, Any], title: str, text: str, accept: str) -> Response:

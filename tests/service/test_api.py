@@ -313,6 +313,16 @@ def test_the_front_door_shows_what_was_examined_lately(service: Service) -> None
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
+def test_a_treatment_is_data_for_programs_and_a_page_for_people(service: Service) -> None:
+    for entry in service.get("/v1/treatments").json()[:5]:
+        url = f"/v1/treatments/{entry['name'].upper()}"
+        assert service.get(url).json() == entry
+        page = service.get(url, headers={"Accept": "text/html,*/*;q=0.8"}).text
+        assert all(f"<h2>{title}</h2>" in page for title in entry["sections"])
+        assert page.count("<pre>") == len(entry.get("hints", {}))
+    assert service.get("/v1/treatments/none").json()["type"] == "/problems/not-found"
+
+
 def test_a_rule_is_data_for_programs_and_a_page_for_people(service: Service) -> None:
     for entry in service.get("/v1/rules").json():
         url = f"/v1/rules/{entry['code'].lower()}"
