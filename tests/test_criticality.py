@@ -39,7 +39,7 @@ def test_the_pair_is_the_one_of_the_literature(node: Node, weights: float, biase
     assert critical(node)[:2] == pytest.approx((weights, biases), rel=2e-5)
 
 
-PHI = {
+PHI: dict[str, tuple[Node, Function]] = {
     "Elu": (activation("Elu", alpha=0.5), lambda x: x if x > 0 else 0.5 * math.expm1(x)),
     "Gelu": (activation("Gelu"), lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2),
     "Swish": (activation("Swish"), lambda x: x / (1 + math.exp(-x))),

@@ -63,7 +63,7 @@ class _Finder:
         if skip not in self.producers and skip not in self.fed:
             return None
         behind = self._behind(end, skip)
-        inner = behind if skip in behind else self._beside(behind, skip)
+        inner = behind if skip in behind else self._beside(self._behind(end, ""), skip)
         layers = tuple(layer for layer in self.layers.values() if layer.node.outputs[0] in inner)
         if not layers:
             return None
