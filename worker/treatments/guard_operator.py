@@ -10,6 +10,7 @@ from torch import Tensor
 from service.contract.words import Symptom, TreatmentKind
 from worker.network.graph import Graph, Node
 from worker.probe.bounds import Guard, bounds
+from worker.probe.causes import cause
 from worker.probe.evidence import Evidence, NonFinite
 from worker.probe.nonfinite import find_nonfinite
 from worker.probe.sweep import Sweep, sweep
@@ -87,18 +88,32 @@ def guard_operator(subject: Subject, evidence: Evidence) -> Outcome:
 
 def _guarded(subject: Subject, seen: Sweep, found: NonFinite) -> tuple[Graph, str, dict[str, str]] | None:
     """Return the graph with the operator at fault guarded, what that is in words, and what fills the hints' blanks."""
-    graph = subject.graph
-    node = next((each for each in graph.nodes if each.name == found.node and each.op == found.op), None)
-    if node is None or node.domain:
-        return None
-    if node.op in _NORMS:
-        return _with_epsilon(graph, node)
+    for node in _suspects(subject.graph, found):
+        made = _with_epsilon(subject.graph, node) if node.op in _NORMS else _bounded(subject.graph, seen, found, node)
+        if made is not None:
+            return made
+    return None
+
+
+def _suspects(graph: Graph, found: NonFinite) -> list[Node]:
+    """Return the operator that was named and, where its gradient is at fault, those that read the same values."""
+    named = [each for each in graph.nodes if each.name == found.node and each.op == found.op and not each.domain]
+    if not named or found.stage != "backward":
+        return named
+    shared = set(named[0].inputs) - graph.constants.keys() - {""}
+    return named + [
+        each for each in graph.nodes if shared & set(each.inputs) and each is not named[0] and not each.domain
+    ]
+
+
+def _bounded(graph: Graph, seen: Sweep, found: NonFinite, node: Node) -> tuple[Graph, str, dict[str, str]] | None:
     known = {**graph.constants, **seen.values}
-    guard = bounds(node.op, [known[name].detach() for name in node.inputs if name in known])
-    if guard is None:
+    fed = [known[name].detach() for name in node.inputs if name in known]
+    guard = bounds(node.op, fed)
+    if guard is None or (guard.around and graph.opsets.get("", 0) < _WHERE):
         return None
-    what = f"{node.op} ({node.origin or node.name})"
-    said = f"Keep what {what} reads {guard}: {found.cause}."
+    why = found.cause if node.name == found.node else cause(node.op, fed, backward=True)
+    said = f"Keep what {node.op} ({node.origin or node.name}) reads {guard}: {why}."
     blanks = {
         "function": _CALLED.get(node.op, node.op.lower()),
         "low": _number(guard.around or guard.low),
