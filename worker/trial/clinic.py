@@ -22,6 +22,8 @@ from worker.trial.judging import cures, judged
 
 SCREENING: Final = 0.3
 """Share of the time left that screening may take."""
+_SCREENED, _SINGLE = 0.3, 0.8
+"""Shares of the whole that are done when all were screened, and when all were tried alone."""
 _TRAINED: Final = 0.9
 """Share of the best constant's loss below which given weights are taken for trained."""
 _LATE: Final = "There was no time left to try it."
@@ -78,7 +80,7 @@ class Clinic:
         for index, treatment in enumerate(self.candidates):
             if shared.passed or self.bench.out_of_time:
                 return
-            self.tell(index / len(self.candidates), f"screening {treatment.name}")
+            self.tell(_SCREENED * index / len(self.candidates), f"screening {treatment.name}")
             found = self.safely(self.bench.screen, (treatment,))
             if isinstance(found, Inapplicable):
                 self.inapplicable[treatment.name] = found.reason
@@ -94,7 +96,8 @@ class Clinic:
             if self.bench.out_of_time:
                 raise OutOfTime
             (treatment,) = screened.treatments
-            self.tell(index / len(order), f"trying {treatment.name}, {index + 1} of {len(order)}")
+            done = _SCREENED + (_SINGLE - _SCREENED) * index / len(order)
+            self.tell(done, f"trying {treatment.name}, {index + 1} of {len(order)}")
             found = self.trained(screened) if self._worth_training(screened) else screened
             if isinstance(found, Inapplicable):
                 self.inapplicable[treatment.name] = found.reason

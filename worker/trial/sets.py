@@ -34,7 +34,7 @@ def try_sets(clinic: Clinic) -> None:
         for chosen in _sets(clinic, size):
             if clinic.prescribed is not None:
                 return
-            clinic.tell((size - 1) / LARGEST, f"trying {' with '.join(each.name for each in chosen)}")
+            clinic.tell(0.8 + 0.2 * (size - 2) / LARGEST, f"trying {' with '.join(each.name for each in chosen)}")
             found = _tried(clinic, chosen)
             if found is not None and clinic.cures(found):
                 clinic.consider(_reduced(clinic, found))
