@@ -38,6 +38,9 @@ class Dialect(Protocol):
     def opened(self, document: Any, survey: Survey, stuck: Sequence[NoWay]) -> Sequence[Edit]:  # noqa: ANN401
         """Return edits that write places out without changing the network; raise one of `stuck` where none do."""
 
+    def guesses(self, document: Any) -> Iterable[Sequence[Edit]]:  # noqa: ANN401  JSON
+        """Return edits, each for itself, that may say what leads wires between layers otherwise."""
+
 
 _CALLED: Final = {
     "warmup": "a warm-up of the learning rate",

@@ -71,12 +71,35 @@ def _proven(
     """Return the patch if the document that it makes, read again, is the treated copy."""
     after = treated.graph.replace(outputs=_outputs(graph, untreated, treated))
     changed = dict(_settings(untreated, treated))
-    made = _in_stages(document, dialect, graph, after, changed)
-    again = dialect.read(made.document)
-    same = alike(after, again.graph) is not None
-    if not same or any(again.settings.get(name) != value for name, value in changed.items()):
-        return Unsaid("The file's format has no way to say this change exactly.")
+    try:
+        made = _in_stages(document, dialect, graph, after, changed)
+    except NoWay:
+        guessed = _guessed(document, dialect, after, changed)
+        if guessed is None:
+            raise
+        return guessed
+    if not _says(dialect, made.document, after, changed):
+        return _guessed(document, dialect, after, changed) or Unsaid(
+            "The file's format has no way to say this change exactly."
+        )
     return replace(made, note=dialect.remark(document, changed))
+
+
+def _says(dialect: Dialect, document: Any, after: Graph, changed: dict[str, Any]) -> bool:  # noqa: ANN401  JSON
+    """Whether a document, read again, is the treated copy."""
+    again = dialect.read(document)
+    right = all(again.settings.get(name) == value for name, value in changed.items())
+    return right and alike(after, again.graph) is not None
+
+
+def _guessed(document: Any, dialect: Dialect, after: Graph, changed: dict[str, Any]) -> Patch | None:  # noqa: ANN401
+    """Return the first of the dialect's guesses that is right, with the settings; None where none is."""
+    for edits in dialect.guesses(document):
+        made = operations(document, [*edits, *dialect.settings(document, changed)])
+        treated = applied(document, made)
+        if edits and _says(dialect, treated, after, changed):
+            return Patch(tuple(made), treated, dialect.remark(document, changed))
+    return None
 
 
 def _in_stages(

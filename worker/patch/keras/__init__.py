@@ -1,7 +1,7 @@
 """Keras JSON: what a layer must become, as edits of what `model.to_json()` printed."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from service.descriptions import parse
@@ -85,6 +85,10 @@ class Keras:
         if chained is not None:
             return list(as_functional(document, chained.steps))
         return [edit for each in stuck for edit in _opened(document, survey, each)]
+
+    def guesses(self, document: Any) -> Iterable[Sequence[Edit]]:  # noqa: ANN401, ARG002  JSON
+        """Return none."""
+        return ()
 
 
 def _opened(document: Json, survey: Survey, stuck: NoWay) -> Iterator[Edit]:

@@ -1,7 +1,7 @@
 """The project's own format: what a layer must become, as edits of the uploaded document."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,6 +14,7 @@ from worker.patch.dialect import Read, without_field
 from worker.patch.difference import Inserted
 from worker.patch.edits import Drop, Edit, Put, at
 from worker.patch.own.laws import redrawn
+from worker.patch.own.moving import norms_in_front
 from worker.patch.own.opening import split, unrolled, written_out
 from worker.patch.own.stating import ACTIVATIONS, KINDS, activation, added, norm
 from worker.patch.own.wiring import Spread, inserted_at_input, inserted_behind, joined, left_out
@@ -68,6 +69,10 @@ class Own:
         if not found:
             raise stuck[0]
         return found
+
+    def guesses(self, document: Any) -> Iterable[Sequence[Edit]]:  # noqa: ANN401  JSON
+        """Yield the edits that move norms to the front of residual branches."""
+        yield norms_in_front(document)
 
 
 def _no(way: NoWay) -> NoReturn:
