@@ -10,7 +10,7 @@ from worker.budget import PROBE, Deadline, OutOfTime
 from worker.passes import Passes, counted
 from worker.probe.evidence import Evidence
 from worker.probe.measure import probe
-from worker.probe.training import LEARNT, Ask
+from worker.probe.training import HALF, LEARNT, Ask
 from worker.subject import Subject
 from worker.treatments import Change, Inapplicable, Outcome, Treatment
 from worker.trial.duel import PAIRS, RATES, WORTH, Duel, log_loss
@@ -86,7 +86,7 @@ class Bench:
     def __init__(self, before: Examined, steps: int, deadline: Deadline) -> None:
         """Compare with `before`; `steps` is the length of the full training trial."""
         self.before = before
-        self._ask = Ask(steps, goal=LEARNT)
+        self._ask = Ask(steps, goal=HALF)
         self._deadline = deadline
         self._losses: dict[tuple[int, tuple[float, ...]], float] = {}
         self._retuned: dict[tuple[frozenset[str], int], Evidence] = {}
@@ -178,10 +178,11 @@ class Bench:
 
     def fresh(self, treatments: Sequence[Treatment]) -> Examined:
         """Return what copies drawn under seeds that nothing was chosen by show."""
-        return self._examined(
+        copies = (
             self._copy(treatments, subject.redrawn(subject.seed + FRESH), draw)
             for draw, subject in enumerate(self.before.subjects)
         )
+        return self._examined(copies, LEARNT)
 
     def on(self, second: Subject, treatments: Sequence[Treatment]) -> Examined:
         """Return what the treated copy of the first draw shows on another batch."""
@@ -223,14 +224,14 @@ class Bench:
             self._losses[pair, rates] = log_loss(self._pair(pair)[0], pair, rates, self._deadline)
         return self._losses[pair, rates]
 
-    def _examined(self, subjects: Iterable[Subject]) -> Examined:
-        return Examined.of((), [self._measured(subject) for subject in subjects])
+    def _examined(self, subjects: Iterable[Subject], goal: float = HALF) -> Examined:
+        return Examined.of((), [self._measured(subject, goal) for subject in subjects])
 
-    def _measured(self, subject: Subject) -> Evidence:
-        """Measure a copy.  OutOfTime where a probe would end after the time limit."""
+    def _measured(self, subject: Subject, goal: float = HALF) -> Evidence:
+        """Measure a copy, as far as to show that it learns.  OutOfTime where a probe would end after the limit."""
         if self._deadline.meter.too_late_for("probe"):
             raise OutOfTime
-        return measured(subject, self._ask, self._deadline.share(_SHARE))
+        return measured(subject, replace(self._ask, goal=goal), self._deadline.share(_SHARE))
 
 
 def applied_to(treatments: Sequence[Treatment], subject: Subject, evidence: Evidence) -> Outcome:

@@ -113,10 +113,17 @@ class Clinic:
         return found
 
     def consider(self, tried: Tried) -> None:
-        """Prescribe a set that cures, where none is prescribed yet, or one that costs as much and gains less."""
+        """Prescribe a set that cures, where none is prescribed yet."""
+        if self.prescribed is None and self.cures(tried):
+            self.prescribed = self._verified(tried)
+
+    def settle(self) -> None:
+        """Prescribe the single treatment of the least price instead of the first that was confirmed."""
         held = self.prescribed
-        if self.cures(tried) and (held is None or self._price(tried) < self._price(held.tried)):
-            self.prescribed = self._verified(tried) or held
+        if held is not None:
+            best = min(filter(self.cures, self.tried.values()), key=self._price, default=held.tried)
+            if self._price(best) < self._price(held.tried):
+                self.prescribed = self._verified(best) or held
 
     def _verified(self, tried: Tried) -> Verified | None:
         """Examine a set in every draw, under fresh seeds and on the second batch; None where it does not hold."""
@@ -133,10 +140,11 @@ class Clinic:
         holds = all(each is None or each.verdict is Verdict.PASS for each in (verified.fresh, verified.second))
         return verified if holds else None
 
-    def _price(self, tried: Tried) -> tuple[int, bool, int, int, float]:
-        """Return what orders cures: how many treatments, whether training is lost, the price, the gain."""
-        lost = self.loses(tried.treatments)
-        return len(tried.treatments), lost, tried.cost, tried.roundabout, -tried.duel.mean
+    def _price(self, tried: Tried) -> tuple[int, bool, int, int, int, float]:
+        """Return what orders cures: number, training lost, cost, what is drawn anew, detours, and then the gain."""
+        chosen = tried.treatments
+        redrawn = sum(each.retrains for each in chosen)
+        return len(chosen), self.loses(chosen), tried.cost, redrawn, tried.roundabout, -tried.duel.mean
 
     def cures(self, tried: Tried) -> bool:
         """Whether a set is fit to be prescribed."""

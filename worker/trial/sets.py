@@ -23,6 +23,7 @@ def treat(clinic: Clinic) -> None:
     try:
         clinic.screen()
         clinic.try_singles()
+        clinic.settle()
         try_sets(clinic)
     except OutOfTime:
         return
