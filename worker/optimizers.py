@@ -144,9 +144,13 @@ class Optimizer:
 
 
 def _listed(options: Mapping[str, float | bool]) -> str:
-    return ", ".join(
-        f"{name}={value if isinstance(value, bool) else format(value, 'g')}" for name, value in options.items()
-    )
+    return ", ".join(f"{name}={_number(value)}" for name, value in options.items())
+
+
+def _number(value: float | bool) -> str:  # noqa: FBT001  torch's own flag
+    """Return a flag, or a number that is no integer: Keras refuses a rate of 1."""
+    said = f"{value:g}"
+    return str(value) if isinstance(value, bool) else said if {".", "e"} & set(said) else f"{said}.0"
 
 
 def _portions(chosen: Sequence[str], values: Mapping[str, Tensor]) -> Iterator[list[str]]:

@@ -24,21 +24,15 @@ DEVIATIONS: Final = 2.5
     hints=Hints(
         torch="""
             loss_fn(model(x), y).backward()
-            for p in (p for p in model.parameters() if p.grad is not None and p.dim() > 1):
-                norm = p.grad.flatten(1).norm(dim=1).clamp_min(1e-12)
-                room = $limit * p.detach().flatten(1).norm(dim=1).clamp_min(1e-3) / norm
-                p.grad.mul_(room.clamp_max(1).reshape(-1, *[1] * (p.dim() - 1)))
+            for p, a in [(p, tuple(range(1, p.dim()))) for p in model.parameters() if p.dim() > 1 and p.requires_grad]:
+                p.grad.mul_(($limit * p.data.norm(2, a, True).clamp_min(1e-3) / p.grad.norm(2, a, True)).clamp_max(1))
             optimizer.step()
         """,
         keras="""
-            def norm(t):  # of each unit, on the last axis
-                axes = tuple(range(len(t.shape) - 1)) or None
-                return keras.ops.sqrt(keras.ops.sum(keras.ops.square(t), axes, keepdims=True))
-            class Agc(keras.optimizers.SGD):  # or your own
-                def apply(self, grads, weights=None):
-                    pairs = zip(grads, weights or self._trainable_variables)
-                    rooms = [$limit * keras.ops.maximum(norm(w), 1e-3) / (norm(g) + 1e-12) for g, w in pairs]
-                    return super().apply([g * keras.ops.minimum(1.0, r) for g, r in zip(grads, rooms)], weights)
+            norm = lambda t: keras.ops.norm(keras.ops.reshape(t, (-1, t.shape[-1])), axis=0)  # of each unit
+            room = lambda g, w: keras.ops.minimum(1.0, $limit * keras.ops.maximum(norm(w), 1e-3) / (norm(g) + 1e-12))
+            apply, weights = model.optimizer.apply, model.trainable_variables
+            model.optimizer.apply = lambda g, w=None: apply([a * room(a, b) for a, b in zip(g, w or weights)], w)
         """,
     ),
 )
@@ -72,14 +66,16 @@ def clip_agc(subject: Subject, evidence: Evidence) -> Outcome:
     retrains=False,
     hints=Hints(
         torch="""
-            norms = []  # once, before the loop
-            loss_fn(model(x), y).backward()
-            norm = nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None]).item()
-            seen = torch.tensor(norms[-100:] if len(norms) >= 25 else [norm])
-            above, room = norm - seen.mean().item(), $limit * seen.std(correction=0).item()
-            norms.append(norm if above <= room else norm - above + room**2 / above)
-            nn.utils.clip_grad_norm_(model.parameters(), norms[-1])
-            optimizer.step()
+            norms = globals().setdefault("norms", []); loss_fn(model(x), y).backward()
+            seen = torch.tensor(norms if len(norms) >= 25 else [float("inf")] * 2)
+            top = (seen.mean() + $limit * seen.std().nan_to_num(0)).item()
+            norms.append(min(top, nn.utils.clip_grad_norm_(model.parameters(), top).item())); optimizer.step()
+        """,
+        keras="""
+            norms, apply, k, size = [], model.optimizer.apply, keras.ops, lambda g: sum(k.sum(a * a) for a in g) ** 0.5
+            top = lambda: float(k.mean(norms) + $limit * k.std(norms)) if len(norms) >= 25 else float("inf")
+            cut = lambda n: norms.append(min(n, top())) or norms[-1] / max(n, 1e-12)
+            model.optimizer.apply = lambda g, w=None: apply([a * c for c in [cut(size(g).item())] for a in g], w)
         """,
     ),
 )

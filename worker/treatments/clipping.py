@@ -43,10 +43,7 @@ _NEAR: Final = 10.0
             nn.utils.clip_grad_norm_(model.parameters(), $limit)
             optimizer.step()
         """,
-        keras="""
-            optimizer = keras.optimizers.SGD(learning_rate=0.01, global_clipnorm=$limit)  # or your own
-            model.compile(optimizer=optimizer, loss="mse")  # or your own
-        """,
+        keras="model.optimizer.global_clipnorm = $limit",
     ),
 )
 def clip_norm(subject: Subject, evidence: Evidence) -> Outcome:
@@ -91,10 +88,7 @@ def clip_norm(subject: Subject, evidence: Evidence) -> Outcome:
             nn.utils.clip_grad_value_(model.parameters(), $limit)
             optimizer.step()
         """,
-        keras="""
-            optimizer = keras.optimizers.SGD(learning_rate=0.01, clipvalue=$limit)  # or your own
-            model.compile(optimizer=optimizer, loss="mse")  # or your own
-        """,
+        keras="model.optimizer.clipvalue = $limit",
     ),
 )
 def clip_value(subject: Subject, evidence: Evidence) -> Outcome:

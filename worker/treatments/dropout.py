@@ -32,10 +32,9 @@ _OLDEST: Final = 7
                     layer.register_forward_hook(lambda layer, _, out: nn.functional.dropout(out, $rate, layer.training))
         """,
         keras="""
-            def dropped(layer):
-                hidden = layer is not model.layers[-1] and "activation" in layer.get_config()
-                copy = layer.__class__.from_config(layer.get_config())
-                return keras.Sequential([copy, keras.layers.Dropout($rate)]) if hidden else copy
+            def dropped(layer, k=keras.layers, hidden=model.layers[:-1]):
+                own = layer in hidden and isinstance(layer, (k.Dense, k.ReLU, k.Activation)) and layer.get_config()
+                return keras.Sequential([layer.__class__.from_config(own), k.Dropout($rate)]) if own else layer
             model = keras.models.clone_model(model, clone_function=dropped)
         """,
     ),

@@ -25,10 +25,7 @@ _ALIKE: Final = 1.25
 
 _HINTS: Final = Hints(
     torch="optimizer = $torch",
-    keras="""
-        optimizer = $keras
-        model.compile(optimizer=optimizer, loss="mse")  # or your own
-    """,
+    keras="model.compile(optimizer=$keras, loss=model.loss)",
 )
 
 

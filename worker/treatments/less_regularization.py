@@ -35,11 +35,10 @@ _BY_INPUT: Final = 12
                 layer.p = min(layer.p, $rate)
         """,
         keras="""
-            for layer in model.layers:
-                if isinstance(layer, keras.layers.Dropout):
-                    layer.rate = min(layer.rate, $rate)
-                for weight in layer.weights:
-                    weight.regularizer = None
+            for layer in [each for each in model.layers if isinstance(each, keras.layers.Dropout)]:
+                layer.rate = min(layer.rate, $rate)
+            for weight in model.weights:
+                weight.regularizer = None
         """,
     ),
 )
@@ -89,10 +88,7 @@ def less_regularization(subject: Subject, evidence: Evidence) -> Outcome:
     retrains=False,
     hints=Hints(
         torch="optimizer = $torch",
-        keras="""
-            optimizer = $keras
-            model.compile(optimizer=optimizer, loss="mse")  # or your own
-        """,
+        keras="model.compile(optimizer=$keras, loss=model.loss)",
     ),
 )
 def decouple_decay(subject: Subject, evidence: Evidence) -> Outcome:

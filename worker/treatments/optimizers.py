@@ -23,10 +23,7 @@ _SENSIBLE: Final = 30.0
 """Times the usual rate within which a declared rate is kept for an optimizer of the same family."""
 _HINTS: Final = Hints(
     torch="optimizer = $torch",
-    keras="""
-        optimizer = $keras
-        model.compile(optimizer=optimizer, loss="mse")  # or your own
-    """,
+    keras="model.compile(optimizer=$keras, loss=model.loss)",
 )
 
 

@@ -28,7 +28,7 @@ SQUARED: Final = 1e-4
         keras="""
             for layer in model.layers:
                 if hasattr(layer, "kernel"):
-                    layer.kernel.regularizer = keras.regularizers.L1($strength)
+                    layer.kernel_regularizer = layer.kernel.regularizer = keras.regularizers.L1($strength)
         """,
     ),
 )
@@ -65,7 +65,7 @@ def l1(subject: Subject, evidence: Evidence) -> Outcome:
         keras="""
             for layer in model.layers:
                 if hasattr(layer, "kernel"):
-                    layer.kernel.regularizer = keras.regularizers.L2($strength)
+                    layer.kernel_regularizer = layer.kernel.regularizer = keras.regularizers.L2($strength)
         """,
     ),
 )

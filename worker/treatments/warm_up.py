@@ -30,7 +30,7 @@ _USUAL_RATE: Final = 1e-3
         """,
         keras="""
             rate = keras.optimizers.schedules.PolynomialDecay($rate / $steps, $steps - 1, end_learning_rate=$rate)
-            model.compile(optimizer=keras.optimizers.Adam(rate), loss="mse")  # or your own
+            model.compile(optimizer=keras.optimizers.Adam(rate), loss=model.loss)  # or your own optimizer
         """,
     ),
 )
