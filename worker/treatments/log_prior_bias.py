@@ -23,6 +23,8 @@ _KNOWS: Final = 0.9
 _SURE: Final = 0.999
 """How sure it must be that the targets are uneven, and not by luck."""
 _SHOWN: Final = 4
+_LISTED: Final = 8
+"""Most numbers that a hint lists."""
 _BEHIND: Final = {
     LossName.PROBABILITY_CROSS_ENTROPY: {"Softmax"},
     LossName.NLL: {"LogSoftmax"},
@@ -94,7 +96,7 @@ def log_prior_bias(subject: Subject, evidence: Evidence) -> Outcome:
         return Inapplicable("The targets are as even as the head's bias: what differs may be luck.")
     changed = replace(bias, value=prior.bias.reshape(bias.value.shape).to(bias.value), law=_law(bias, prior.bias))
     graph = subject.graph.replace(parameters={**subject.graph.parameters, str(layer.bias): changed})
-    torch_said, keras_said = _formulas(subject)
+    torch_said, keras_said = _formulas(subject, prior.bias)
     said = f"Set the bias of {layer.node.origin or layer.node.name} to {prior.said}: {_numbers(prior.bias)}."
     return Change(subject.replace(graph=graph), (said,), {"prior": torch_said, "keras_prior": keras_said})
 
@@ -187,14 +189,15 @@ def _numbers(bias: Tensor) -> str:
     return shown if len(bias) <= _SHOWN else f"{shown} and {len(bias) - _SHOWN} more"
 
 
-def _formulas(subject: Subject) -> tuple[str, str]:
-    """Return how torch and Keras say the same of targets `y`."""
+def _formulas(subject: Subject, bias: Tensor) -> tuple[str, str]:
+    """Return how torch says the same of targets `y`, and the numbers for Keras where they are few."""
+    listed = f"[{', '.join(f'{float(each):.4g}' for each in bias)}]" if len(bias) <= _LISTED else ""
     if subject.loss.name in CLASSES:
-        counts = "keras.ops.bincount(y, minlength=model.output_shape[-1])"
         return (
             "torch.bincount(y, minlength=last.bias.numel()).add(0.5).div(len(y)).log()",
-            f"keras.ops.log(({counts} + 0.5) / len(y))",
+            listed or "keras.ops.log(keras.ops.mean(keras.utils.to_categorical(y), 0) + 1e-6)",
         )
     if subject.loss.name in BINARY:
-        return "y.float().mean(0).logit()", "keras.ops.log(keras.ops.mean(y, 0) / (1 - keras.ops.mean(y, 0)))"
-    return "y.float().mean(0)", "keras.ops.mean(y, 0)"
+        share = "keras.ops.mean(y, 0)"
+        return "y.float().mean(0).logit()", listed or f"keras.ops.log({share} / (1 - {share}))"
+    return "y.float().mean(0)", listed or "keras.ops.mean(y, 0)"

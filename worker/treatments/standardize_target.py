@@ -33,13 +33,12 @@ _UNEVEN: Final = 3.0
     retrains=False,
     hints=Hints(
         torch="""
-            mean, std = $mean, $std  # of the training targets
-            y = (y - mean) / std  # what the loss reads; the model's predictions are mean + std * model(x)
-            loss_fn = nn.functional.$loss
+            mean, std = $mean, $std  # of the training targets, which stay as they are
+            model.register_forward_hook(lambda part, given, output: mean + std * output)
         """,
         keras="""
-            undo = keras.layers.Rescaling($std, $mean)  # behind the head: the model predicts in the targets' own units
-            model = keras.Sequential([model, undo])
+            undo = keras.layers.Rescaling($std, $mean)  # the model predicts in the targets' own units
+            model = keras.Sequential([keras.Input(model.input_shape[1:]), model, undo])
         """,
     ),
 )
@@ -73,8 +72,7 @@ def standardize_target(subject: Subject, evidence: Evidence) -> Outcome:
     ]
     if settings is not subject.settings:
         changes.append(f"Divide the learning rate by what that multiplies its effect by: {settings.learning_rate:.3g}.")
-    names = {LossName.MSE: "mse_loss", LossName.MAE: "l1_loss", LossName.HUBER: "huber_loss"}
-    blanks = {"mean": _literal(mean), "std": _literal(std), "loss": names[subject.loss.name]}
+    blanks = {"mean": _literal(mean), "std": _literal(std)}
     return Change(subject.replace(graph=graph, settings=settings), tuple(changes), blanks)
 
 
