@@ -24,7 +24,7 @@ DEVIATIONS: Final = 2.5
     hints=Hints(
         torch="""
             loss_fn(model(x), y).backward()
-            for p, a in [(p, tuple(range(1, p.dim()))) for p in model.parameters() if p.dim() > 1 and p.requires_grad]:
+            for p, a in [(p, tuple(range(1, p.ndim))) for p in model.parameters() if p.grad is not None and p.ndim > 1]:
                 p.grad.mul_(($limit * p.data.norm(2, a, True).clamp_min(1e-3) / p.grad.norm(2, a, True)).clamp_max(1))
             optimizer.step()
         """,
