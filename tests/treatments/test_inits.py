@@ -187,6 +187,21 @@ def test_a_branch_beside_a_projection_counts_and_the_projection_is_left_alone() 
     assert torch.equal(weight(after, "p"), weight(before, "p"))
 
 
+def test_a_branch_that_a_number_scales_ends_in_its_last_layer() -> None:
+    nodes = [
+        node("MatMul", "x a", "h"),
+        node("Relu", "h", "r"),
+        node("MatMul", "r b", "e"),
+        node("Mul", "e s", "t"),
+        node("Add", "x t", "y"),
+    ]
+    weights = {"a": normal(8, 8), "b": normal(8, 8)}
+    before = by_hand(nodes, weights, {"x": normal(16, 8)}, constants={"s": torch.tensor(3.0)})
+    assert torch.equal(output(treated("zero-init-branch", before)), before.batch.inputs["x"])
+    scaled = treated("residual-scale", before)
+    torch.testing.assert_close(weight(scaled, "b"), weight(before, "b") / math.sqrt(2))
+
+
 def copies(value: float) -> Subject:
     same = {"law": "constant", "value": value}
     return described([dense(12), RELU, dense(12, same), RELU, dense(3)])

@@ -22,7 +22,7 @@ class Branch:
     normed: bool
     """Whether a norm stands in it."""
     last: Layer | None
-    """The weight layer that gives its end, moved and kept at most."""
+    """The weight layer that gives its end, moved and scaled at most."""
     norm: Node | None
     """The norm that gives its end; None where its last layer, or something else, does."""
 
@@ -96,11 +96,13 @@ class _Finder:
         return found
 
     def _end(self, value: str) -> tuple[Layer | None, Node | None]:
-        """Return the weight layer, or the norm, that gives a value, moved and kept at most."""
+        """Return the weight layer, or the norm, that gives a value, moved and scaled at most."""
         while value not in self.by_output and (node := self.producers.get(value)) is not None:
             if node.op in NORMS:
                 return None, node
-            if node.op not in PLAIN:
+            signals = [name for name in node.inputs if name in self.producers or name in self.fed]
+            scaled = node.op == "Mul" or (node.op == "Div" and node.inputs[0] in signals)
+            if node.op not in PLAIN and not (scaled and len(signals) == 1):
                 return None, None
-            value = node.inputs[0]
+            value = node.inputs[0] if node.op in PLAIN else signals[0]
         return self.by_output.get(value), None
