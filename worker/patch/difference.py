@@ -56,6 +56,7 @@ class Difference:
         before, after = folded(before), folded(_called_as_before(before, after))
         was = {node.name: node for node in before.nodes}
         other = [node for node in after.nodes if node.name in was and _exchanged(node, was[node.name])]
+        other += [node for node in after.nodes if node.name in was and _milder(before, after, was[node.name], node)]
         left_out = {node.name for node in other if node.op == "Identity"}
         alive = live(after)
         joined = tuple(_joined(before, after))
@@ -97,6 +98,14 @@ def _exchanged(node: Node, was: Node) -> bool:
     if node is was:
         return False
     return (node.op, node.domain, dict(node.attributes)) != (was.op, was.domain, dict(was.attributes))
+
+
+def _milder(before: Graph, after: Graph, was: Node, node: Node) -> bool:
+    """Whether a dropout drops another share, which it reads."""
+    if (was.op, node.op, len(was.inputs), len(node.inputs)) != ("Dropout", "Dropout", *[max(2, len(was.inputs))] * 2):
+        return False
+    then, now = before.constants.get(was.inputs[1]), after.constants.get(node.inputs[1])
+    return then is not None and now is not None and not torch.equal(then, now)
 
 
 def _shared(before: Graph, after: Graph) -> Iterator[str]:

@@ -28,9 +28,9 @@ def number(graph: Graph, node: Node, place: int) -> float:
     """Return a constant number that a node reads; NoWay where it reads none there."""
     constant = graph.constants.get(node.inputs[place]) if len(node.inputs) > place else None
     if constant is None or constant.numel() != 1:
-        message = f"The operator {node.op} reads no one number that a file could state."
+        message = f"No layer of the file's format is a {node.op} without all of its numbers."
         raise NoWay(message)
-    return float(f"{float(constant):.9g}")
+    return float(f"{float(constant):.7g}")
 
 
 def _listed(inserted: Inserted) -> str:

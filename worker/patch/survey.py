@@ -156,7 +156,7 @@ class Survey:
         for name in self.weights.get(steps, ()):
             law, place = self.after.parameters[name].law, self.atlas.parameters[name]
             if law is None or place is None:
-                message = f"{name} is given numbers that no law draws."
+                message = f"{name} is given numbers of its own; the file holds laws that draw weights, and no numbers."
                 raise NoWay(message, steps)
             one = Drawn(law, fan_of(name), bias=name.endswith("bias"))
             found.setdefault(self.atlas.roles[name], {}).setdefault(place.times, []).append(one)

@@ -6,11 +6,12 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import ConfigDict, Field
 
 from service.contract.architecture.axes import Axis, placed
-from service.contract.architecture.base import VECTOR, LayerBase, Shape, Size, fits
+from service.contract.architecture.base import VECTOR, LayerBase, Shape, Size, channels, fits
 from service.contract.architecture.noise import Noises
 from service.contract.problem import Invalid
 
 Real = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]
+Reals = Annotated[tuple[Real, ...], Field(min_length=1, max_length=65_536)]
 Place = Annotated[int, Field(ge=-(2**26), le=2**26)]
 
 
@@ -186,13 +187,30 @@ class Identity(LayerBase):
 
 
 class Rescale(LayerBase):
-    """x · scale + offset: standardizes an input whose mean and deviation are known."""
+    """x · scale + offset, a number each or one per channel or feature: standardizes an input of known mean and spread."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "rescale", "scale": 0.5, "offset": -1}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"kind": "rescale", "scale": 0.5, "offset": -1},
+                {"kind": "rescale", "scale": [1, 0.5, 2], "offset": [0, -1, 3]},
+            ],
+            "x-reads": [[3, 8, 8]],
+        }
+    )
 
     kind: Literal["rescale"]
-    scale: Real = 1.0
-    offset: Real = 0.0
+    scale: Real | Reals = 1.0
+    offset: Real | Reals = 0.0
+
+    def output(self, shape: Shape, at: str) -> Shape:
+        """Leave the shape, whose channels or features lists must be as long as."""
+        for field in ("scale", "offset"):
+            given = getattr(self, field)
+            if isinstance(given, tuple) and len(given) != channels(shape):
+                detail = f"The list holds {len(given)} numbers; the channels or features are {channels(shape)}."
+                raise Invalid(detail, pointer=f"{at}/{field}")
+        return shape
 
 
 Reshapings: TypeAlias = (

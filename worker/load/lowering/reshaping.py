@@ -6,6 +6,7 @@ import torch
 
 from service.contract.architecture import Shape
 from service.contract.architecture.axes import placed
+from service.contract.architecture.base import IMAGE
 from service.contract.architecture.reshaping import (
     Flatten,
     Identity,
@@ -88,10 +89,18 @@ def rescale(layer: Rescale, build: Builder, value: str, shape: Shape) -> str:
     """Mul and Add; neither where it changes nothing, but one of the two."""
     if layer.scale != 1 or layer.offset == 0:
         role = "" if layer.offset == 0 else "scaled"
-        value = build.node("Mul", value, build.constant("scale", torch.tensor(float(layer.scale))), role=role)
+        value = build.node("Mul", value, build.constant("scale", _laid(layer.scale, shape)), role=role)
     if layer.offset != 0:
-        value = build.node("Add", value, build.constant("offset", torch.tensor(float(layer.offset))))
+        value = build.node("Add", value, build.constant("offset", _laid(layer.offset, shape)))
     return value
+
+
+def _laid(given: float | tuple[float, ...], shape: Shape) -> torch.Tensor:
+    """Return a number, or numbers along the axis of channels or features."""
+    if not isinstance(given, tuple):
+        return torch.tensor(float(given))
+    behind = (1,) * (len(shape) - 1) if len(shape) >= IMAGE else ()
+    return torch.tensor(given, dtype=torch.float32).reshape(-1, *behind)
 
 
 def _reshaped(build: Builder, value: str, shape: Shape) -> str:

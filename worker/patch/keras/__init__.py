@@ -15,6 +15,7 @@ from worker.network.laws import Fans, Orthogonal, Stacked, keras_fans
 from worker.network.layers import NORMS
 from worker.patch.dialect import Read
 from worker.patch.edits import Drop, Edit, Put, at
+from worker.patch.insertion import number
 from worker.patch.keras.compiling import compiled, remark
 from worker.patch.keras.functional import as_functional
 from worker.patch.keras.stating import (
@@ -113,7 +114,10 @@ def _edited(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
     """Yield the edits that make a layer what it must become."""
     one = survey.alike_at(steps)
     if one.activation is not None or one.left_out:
-        yield from _exchanged(document, at(document, steps), steps, one.activation)
+        if one.activation is not None and one.activation.op == at(document, steps)["class_name"] == "Dropout":
+            yield Put((*steps, "config", "rate"), number(survey.after, one.activation, 1))
+        else:
+            yield from _exchanged(document, at(document, steps), steps, one.activation)
     if one.redrawn:
         yield from _redrawn(document, steps, survey)
     if one.penalized:

@@ -13,6 +13,7 @@ from worker.network.layers import NORMS
 from worker.patch.dialect import Read, without_field
 from worker.patch.difference import Inserted
 from worker.patch.edits import Drop, Edit, Put, at
+from worker.patch.insertion import number
 from worker.patch.own.laws import redrawn
 from worker.patch.own.moving import norms_in_front
 from worker.patch.own.opening import split, unrolled, written_out
@@ -85,7 +86,7 @@ def _edited(document: Any, steps: Steps, one: Wanted, survey: Survey) -> Iterato
     if one.penalized:
         yield from _penalized(steps, survey)
     if one.activation is not None:
-        yield from _exchanged(layer, steps, one.activation)
+        yield from _exchanged(layer, steps, one.activation, survey)
     elif one.left_out:
         yield from _left_out(document, layer, steps)
     if one.redrawn:
@@ -130,8 +131,11 @@ def _of_heads(inside: Sequence[Inserted]) -> bool:
     return len(ops) > 1 and len(ops) % 2 == 0 and all(each == ops[0] for each in ops) and ops[0][-1] in _HEAD_NORMS
 
 
-def _exchanged(layer: dict[str, Any], steps: Steps, node: Node) -> Iterator[Edit]:
-    """Exchange a layer that is an activation or a norm, or the activation of a greater one."""
+def _exchanged(layer: dict[str, Any], steps: Steps, node: Node, survey: Survey) -> Iterator[Edit]:
+    """Exchange a layer that is an activation, a norm or a dropout, or the activation of a greater one."""
+    if layer["kind"] == node.op.lower() == "dropout":
+        yield Put((*steps, "rate"), number(survey.after, node, 1))
+        return
     if layer["kind"] in _NORM_KINDS and node.op in NORMS:
         yield from _become(layer, steps, norm(node), keep={"scale", "shift"})
         return

@@ -93,7 +93,7 @@ def _wide(graph: Graph, inserted: Inserted) -> bool:
 
 
 def _stated(numbers: Any) -> Any:  # noqa: ANN401  a number or a tensor
-    return [float(each) for each in numbers.flatten()] if isinstance(numbers, Tensor) else numbers
+    return [float(f"{float(each):.9g}") for each in numbers.flatten()] if isinstance(numbers, Tensor) else numbers
 
 
 def _short(number: Any) -> float:  # noqa: ANN401  a float attribute
