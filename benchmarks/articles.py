@@ -125,6 +125,7 @@ def untreated(report: Report) -> dict[str, Any]:
         "verdict": report.verdict.value,
         "findings": [[each.code, each.symptom.value, each.severity.value] for each in report.findings],
         "gain": _round(next(iter(gains), None)),
+        "optimizer": report.training.optimizer.value if report.training else "",
         "loss": _round(_lowest([each for each in losses if isinstance(each, float)])),
         "chance": _round(report.loss.chance),
     }

@@ -253,7 +253,7 @@ def test_a_claim_is_held_against_what_was_measured() -> None:
     text = page(
         [{**faded, "findings": [["GRD01", "vanishing_gradient", "error"]], "remedies": [clipped], "prescription": []}]
     )
-    assert "| `e_deep` | clip-norm | ineffective | -20.0 → -20.0 | 0.5 of chance → 0.5 of chance | 0.00 |" in text
+    assert "| `e_deep` | clip-norm | ineffective | -20.0 → -20.0 | 0.5 → 0.5 | 0.00 |" in text
     assert "| ReLU with Xavier's law is enough | A B D | `e_deep` | none | fail: vanishing_gradient | -20.0 |" in text
 
 

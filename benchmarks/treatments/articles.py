@@ -23,11 +23,14 @@ articles, and on deep ones of their kind (`examples/articles/`), which are reall
 
 `gain` is ln of the squared gain of the gradient from the output to the first layer: 0 is kept, negative fades, positive
 bursts; beyond ±6 plain gradient descent is at risk, beyond ±12 it fails.  `loss` is the lowest that the full trial of
-200 steps reached, in the first draw.  `log-loss gain` is how much lower the treated copy's log loss ended than the
-untreated one's, in paired runs of 20 steps, each side at its best of three rates (where the rate or the optimizer is
-what is changed, both at their own), with one-sided 95% bounds.  `works` cures a finding, causes none and trains no
+200 steps reached in the first draw, by the best constant prediction's; empty where a copy was not trained to the end,
+because a probe and the pairs had said enough.  `log-loss gain` is how much lower the treated copy's log loss ended than
+the untreated one's, in paired runs of 20 steps, each side at its best of three rates (where the rate or the optimizer
+is what is changed, both at their own), with one-sided 95% bounds.  `works` cures a finding, causes none and trains no
 worse; `harmful` adds an error; `recommended` is what was prescribed.
 """
+_NOTHING: Final = 0.005
+"""What rounds to nothing."""
 _FADED: Final = ("b_deep", "e_deep")
 CLAIMS: Final[Sequence[tuple[str, str, Sequence[str], Sequence[str]]]] = (
     ("Regularization or dropout cures vanishing gradients", "A C D", ("l1", "l2", "dropout"), _FADED),
@@ -72,8 +75,9 @@ def _against(
         for name in remedies:
             if not name:
                 found = ", ".join(symptom for _, symptom, _ in network["findings"]) or "nothing found"
-                alone = (_number(network.get("gain")), _loss(network.get("loss"), network), "")
-                yield says, by, f"`{network['name']}`", "none", f"{network['verdict']}: {found}", *alone
+                gain = "" if network["gain"] is None else f"{network['gain']:+.1f}"
+                told = f"{network['verdict']}: {found}", gain, _share(network), ""
+                yield says, by, f"`{network['name']}`", "none", *told
             elif name in tried:
                 yield says, by, f"`{network['name']}`", name, tried[name]["status"], *_measured(network, tried[name])
 
@@ -93,35 +97,37 @@ def _network(network: Told) -> str:
     ]
     findings = ", ".join(f"{code} {symptom} ({weight})" for code, symptom, weight in network["findings"])
     chosen = f"Prescribed: {' and '.join(network['prescription'])}." if network["prescription"] else ""
-    said = f"{network['says']}.  Verdict: {network['verdict']}; {findings or 'nothing found'}.  {chosen}".strip()
+    optimizer = f" under {network['optimizer']}" if network.get("optimizer") else ""
+    reached = f"Its training trial reached {_share(network)} of the best constant's loss{optimizer}."
+    verdict = f"Verdict: {network['verdict']}; {findings or 'nothing found'}."
+    said = f"{network['says']}.  {verdict}  {reached}  {chosen}".strip()
     header = ("remedy", "advised by", "it is", "gain", "loss", "log-loss gain", "cures", "causes", "note")
     return f"## `{network['name']}`\n\n{said[0].upper()}{said[1:]}\n\n{_grid(header, rows)}"
 
 
 def _measured(network: Told, remedy: Told) -> tuple[str, str, str]:
-    """Return the gain and the loss, before and after, and the paired gain."""
-    if "gain" not in remedy and "loss" not in remedy:
-        return "", "", ""
-    gain = f"{_number(network.get('gain'))} → {_number(remedy.get('gain'))}"
-    loss = f"{_loss(network.get('loss'), network)} → {_loss(remedy.get('loss'), network)}"
+    """Return the gain and the loss, before and after, and the paired gain; "" for what was not measured."""
+    gain = f"{network['gain']:+.1f} → {remedy['gain']:+.1f}" if "gain" in remedy else ""
+    loss = f"{_share(network)} → {_share(network, remedy)}" if "loss" in remedy else ""
     return gain, loss, _paired(remedy)
 
 
-def _paired(remedy: Told) -> str:
-    mean, bounds = remedy.get("log_loss_gain"), remedy.get("bounds")
-    if mean is None:
-        return ""
-    told = f"{mean:+.2f}" if abs(mean) >= 0.005 else "0.00"  # noqa: PLR2004  what rounds to nothing
-    return f"{told} [{bounds[0]:+.2f}, {bounds[1]:+.2f}]" if bounds and bounds[0] != bounds[1] else told
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:+.1f}"
-
-
-def _loss(value: float | None, network: Told) -> str:
+def _share(network: Told, remedy: Told | None = None) -> str:
     """Return a loss by the best constant's."""
-    return "none" if value is None else f"{value / network['chance']:.2g} of chance"
+    loss = (remedy or network)["loss"]
+    return "none" if loss is None else f"{loss / network['chance']:.2g}"
+
+
+def _paired(remedy: Told) -> str:
+    told, bounds = remedy.get("log_loss_gain"), remedy.get("bounds")
+    if told is None:
+        return ""
+    clear = bounds and max(map(abs, bounds)) >= _NOTHING
+    return _signed(told) + (f" [{_signed(bounds[0])}, {_signed(bounds[1])}]" if clear else "")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}" if abs(value) >= _NOTHING else "0.00"
 
 
 def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
