@@ -187,7 +187,10 @@ class Identity(LayerBase):
 
 
 class Rescale(LayerBase):
-    """x · scale + offset, a number each or one per channel or feature: standardizes an input of known mean and spread."""
+    """x · scale + offset, a number each, or one per channel or feature: standardizes an input of known mean and scale.
+
+    Lists hold a number per channel of images and volumes, and per feature of vectors and sequences.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
