@@ -10,11 +10,24 @@ from worker.network.graph import Graph, Law, Node, Parameter, stream
 from worker.network.laws import Constant, Orthogonal, Permuted, Reordered, Reshaped, Shifted, Stacked
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
-from worker.treatments import Change, Inapplicable, Outcome, treatment
+from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
 
 _GATES: Final = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _FORGET: Final = 2
 """The forget gate's place among the LSTM's gates: ONNX orders them input, output, forget, cell."""
+HINTS: Final = Hints(
+    torch="""
+        for name, weight in model.named_parameters():
+            if "weight_hh" in name:
+                for gate in weight.data.split(weight.shape[1]):
+                    nn.init.orthogonal_(gate)
+    """,
+    keras="""
+        for layer in [each for each in model.layers if isinstance(each, keras.layers.RNN)]:
+            kernel = layer.cell.recurrent_kernel
+            kernel.assign(keras.initializers.Orthogonal()(kernel.shape))
+    """,
+)
 
 
 @treatment(
@@ -23,6 +36,7 @@ _FORGET: Final = 2
     {Symptom.RECURRENT_GAIN, Symptom.EXPLODING_GRADIENT, Symptom.VANISHING_GRADIENT, Symptom.STALLED_TRAINING},
     cost=2,
     retrains=True,
+    hints=HINTS,
 )
 def recurrent_init(subject: Subject, evidence: Evidence) -> Outcome:
     """Draw orthogonal recurrent weights
@@ -44,6 +58,8 @@ def recurrent_init(subject: Subject, evidence: Evidence) -> Outcome:
     graph, done = subject.graph, []
     for node in graph.nodes:
         if node.op in _GATES and len(node.inputs) > 2 and node.inputs[2] in graph.parameters:  # noqa: PLR2004
+            if not graph.parameters[node.inputs[2]].trainable:
+                continue
             redrawn = _redrawn(graph, node, subject.seed)
             done.extend([node.name] if redrawn is not graph else [])
             graph = redrawn
