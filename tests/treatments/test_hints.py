@@ -20,15 +20,21 @@ from torch import nn
 from tests.treatments.test_changes import SUBJECTS, made
 from worker.treatments import Change, treatments
 
-MOST_LINES = 4
+MOST_LINES = 6
 SHORT = 120
 BLANKS: Mapping[str, str] = {
+    "torch": "torch.optim.AdamW(model.parameters(), lr=0.001, weight_decay=0.01)",
+    "keras": "keras.optimizers.AdamW(learning_rate=0.001, weight_decay=0.01)",
+    "decay": "0.0001",
+    "rate": "0.2",
     "function": "log",
     "low": "-0.5",
     "high": "0.5",
     "scale": "1024.0",
+    "mean": "0.5",
+    "std": "2.0",
     "prior": "torch.bincount(y, minlength=last.bias.numel()).add(0.5).div(len(y)).log()",
-    "keras_prior": "keras.ops.log((keras.ops.bincount(y, minlength=model.output_shape[-1]) + 0.5) / len(y))",
+    "keras_prior": "[-1.2, -1.0, -1.1]",
 }
 """What fills the blanks of treatments that have something to change in none of the subjects here."""
 
@@ -52,7 +58,9 @@ class Recurrent(nn.Module):
 
 def plain() -> nn.Module:
     norms = [nn.Linear(16, 16), nn.BatchNorm1d(16), nn.Sigmoid(), nn.Linear(16, 16), nn.LayerNorm(16), nn.ReLU()]
-    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), *norms, nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 3))
+    return nn.Sequential(
+        nn.Linear(8, 16), nn.ReLU(), nn.Dropout(), *norms, nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 3)
+    )
 
 
 def images() -> nn.Module:
@@ -86,6 +94,7 @@ KERAS: Mapping[str, Callable[[], keras.Model]] = {
     "plain": lambda: sequential(
         (8,),
         layers.Dense(16, "relu"),
+        layers.Dropout(0.5),
         layers.Dense(16),
         layers.BatchNormalization(),
         layers.Activation("sigmoid"),
@@ -187,17 +196,18 @@ def test_a_keras_hint_runs_and_the_network_learns(name: str) -> None:
     hint, touched = filled(name, "keras"), list[str]()
     for kind, build in KERAS.items():
         model = build()
-        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
         shape = model.input_shape[1:]
         x = np.random.default_rng(0).normal(size=(32, *shape)).astype("float32")
-        scope = {"keras": keras, "model": model, "x": x, "y": np.arange(32) % 3}
+        scope = {"keras": keras, "model": model, "x": x, "y": keras.utils.to_categorical(np.arange(32) % 3)}
         before = of_keras(scope)
         exec(hint, scope)  # noqa: S102
         touched += [kind] * (of_keras(scope) != before)
         again = scope["model"]
         if not again.compiled:
-            again.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        assert np.isfinite(again.train_on_batch(scope["x"], scope["y"]))
+            again.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+        indices = "Sparse" in type(again.loss).__name__
+        assert np.isfinite(again.train_on_batch(scope["x"], scope["y"].argmax(1) if indices else scope["y"]))
     assert touched or not hint
 
 
@@ -207,4 +217,6 @@ def of_keras(scope: Mapping[str, Any]) -> str:
     optimizer = keras.optimizers.serialize(model.optimizer) if model.compiled else None
     loss = repr(getattr(model, "loss", None))
     weights = [value.tolist() for value in model.get_weights()]
-    return json.dumps([model.to_json(), optimizer, loss, weights, scope["x"].tolist()], default=repr)
+    added = [float(each.detach()) for each in model.losses]
+    held = [model.to_json(), optimizer, loss, weights, added, scope["x"].tolist(), sorted(scope)]
+    return json.dumps(held, default=repr)
