@@ -223,6 +223,13 @@ def test_advice_counts_where_it_changes_anything_and_what_the_trial_said() -> No
     assert cells("Single advice, applied blindly")[1][2:] == ("0", "0", "0", "0", "4")
 
 
+def test_what_the_trial_said_is_held_against_what_training_came_to() -> None:
+    found = {line[0]: line[1:] for line in cells("What the trial said, and what came of it")}
+    assert found["recommended"][1].startswith("1/4 = 0.250")
+    assert found["harmful"] == ("4", "0/4 = 0.000 [0.000, 0.490]")
+    assert found["works"] == ("0", "")
+
+
 def test_failures_are_named_in_the_terminal_for_the_tuning_half_alone() -> None:
     assert [line[1] for line in failures(ROWS)] == ["`a/bad-1`", "`a/hidden-1`"]
     assert "a/bad-1" in in_text(ROWS)

@@ -76,6 +76,8 @@ def treated(case: Case, *, alone: bool) -> Row:
     begun = time.monotonic()
     row["untreated"] = check.cure(()).told()
     row["advice"] = {name: check.cure((name,)).told() for name in generic()}
+    harmful = [name for name, status in row.get("remedies", {}).items() if status == "harmful"]
+    row["harmful"] = {name: check.cure((name,)).told() for name in harmful}
     drawn = {
         kind: [by_chance(check.applies, count, f"{case.name} {kind} {draw}") for draw in range(DRAWS)]
         for kind, count in (("one", 1), ("as many", max(len(prescribed), 1)))

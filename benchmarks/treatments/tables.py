@@ -108,7 +108,7 @@ def effort(rows: Sequence[Row]) -> Table:
 def _spent(rows: Sequence[Row]) -> tuple[str, ...]:
     seconds = [row["seconds"] for row in rows]
     steps = [row["passes"].get("steps", 0) for row in rows]
-    most = quantiles(seconds, n=10)[-1] if len(seconds) > 1 else seconds[0]
+    most = quantiles(seconds, n=10, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
     within = sum(each <= _SOON_S for each in seconds)
     return f"{median(seconds):.1f}", f"{most:.1f}", f"{within}/{len(seconds)}", f"{median(steps):g}"
 
@@ -134,20 +134,21 @@ def agreement(rows: Sequence[Row]) -> Table:
     """Return what independent training says of treatments, by what the trial said of them."""
     made = []
     for status in ("recommended", "works", "ineffective", "harmful"):
-        pairs = [
-            row["advice"][name]["cured"]
-            for row in rows
-            for name, said in row.get("remedies", {}).items()
-            if said == status and name in row["advice"]
-        ]
-        every = sum(said == status for row in rows for said in row.get("remedies", {}).values())
-        made.append((status, str(every), rate(sum(pairs), len(pairs))))
+        said = [(row, name) for row in rows for name, each in row.get("remedies", {}).items() if each == status]
+        asked = [_asked(row)[name]["cured"] for row, name in said if name in _asked(row)]
+        made.append((status, str(len(said)), rate(sum(asked), len(asked))))
     note = (
-        "All remedies of all models that the trial judged, by its judgement, and how many of those that stand in the "
-        "table above cure by themselves.  `harmful` is advice that was caught; one of several that are recommended "
-        "together need not cure alone."
+        "All remedies of all models that the trial judged, by its judgement, and how many cure by themselves: of those "
+        "that stand in the table above, of all that are prescribed alone, and of all that are `harmful`, which is "
+        "advice that was caught.  One of several that are recommended together need not cure alone."
     )
     return Table("What the trial said, and what came of it", note, ("status", "remedies", "cured alone"), made)
+
+
+def _asked(row: Row) -> Mapping[str, Mapping[str, Any]]:
+    """Return what independent training says of single treatments, by name."""
+    alone = {row["prescription"][0]: row["cure"]} if len(row["prescription"]) == 1 else {}
+    return {**row["advice"], **row.get("harmful", {}), **alone}
 
 
 def verdicts(rows: Sequence[Row]) -> Table:
