@@ -4,13 +4,19 @@ from typing import Any
 
 import jsonpatch
 import pytest
+import torch
 
-from tests.patch.cures import Document, operations, patched
-from tests.patch.test_treatments import file
-from tests.probe.subjects import dense
-from worker.patch import Patch, Unsaid
+from tests.patch.cures import Document, described, operations, patched
+from tests.patch.test_treatments import DOCUMENTS, file
+from tests.probe.subjects import dense, normal, with_target
+from worker.budget import Deadline
+from worker.patch import Patch, Unsaid, patch
 from worker.patch.edits import Drop, Insert, Put
 from worker.patch.edits import operations as ordered
+from worker.patch.own import Own
+from worker.probe.training import Ask
+from worker.treatments import Change, treatments
+from worker.trial import measured
 
 SIGMOID = {"kind": "sigmoid"}
 """An activation that there is something against."""
@@ -40,16 +46,49 @@ def test_a_bias_that_follows_the_kernels_default_keeps_its_law() -> None:
 
 
 def test_a_repetition_is_parted_where_its_times_become_different() -> None:
-    block = {"kind": "residual", "layers": [dense(16), {"kind": "relu"}, dense(16)]}
-    document = file([{"kind": "repeat", "times": 3, "name": "trunk", "layers": [block]}, dense(3)])
-    made = patched(document, "residual-scale")
+    block = [dense(8), SIGMOID]
+    document = file([{"kind": "repeat", "times": 3, "name": "trunk", "layers": block}, dense(3)])
+    made = patched(document, "lsuv-init")
     assert isinstance(made, Patch)
-    first, second, _ = made.document["layers"]
-    assert first == {**block, "name": "trunk_1"}
-    assert second["times"] == 2
-    assert second["layers"][0]["layers"][2]["init"]["law"] == "variance_scaling"
-    assert second["layers"][0]["layers"][2]["init"]["scale"] == pytest.approx(2 / (2 * 2))
-    assert (first["name"], second["name"]) == ("trunk_1", "trunk_2")
+    parts = [layer for layer in made.document["layers"] if layer.get("name", "").startswith("trunk_")]
+    assert [part["name"] for part in parts if part["kind"] == "dense"] == ["trunk_1", "trunk_3", "trunk_5"]
+    gains = {part["init"]["gain"] for part in parts if part["kind"] == "dense"}
+    assert len(gains) == 3
+
+
+def test_columns_are_rescaled_one_by_one() -> None:
+    document = file([dense(8), {"kind": "relu"}, dense(3)], (3,))
+    graph = described(document)
+    subject = with_target(graph, {"input": normal(32, 3) * torch.tensor([0.01, 1.0, 100.0])})
+    change = treatments["standardize-columns"].apply(subject, measured(subject, Ask(10), Deadline.after(1e9)))
+    assert isinstance(change, Change)
+    made = patch(document, Own(), graph, subject, change.subject)
+    assert isinstance(made, Patch), made
+    (operation,) = made.operations
+    deviations = subject.batch.inputs["input"].std(0, correction=0)
+    assert operation["value"]["scale"] == pytest.approx((1 / deviations).tolist())
+
+
+def test_norms_behind_sums_go_in_front_of_branches_and_the_last_stays() -> None:
+    made = patched(DOCUMENTS["transformers"], "pre-norm")
+    assert isinstance(made, Patch), made
+    repeat, norm, *_ = made.document["layers"]
+    assert repeat["layers"][0]["norm"] == "pre"
+    assert norm == {"kind": "layer_norm"}
+
+
+def test_a_skip_around_layers_moves_them_into_a_residual_block() -> None:
+    document = file([dense(8), SIGMOID, dense(8), SIGMOID, dense(8), SIGMOID, dense(3)])
+    made = patched(document, "add-skips")
+    assert isinstance(made, Patch), made
+    assert [layer["kind"] for layer in made.document["layers"]] == ["dense", "sigmoid", "residual", "dense"]
+    assert [each["op"] for each in made.operations if "/layers/-" in each["path"]] == ["move"] * 4
+
+
+def test_a_penalty_and_a_warm_up_are_one_field_each() -> None:
+    document = DOCUMENTS["transformers"]
+    assert [each["path"] for each in operations(document, "l2")] == ["/penalty"]
+    assert [each["path"] for each in operations(document, "warm-up")] == ["/warmup"]
 
 
 def test_a_transformer_block_is_written_out_for_a_norm_inside_it() -> None:
