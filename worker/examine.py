@@ -6,6 +6,7 @@ Everything random is drawn from the seed, so that the same upload, options and v
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -36,6 +37,8 @@ from worker.trial import Bench, Clinic, Examined, measured, partial, prescriptio
 
 STEPS: Final = {Depth.QUICK: 50, Depth.STANDARD: 200, Depth.DEEP: 200}
 """Steps of the training trial."""
+_MORE_S: Final = {Depth.QUICK: 0.0, Depth.STANDARD: 3.0, Depth.DEEP: inf}
+"""Planned seconds for which further treatments are tried once a cure is confirmed."""
 _TRAINING_SHARE: Final = 0.6
 """Share of the time limit that measuring the untreated subject may take."""
 
@@ -136,7 +139,7 @@ def _treat(before: Examined, second: Subject | None, options: Options, deadline:
         Bench(before, options.steps or STEPS[options.depth], deadline),
         second=second,
         asked=options.treatments,
-        thorough=options.depth is not Depth.QUICK,
+        more_s=_MORE_S[options.depth],
         tell=tell,
     )
     if before.verdict is not Verdict.PASS or options.treatments:

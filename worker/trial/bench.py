@@ -70,6 +70,12 @@ class Tried:
         return sum(_DIRECT.index(treatment.kind) for treatment in self.treatments)
 
     @property
+    def gain(self) -> float:
+        """|ln of the squared gradient's gain| of the first copy; 0 where it has none to measure."""
+        found = self.after.evidences[0].gain
+        return abs(found.total) if found is not None else 0.0
+
+    @property
     def cures(self) -> frozenset[str]:
         """Findings that are gone, not even silenced by another."""
         return self.before.codes - self.after.raised
@@ -123,6 +129,10 @@ class Bench:
     def shared(self, part: float) -> Deadline:
         """Return when this part of the time left will be over."""
         return self._deadline.share(part)
+
+    def within(self, seconds: float) -> Deadline:
+        """Return when this many planned seconds from now will be over."""
+        return replace(self._deadline, at=min(self._deadline.at, self._deadline.meter.now() + seconds))
 
     def screen(self, treatments: Sequence[Treatment]) -> Tried | Inapplicable:
         """Apply the treatments to the first draw and probe the copy, without training it."""

@@ -6,12 +6,13 @@ weights, then what costs least.  The first set that is confirmed is the prescrip
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 import structlog
 
 from service.contract.problem import Invalid, Unfit
-from service.contract.words import RemedyStatus, Severity, Verdict
+from service.contract.words import RemedyStatus, Severity, TreatmentKind, Verdict
 from worker.budget import OutOfTime
 from worker.subject import Subject
 from worker.treatments import Inapplicable, Treatment, treatments
@@ -27,7 +28,7 @@ _SCREENED, _SINGLE = 0.3, 0.8
 _TRAINED: Final = 0.9
 """Share of the best constant's loss below which given weights are taken for trained."""
 _LATE: Final = "There was no time left to try it."
-_FOUND: Final = "A cure had been found; examinations of standard depth try the others, too."
+_FOUND: Final = "A cure had been found; a deeper examination tries the others, too."
 
 Tell = Callable[[float, str], None]
 log = structlog.get_logger(__name__)
@@ -57,8 +58,8 @@ class Clinic:
     """The same model on a second batch."""
     asked: Sequence[str] = ()
     """Treatments that the caller wants to see tried."""
-    thorough: bool = True
-    """Whether others are tried, too, once a cure is confirmed."""
+    more_s: float = inf
+    """Planned seconds for which others are tried, too, once a cure is confirmed."""
     tell: Tell = silent
     screened: dict[str, Tried] = field(default_factory=dict)
     tried: dict[str, Tried] = field(default_factory=dict)
@@ -88,11 +89,13 @@ class Clinic:
                 self.screened[treatment.name] = found
 
     def try_singles(self) -> None:
-        """Train what promises something, the most promising first; prescribe the first that cures."""
-        order = sorted(self.screened.values(), key=self.promise)
+        """Train what promises something, the most promising first; prescribe the first that cures, then look on."""
+        order, enough = self._ordered(), None
         for index, screened in enumerate(order):
-            if self.prescribed is not None and not self.thorough:
-                return
+            if self.prescribed is not None:
+                enough = enough or self.bench.within(self.more_s)
+                if enough.passed:
+                    return
             if self.bench.out_of_time:
                 raise OutOfTime
             (treatment,) = screened.treatments
@@ -154,11 +157,23 @@ class Clinic:
         """Return the random changes that a set is compared with."""
         return self.controls.of(tried.treatments)
 
-    def promise(self, screened: Tried) -> tuple[bool, bool, int, int, int, str]:
-        """Return what orders treatments before they are trained: what would be left, or lost, then the price."""
-        left = len(screened.left or ())
-        names = " ".join(sorted(screened.names))
-        return left > 0, self.loses(screened.treatments), left, screened.cost, screened.roundabout, names
+    def _ordered(self) -> list[Tried]:
+        """Return what was screened in the order of trying: the best of every kind first.
+
+        What a probe says may leave nothing to warn of comes before the rest, and what keeps training before what loses
+        it; within a kind, what costs least, is drawn least anew, and brings the gradient's gain nearest to one.
+        """
+        ranked = sorted(
+            self.screened.values(),
+            key=lambda each: (len(each.left or ()), each.cost, each.treatments[0].retrains, round(each.gain / 2)),
+        )
+        places: dict[TreatmentKind, int] = {}
+        order: dict[str, tuple[bool, bool, int, int, int]] = {}
+        for each in ranked:
+            (treatment,) = each.treatments
+            place = places[treatment.kind] = places.get(treatment.kind, -1) + 1
+            order[treatment.name] = bool(each.left), self.loses(each.treatments), place, each.cost, each.roundabout
+        return sorted(ranked, key=lambda each: order[each.treatments[0].name])
 
     def loses(self, chosen: Iterable[Treatment]) -> bool:
         """Whether training would be lost that the weights show."""
@@ -177,7 +192,7 @@ class Clinic:
     def note(self, name: str) -> str:
         """Say why a treatment does not apply, or was not tried."""
         if self.status(name) is RemedyStatus.UNTESTED:
-            return _FOUND if self.prescribed is not None and not self.thorough else _LATE
+            return _FOUND if self.prescribed is not None and not self.bench.out_of_time else _LATE
         return self.inapplicable.get(name, "")
 
     def only_training_shows(self, screened: Tried) -> bool:

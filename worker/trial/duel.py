@@ -7,18 +7,20 @@ that another loss or another scale of targets is no gain by itself.  Three pairs
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Final
 
 from scipy import stats
 
-from worker.budget import Deadline
+from worker.budget import BOTH_WAYS, Deadline
 from worker.optimizers import Optimizer
 from worker.probe.training import declared_optimizer, usual_optimizer
 from worker.subject import Subject
 from worker.training import Trainer
+from worker.trial.alike import alike, worthwhile
+from worker.trial.batched import Start, trained_together
 
 PAIRS: Final = 5
 """Seeds of a duel."""
@@ -74,16 +76,51 @@ class Duel:
         return clear or len(self.gains) >= PAIRS
 
 
+def log_losses(subjects: Mapping[int, Subject], rates: Sequence[float], deadline: Deadline) -> dict[int, float]:
+    """Return `log_loss` of each seed's subject; all of them are trained together where that is faster."""
+    found = _together(subjects, rates, deadline)
+    if found is not None:
+        return found
+    return {seed: log_loss(subject, seed, rates, deadline) for seed, subject in subjects.items()}
+
+
 def log_loss(subject: Subject, seed: int, rates: Sequence[float], deadline: Deadline) -> float:
     """Return ln of a short run's mean loss by the best constant's, at the best of these multiples of its rate."""
-    trainer, usual = Trainer(subject), usual_optimizer(subject)
-    ends = (trainer.run(_at(subject, usual, rate), STEPS, seed, deadline).losses for rate in rates)
+    trainer = Trainer(subject)
+    return _lowest(subject, [trainer.run(_at(subject, rate), STEPS, seed, deadline).losses for rate in rates])
+
+
+def affordable(subject: Subject, runs: int, deadline: Deadline) -> bool:
+    """Whether the plan has time for all the steps of so many runs."""
+    return deadline.left > runs * STEPS * BOTH_WAYS * subject.pass_s
+
+
+def _together(subjects: Mapping[int, Subject], rates: Sequence[float], deadline: Deadline) -> dict[int, float] | None:
+    """Return the log losses of runs that are trained together; None where they are not.
+
+    Time that runs out by plan cuts runs off one after another, so these are then trained in that way.
+    """
+    first, *others = subjects.values()
+    runs = len(subjects) * len(rates)
+    if not (worthwhile(first, len(subjects), len(rates)) and affordable(first, runs, deadline)):
+        return None
+    if not all(alike(first, other) for other in others):
+        return None
+    starts = [Start(each, _at(each, rate), seed) for rate in rates for seed, each in subjects.items()]
+    losses = trained_together(starts, STEPS, deadline)
+    if losses is None:
+        return None
+    return {seed: _lowest(first, losses[place :: len(subjects)]) for place, seed in enumerate(subjects)}
+
+
+def _lowest(subject: Subject, runs: Sequence[Sequence[float]]) -> float:
     chance = subject.loss.chance(subject.target)
     unit = chance if chance > 0 else 1.0
-    return min(math.log(min(max(_second_half(losses) / unit, _BEST), _WORST)) for losses in ends)
+    return min(math.log(min(max(_second_half(losses) / unit, _BEST), _WORST)) for losses in runs)
 
 
-def _at(subject: Subject, usual: Optimizer, rate: float) -> Optimizer:
+def _at(subject: Subject, rate: float) -> Optimizer:
+    usual = usual_optimizer(subject)
     return declared_optimizer(subject, usual.name, usual.learning_rate * rate)
 
 

@@ -19,8 +19,8 @@ def judged(tried: Tried, control: Control | None = None) -> RemedyStatus:
     """Return what a trial makes of its treatments.
 
     `harmful`: it adds an error, a training trial that fails among them.  `works`: it cures a finding, causes none and
-    trains: better, surely, where the subject did not learn; not surely worse where it cures another error; and in all
-    likelihood not worse where it cures a warning, which the subject could have lived with.  What it gains must be more
+    trains: better, surely, where the subject did not learn; not surely worse where it cures another error; and not
+    worse on average where it cures a warning, which the subject could have lived with.  What it gains must be more
     than any change gains (`control`), unless it cures everything.  Everything else is `ineffective`.
     """
     if _adds_an_error(tried):
@@ -41,13 +41,13 @@ def cures(tried: Tried, control: Control | None = None) -> bool:
 
 
 def _trains(tried: Tried) -> bool:
-    low, high = tried.duel.bounds
+    duel, (low, high) = tried.duel, tried.duel.bounds
     if any(each.kind is TreatmentKind.LOSS for each in tried.treatments):
         return True  # losses of two kinds do not compare; that the copy learns under its own the trial has shown
     if any(map(_stalled, tried.before.evidences)):
         return low > WORTH or _further(tried) > WORTH
-    worse = high if tried.before.errors - tried.after.errors else low
-    return math.isnan(worse) or worse >= -WORTH
+    likely = high if tried.before.errors - tried.after.errors else duel.mean
+    return not duel.gains or math.isnan(likely) or likely >= -WORTH
 
 
 def _stalled(evidence: Evidence) -> bool:
