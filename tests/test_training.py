@@ -95,7 +95,7 @@ def test_a_large_batch_is_taken_in_parts_that_cover_every_sample_once_a_pass() -
     subject = described([{"kind": "dense", "units": 1, "bias": False, "init": "zeros"}], (size,), size=size)
     visits = torch.zeros(size)
     steps = size // LARGEST_STEP
-    for rows in Trainer(subject)._rows(2 * steps, 5):  # noqa: SLF001  the order of samples shows nowhere else
+    for rows in Trainer(subject).rows(2 * steps, 5):
         assert rows is not None
         assert len(rows) == LARGEST_STEP == len(set(rows.tolist()))
         visits[rows] += 1

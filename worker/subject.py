@@ -109,9 +109,15 @@ class Subject:
 
     def cost(self, program: Program, weights: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         """Return the loss on the batch at these weights, as the subject's program computes it in float32."""
+        return self.loss(self.answer(program, weights, generator), self.target)
+
+    def answer(
+        self, program: Program, weights: Mapping[str, Tensor], generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return what the loss reads, computed in float32; the generator draws what the network draws."""
         inputs = {name: _single(value) for name, value in self.batch.inputs.items()}
         outputs = program.run(inputs, weights, training=self.mode is Mode.TRAIN, generator=generator)
-        return self.loss(outputs[self.output].float(), self.target)
+        return outputs[self.output].float()
 
     def penalized(self, cost: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Return a loss with what the weights' regularizers add to it."""

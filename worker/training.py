@@ -84,7 +84,7 @@ class Trainer:
         width = min(max(_NARROWEST, round(TAIL * steps)), steps)
         weighed = _weight(arm.trained)
         late = False
-        for rows in self._rows(steps, seed):
+        for rows in self.rows(steps, seed):
             with deadline.meter.timed("step", self.step_s):
                 going = self._step(arm, rows)
             if not going or (len(arm.losses) >= width and _mean(arm.losses[-width:]) < goal * self._chance):
@@ -175,7 +175,7 @@ class Trainer:
             noise = 3 * windows.diff(dim=1).std(1) / math.sqrt(2 * width)
         return float((windows.mean(1) + noise).nan_to_num(math.inf, math.inf).min())
 
-    def _rows(self, steps: int, seed: int) -> Iterator[Tensor | None]:
+    def rows(self, steps: int, seed: int) -> Iterator[Tensor | None]:
         """Yield the samples of each step: all of them, or a reshuffled part (without replacement within a pass)."""
         size = self._subject.batch.size
         if not self._partial:
