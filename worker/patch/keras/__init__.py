@@ -31,7 +31,7 @@ from worker.patch.keras.stating import (
 )
 from worker.patch.keras.wiring import Chained, Fresh, inserted_at_input, inserted_behind, is_older, name_of, summed
 from worker.patch.places import NoWay, Steps
-from worker.patch.recipe import Drawn, recipe
+from worker.patch.recipe import Drawn, Gained, recipe
 from worker.patch.survey import Crowded, Survey, Times
 
 _INSIDE: Final = frozenset({"LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
@@ -156,7 +156,7 @@ def _followed(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
     for times, one in survey.wanted[steps].items():
         for each in one.behind:
             if survey.inside(each.behind):
-                message = "A layer has no place for a norm before its activation."
+                message = f"The layer {registered(at(document, steps))} has no place for a norm inside it."
                 raise Crowded(message, steps)
             calls.append((_call(times), [Fresh(*one) for one in added(survey.after, each)]))
     if calls:
@@ -208,6 +208,9 @@ def _redrawn(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
                 f"The layer {kind} draws weights by one initializer that are to follow several laws, or another one."
             )
             raise Crowded(message, steps)
+        if kind in _JOINT and isinstance(said, Gained):
+            message = f"Keras lays the kernels of {kind} out by heads, and draws no {said.kind} matrix of them all."
+            raise NoWay(message, steps)
         yield Put((*steps, "config", field), initializer(said, older=is_older(document)))
 
 
