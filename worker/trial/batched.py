@@ -133,8 +133,8 @@ class _Stack:
         """Return each leaf's gradient, in memory of its own where it is clipped in place."""
         scale = self._subject.settings.loss_scale
         found = torch.autograd.grad(cost if scale == 1 else cost * scale, self._trained, allow_unused=True)
-        own = [each.clone() if self._clipped and each is not None else each for each in found]
-        return own if scale == 1 else [None if each is None else each / scale for each in own]
+        own = self._clipped or scale != 1
+        return [each / scale if own and each is not None else each for each in found]
 
     def _norms(self, gradients: Sequence[Tensor | None]) -> list[float]:
         """Return each run's norm of the whole gradient; 0 where there is none."""

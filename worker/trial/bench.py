@@ -13,7 +13,7 @@ from worker.probe.measure import probe
 from worker.probe.training import HALF, LEARNT, Ask
 from worker.subject import Subject
 from worker.treatments import Change, Inapplicable, Outcome, Treatment
-from worker.trial.duel import PAIRS, RATES, WORTH, Duel, log_loss
+from worker.trial.duel import RATES, WORTH, Duel, affordable, log_losses, rounds
 from worker.trial.examined import Examined, measured, supposing
 
 FRESH: Final = 1000
@@ -170,15 +170,15 @@ class Bench:
         Where the rate is what is treated, both sides take the rate that they have.
         """
         rates = (1.0,) if any(each.kind in _SET_THE_RATE for each in treatments) else RATES
-        duel = Duel()
-        for pair in range(PAIRS):
-            subject, draw = self._pair(pair)
-            change, reasons = self._applied(treatments, subject, draw)
-            if self._deadline.passed or duel.settled:
+        first, duel = self.before.subjects[0], Duel()
+        for pairs in rounds(first, len(rates), self._deadline):
+            if duel.settled:
                 break
-            if len(reasons) < len(treatments):
-                ends = log_loss(change.subject, pair, rates, self._deadline)
-                duel = Duel((*duel.gains, self._untreated(pair, rates) - ends))
+            copies = self._treated_pairs(treatments, pairs)
+            if not affordable(first, 2 * len(pairs) * len(rates), self._deadline):
+                break
+            ends, bare = log_losses(copies, rates, self._deadline), self._untreated(copies, rates)
+            duel = Duel((*duel.gains, *(bare[pair] - ends[pair] for pair in copies)))
         return duel
 
     def treated(self, treatments: Sequence[Treatment]) -> Outcome:
@@ -229,10 +229,16 @@ class Bench:
         draw = pair % len(self.before.subjects)
         return self.before.subjects[draw].redrawn(self.before.subjects[0].seed + pair), draw
 
-    def _untreated(self, pair: int, rates: tuple[float, ...]) -> float:
-        if (pair, rates) not in self._losses:
-            self._losses[pair, rates] = log_loss(self._pair(pair)[0], pair, rates, self._deadline)
-        return self._losses[pair, rates]
+    def _treated_pairs(self, treatments: Sequence[Treatment], pairs: Iterable[int]) -> dict[int, Subject]:
+        """Return the changed copies of these pairs; none where no treatment has anything to change."""
+        made = {pair: self._applied(treatments, *self._pair(pair)) for pair in pairs}
+        return {pair: change.subject for pair, (change, reasons) in made.items() if len(reasons) < len(treatments)}
+
+    def _untreated(self, pairs: Iterable[int], rates: tuple[float, ...]) -> dict[int, float]:
+        missing = {pair: self._pair(pair)[0] for pair in pairs if (pair, rates) not in self._losses}
+        found = log_losses(missing, rates, self._deadline)
+        self._losses |= {(pair, rates): loss for pair, loss in found.items()}
+        return {pair: self._losses[pair, rates] for pair in pairs}
 
     def _examined(self, subjects: Iterable[Subject], goal: float = HALF) -> Examined:
         return Examined.of((), [self._measured(subject, goal) for subject in subjects])

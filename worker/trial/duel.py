@@ -76,6 +76,13 @@ class Duel:
         return clear or len(self.gains) >= PAIRS
 
 
+def rounds(subject: Subject, rates: int, deadline: Deadline) -> list[tuple[int, ...]]:
+    """Return the pairs of a duel, those of its first round trained at once where that is faster and time suffices."""
+    together = worthwhile(subject, FIRST, rates) and affordable(subject, 2 * FIRST * rates, deadline)
+    first = [tuple(range(FIRST))] if together else [(pair,) for pair in range(FIRST)]
+    return first + [(pair,) for pair in range(FIRST, PAIRS)]
+
+
 def log_losses(subjects: Mapping[int, Subject], rates: Sequence[float], deadline: Deadline) -> dict[int, float]:
     """Return `log_loss` of each seed's subject; all of them are trained together where that is faster."""
     found = _together(subjects, rates, deadline)
@@ -100,11 +107,11 @@ def _together(subjects: Mapping[int, Subject], rates: Sequence[float], deadline:
 
     Time that runs out by plan cuts runs off one after another, so these are then trained in that way.
     """
-    first, *others = subjects.values()
-    runs = len(subjects) * len(rates)
-    if not (worthwhile(first, len(subjects), len(rates)) and affordable(first, runs, deadline)):
+    if len(subjects) < FIRST:
         return None
-    if not all(alike(first, other) for other in others):
+    first, *others = subjects.values()
+    affords = affordable(first, len(subjects) * len(rates), deadline)
+    if not (affords and worthwhile(first, len(subjects), len(rates)) and all(alike(first, each) for each in others)):
         return None
     starts = [Start(each, _at(each, rate), seed) for rate in rates for seed, each in subjects.items()]
     losses = trained_together(starts, STEPS, deadline)

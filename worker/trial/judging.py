@@ -5,6 +5,7 @@ from typing import Final
 
 from service.contract.words import RemedyStatus, TreatmentKind, Verdict
 from worker.probe.evidence import Evidence
+from worker.probe.training import HALF
 from worker.trial.bench import Tried
 from worker.trial.controls import Control
 from worker.trial.duel import WORTH, Duel
@@ -20,7 +21,8 @@ def judged(tried: Tried, control: Control | None = None) -> RemedyStatus:
 
     `harmful`: it adds an error, a training trial that fails among them.  `works`: it cures a finding, causes none and
     trains: better, surely, where the subject did not learn; not surely worse where it cures another error; and not
-    worse on average where it cures a warning, which the subject could have lived with.  What it gains must be more
+    worse on average where it cures a warning, which the subject could have lived with.  A copy that the full trial
+    teaches its batch may be slower at first: what twenty steps show can turn round.  What it gains must be more
     than any change gains (`control`), unless it cures everything.  Everything else is `ineffective`.
     """
     if _adds_an_error(tried):
@@ -47,7 +49,12 @@ def _trains(tried: Tried) -> bool:
     if any(map(_stalled, tried.before.evidences)):
         return low > WORTH or _further(tried) > WORTH
     likely = high if tried.before.errors - tried.after.errors else duel.mean
-    return not duel.gains or math.isnan(likely) or likely >= -WORTH
+    return not duel.gains or math.isnan(likely) or likely >= -WORTH or all(map(_learns, tried.after.evidences))
+
+
+def _learns(evidence: Evidence) -> bool:
+    """Whether the full trial got the loss below half of the best constant's."""
+    return _reached(evidence) < math.log(HALF)
 
 
 def _stalled(evidence: Evidence) -> bool:

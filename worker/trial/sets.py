@@ -67,8 +67,8 @@ def _foretold(clinic: Clinic, one: Tried, two: Tried) -> tuple[int, bool, int, s
 
 
 def _mixes(chosen: Sequence[Treatment]) -> bool:
-    """Whether treatments do not undo each other: one activation, one optimizer, one norm."""
-    kinds = [each.kind for each in chosen if each.kind not in _SEVERAL]
+    """Whether treatments do not undo each other: one activation, one optimizer, one norm, one draw of the weights."""
+    kinds = [each.kind for each in chosen if each.kind not in _SEVERAL or each.retrains]
     return len(set(kinds)) == len(kinds)
 
 

@@ -119,9 +119,10 @@ def _paired(tried: Tried) -> str:
         return ""
     p = duel.p_value
     sure = "" if p is None else f" (p {'<' if p < _SURE else '='} {max(p, _SURE):.1g})"
+    factor = f"{'smaller' if duel.mean >= 0 else 'larger'} by a factor of {math.exp(min(abs(duel.mean), 50.0)):.3g}"
     return (
         f"In paired runs of {STEPS} steps the treated copy ended lower in {duel.wins} of {len(duel.gains)} seeds, "
-        f"its loss smaller by a factor of {math.exp(min(duel.mean, 50.0)):.3g}{sure}."
+        f"its loss {factor}{sure}."
     )
 
 
