@@ -235,14 +235,12 @@ def test_a_warm_up_is_a_schedule_that_rises_as_the_trial_did(name: str) -> None:
 
 def test_a_penalty_is_what_keras_adds_to_the_loss() -> None:
     model = loaded("rectified", "l2")
-    kernels = [layer.kernel.numpy() for layer in model.layers]
+    squares = sum(float((layer.kernel.numpy() ** 2).sum()) for layer in model.layers)
     _, _, subject, evidence = made("rectified")
     change = treatments["l2"].apply(subject, evidence)
     assert isinstance(change, Change)
-    strength = float(change.values["strength"])
-    assert sum(float(each.detach()) for each in model.losses) == pytest.approx(
-        strength * sum((each**2).sum() for each in kernels), rel=1e-4
-    )
+    added = sum(float(each.detach()) for each in model.losses)
+    assert added == pytest.approx(float(change.values["strength"]) * squares, rel=1e-4)
 
 
 def test_a_skip_in_a_sequential_model_makes_it_functional() -> None:
