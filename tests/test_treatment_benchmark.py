@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.articles import NETWORKS, REMEDIES
 from benchmarks.diagnosis.case import Case
-from benchmarks.treatments import autotrainer
+from benchmarks.treatments import autotrainer, training
 from benchmarks.treatments.advice import SETTINGS, advised, by_chance, generic, of_settings
 from benchmarks.treatments.articles import RESULTS, page
 from benchmarks.treatments.autotrainer import ORDER, AutoTrainer
@@ -18,7 +18,7 @@ from benchmarks.treatments.check import Check
 from benchmarks.treatments.curable import INCURABLE, sick
 from benchmarks.treatments.page import composed
 from benchmarks.treatments.tables import failures, in_text, tables
-from benchmarks.treatments.training import Way, ratio, ways
+from benchmarks.treatments.training import Way, ratio, reached, ways
 from service.contract.options import Clipping
 from service.contract.words import OptimizerName
 from worker.subject import Settings, Subject
@@ -58,9 +58,29 @@ def subject(*layers: dict[str, Any], **options: Any) -> Subject:  # noqa: ANN401
 
 
 def test_a_model_is_trained_as_it_says_and_else_under_sgd_and_adam() -> None:
-    assert [way.name for way in ways(Settings())] == ["sgd", "adam"]
+    assert [way.name for way in ways(Settings())] == ["adam", "sgd"]
     assert ways(Settings(optimizer=SGD, learning_rate=0.5)) == (Way(SGD, (0.5,)),)
     assert [len(way.rates) > 1 for way in ways(Settings(optimizer=SGD))] == [True]
+
+
+@pytest.mark.parametrize(
+    ("ends", "held", "learnt", "tried"),
+    [
+        ({"adam": 0.1, "sgd": 0.9}, (), True, ["adam"]),
+        ({"adam": 0.9, "sgd": 0.1}, (), True, ["adam", "sgd"]),
+        ({"adam": 0.1, "sgd": 0.9}, ("adam",), False, ["adam", "sgd"]),
+        ({"adam": 0.9, "sgd": 0.1}, ("adam",), False, ["adam"]),
+        ({"adam": 0.1, "sgd": 0.1}, ("adam", "sgd"), True, ["adam", "sgd"]),
+        ({"adam": 0.1, "sgd": 0.9}, ("adam", "sgd"), False, ["adam", "sgd"]),
+    ],
+)
+def test_a_seed_has_to_learn_where_it_did_and_somewhere_where_it_did_not(
+    monkeypatch: pytest.MonkeyPatch, ends: dict[str, float], held: tuple[str, ...], tried: list[str], *, learnt: bool
+) -> None:
+    monkeypatch.setattr(training, "ratio", lambda _, name, *given: ends[name] + 0 * len(given))
+    found = reached(subject(dense()), 0, held=held)
+    assert (found.learnt, list(found.ratios)) == (learnt, tried)
+    assert reached(subject(dense()), 0, held=held, every=True).every is (max(ends.values()) < 0.5)
 
 
 def test_a_straight_line_is_learnt_to_nothing() -> None:
@@ -186,7 +206,7 @@ def row(name: str, *, cured: bool, half: str = "tuning", **more: Any) -> dict[st
         "incurable": None,
         "verdict": "fail",
         "prescription": ["relu"],
-        "cure": {"cured": cured, "ratios": [0.9, "inf"], "verdict": "pass"},
+        "cure": {"cured": cured, "ratios": [{"adam": 0.9, "sgd": "inf"}], "every": True, "verdict": "pass"},
         "seconds": 3.0,
         "passes": {"steps": 100},
         "remedies": {"relu": "recommended", "l2": "harmful"},
@@ -213,6 +233,7 @@ def cells(title: str) -> list[tuple[str, ...]]:
 def test_shares_are_of_the_models_that_may_be_cured() -> None:
     found = {line[:2]: line[2].split(" ")[0] for line in cells("Cured")}
     assert found["tuning", "the prescription"] == "1/2"
+    assert found["tuning", "the prescription, under SGD and Adam alike"] == "1/2"
     assert found["tuning", "one treatment by chance"] == "2/4"
     assert found["held-out", "the prescription"] == "0/1"
     assert found["tuning", "the best single advice for all: relu"] == "1/2"

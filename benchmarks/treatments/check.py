@@ -1,21 +1,22 @@
 """Whether treatments cure a sick model: asked under fresh seeds, of training that the service has no part in.
 
-A model that nothing taught is cured where at least two of three fresh draws learn.  A model whose fault is certain
-though training gets round it (label `fault`) has to learn as well, and the finding has to be gone under a fresh seed.
+A model that was not to be trained is cured where at least two of three fresh draws learn.  A model whose fault is
+certain though training gets round it (label `fault`) has to learn as well, and the finding has to be gone under a fresh
+seed.
 """
 
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Final
 
 from benchmarks.diagnosis.case import LABELS, Case
-from benchmarks.diagnosis.labels import LEARNT, loaded
+from benchmarks.diagnosis.labels import loaded
 from benchmarks.treatments.advice import advised, of_settings
-from benchmarks.treatments.training import FRESH, reached
+from benchmarks.treatments.training import FRESH, Reached, reached
 from service.contract.report import Finding
 from service.contract.words import Severity
 from worker.budget import Deadline
@@ -28,6 +29,8 @@ from worker.trial import measured
 
 SEEDS: Final = 3
 ENOUGH: Final = 2
+MOST: Final = 0.5
+"""Share of the seeds that have to learn for an optimizer to count among those that teach a model."""
 APART: Final = 10
 """How far fresh seeds lie from one another, so that their redraws do not meet."""
 LONG_S: Final = 60.0
@@ -49,8 +52,10 @@ class Cure:
     cured: bool
     note: str = ""
     """Why nothing was changed, where nothing was."""
-    ratios: tuple[float, ...] = ()
-    """What the loss came to by the best constant's, seed by seed, until the seeds decided."""
+    ratios: tuple[Mapping[str, float], ...] = ()
+    """What the loss came to by the best constant's under each optimizer, seed by seed, until the seeds decided."""
+    every: bool | None = None
+    """Whether it learns under every optimizer, where that was asked."""
     verdict: str = ""
     """What the service says of the treated model under a fresh seed, where it was asked."""
     left: tuple[str, ...] = ()
@@ -58,9 +63,9 @@ class Cure:
 
     def told(self) -> dict[str, object]:
         """Return it as JSON holds it."""
-        ratios = tuple(each if math.isfinite(each) else str(each) for each in self.ratios)
+        ratios = tuple({name: _told(each) for name, each in seed.items()} for seed in self.ratios)
         held = asdict(self) | {"ratios": ratios}
-        return {key: value for key, value in held.items() if value not in {"", ()}}
+        return {key: value for key, value in held.items() if value is not None and value not in ("", ())}
 
 
 class Check:
@@ -70,7 +75,9 @@ class Check:
         """Load a case."""
         self.subject, self._case = loaded(case), case
         kept = json.loads(LABELS.read_text(encoding="utf-8"))["cases"]
-        self.certain = kept.get(case.name, {}).get("label") == "fault"
+        label = kept.get(case.name, {})
+        self.certain = label.get("label") == "fault"
+        self._held = [name for name in ("adam", "sgd") if label.get(name, {}).get("learns", 0) >= MOST]
         self._cures: dict[tuple[str, ...], Cure] = {}
         self._treated: dict[tuple[str, ...], Subject | str] = {}
 
@@ -120,23 +127,26 @@ class Check:
         known = self.treated(names)
         if not isinstance(known, Subject):
             return Cure(names, cured=False, note=known)
-        ratios = self._ratios(names, known, LONG_S if look else SHORT_S)
-        learnt = sum(each < LEARNT for each in ratios) >= ENOUGH
+        seeds = self._seeds(names, known, look=look)
+        ratios = tuple(each.ratios for each in seeds)
+        learnt = sum(each.learnt for each in seeds) >= ENOUGH
         if not (look or (learnt and self.certain)):
             return Cure(names, learnt, ratios=ratios)
         findings = diagnose([_looked_at(self._fresh(names, known, 0))])[0]
         left = self._left(findings)
-        return Cure(names, learnt and not (self.certain and left), "", ratios, verdict(findings).value, left)
+        every = sum(each.every for each in seeds) >= ENOUGH if look else None
+        return Cure(names, learnt and not (self.certain and left), "", ratios, every, verdict(findings).value, left)
 
-    def _ratios(self, names: tuple[str, ...], known: Subject, limit_s: float) -> tuple[float, ...]:
+    def _seeds(self, names: tuple[str, ...], known: Subject, *, look: bool) -> list[Reached]:
         """Return what fresh draws reach, until as many as it takes agree."""
-        ends, ratios = time.process_time() + limit_s, list[float]()
+        ends, seeds = time.process_time() + (LONG_S if look else SHORT_S), list[Reached]()
         for draw in range(SEEDS):
-            ratios.append(round(reached(self._fresh(names, known, draw), draw, ends), 4))
-            learnt = sum(each < LEARNT for each in ratios)
-            if max(learnt, len(ratios) - learnt) >= ENOUGH:
+            fresh = self._fresh(names, known, draw)
+            seeds.append(reached(fresh, draw, held=self._held, ends=ends, every=look))
+            learnt = sum(each.learnt for each in seeds)
+            if max(learnt, len(seeds) - learnt) >= ENOUGH:
                 break
-        return tuple(ratios)
+        return seeds
 
     def _fresh(self, names: tuple[str, ...], known: Subject, draw: int) -> Subject:
         """Return the treated model under a fresh seed, to be trained as it was found for the one examined.
@@ -150,6 +160,10 @@ class Check:
     def _left(self, findings: Sequence[Finding]) -> tuple[str, ...]:
         weighty = {finding.symptom.value for finding in findings if finding.severity is not Severity.INFO}
         return tuple(sorted(weighty & self._case.symptoms))
+
+
+def _told(ratio: float) -> float | str:
+    return float(f"{ratio:.3g}") if math.isfinite(ratio) else str(ratio)
 
 
 def _looked_at(subject: Subject) -> Evidence:

@@ -23,10 +23,12 @@ _HEAD: Final = """\
 Measured by `make bench-treatments` on {models} sick models of the labelled benchmark (`benchmarks/diagnosis/`), made by
 script, each examined as a caller's upload is.  Whether a model is cured is asked without the service: its prescription
 is applied to weights drawn under seeds that it was not examined with, and trained by a plain loop around torch's own
-optimizers, 400 steps where the trial sees 200, at the rate that the treated model names, or, where it names none, under
-SGD and under Adam, each at its best of several rates.  It is cured where in at least two of three such draws the loss
-ends below half of the best constant prediction's.  A model whose fault is certain though training gets round it (a dead
-branch, a wrong head) has to train like that, too, and the finding has to be gone under a fresh seed.
+optimizers, 400 steps where the trial sees 200.  It is cured where in at least two of three such draws the loss ends
+below half of the best constant prediction's: at the rate that the treated model names, or, where it names none, under
+SGD or under Adam, each at its best of several rates, one of them that did not teach the untreated model.  (A sound
+model of the benchmark is one that learns under either, a sick one fails under one or both.)  A model whose fault is
+certain though training gets round it (a dead branch, a wrong head) has to train as it did, and the finding has to be
+gone under a fresh seed.
 
 The tuning half is the one that treatments and trials were mended on; the held-out half was run at the end.  Both come
 from the same families, so it measures luck with seeds, widths and depths, not with kinds of networks.

@@ -41,6 +41,8 @@ def shares(rows: Sequence[Row]) -> Table:
     for half in _halves(rows):
         own = curable(rows, half)
         made.append((half, "the prescription", rate(sum(map(cured, own)), len(own))))
+        every = sum(cured(row) and row["cure"].get("every", False) for row in own)
+        made.append((half, "the prescription, under SGD and Adam alike", rate(every, len(own))))
         others = [row for row in own if "advice" in row]
         made += [(half, name, rate(hits, of)) for name, hits, of in _others(others)]
     note = (
@@ -186,12 +188,8 @@ def _became(row: Row) -> str:
         return f"{row['verdict']}, nothing prescribed{closest}"
     cure = row["cure"]
     left = f", still {' and '.join(cure['left'])}" if cure.get("left") else ""
-    reached = ", ".join(map(_number, cure.get("ratios", ())))
-    return f"{' and '.join(row['prescription'])}: loss by the best constant's {reached}{left}"
-
-
-def _number(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.2f}"
+    reached = "; ".join(", ".join(f"{name} {each}" for name, each in seed.items()) for seed in cure.get("ratios", ()))
+    return f"{' and '.join(row['prescription'])}: loss by the best constant's, seed by seed: {reached}{left}"
 
 
 def in_text(rows: Sequence[Row]) -> str:

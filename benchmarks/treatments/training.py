@@ -1,14 +1,15 @@
 """Training that decides whether a treated model learns, with torch's own optimizers and none of the service's trainer.
 
 It is twice as long as the service's trial, and what counts is where the loss ends.  A model is trained as it says, at
-the one rate that it says; where it says nothing, a seed has to learn under SGD and under Adam, each at the best of the
-labels' rates, since a sick model is labelled so where it fails under either.  Clipping, warm-up and loss scale are what
-the model says; the precision is float32 whatever it says.
+the one rate that it says.  Where it says nothing it is trained as the labels' oracle does it: under SGD and under Adam,
+each at the best of its rates.  There a sound model learns under one of them, and a sick one fails under one; so a cured
+one has to learn under one that it failed under, and, as before, under one that it did not fail under.  Clipping,
+warm-up and loss scale are what the model says; the precision is float32 whatever it says.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,34 +41,55 @@ class Way:
     rates: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Reached:
+    """What a seed's loss came to, by the best constant's, under each optimizer that was tried, at its best rate."""
+
+    ratios: Mapping[str, float]
+    learnt: bool
+    every: bool
+    """Whether it learnt under every optimizer; known where all were tried."""
+
+
 def ways(settings: Settings) -> tuple[Way, ...]:
-    """Return the ways in each of which a seed has to learn."""
+    """Return the ways in which a model is trained."""
     if settings.optimizer is None and settings.learning_rate is None:
-        return Way(OptimizerName.SGD, SGD), Way(OptimizerName.ADAM, ADAM)
+        return Way(OptimizerName.ADAM, ADAM), Way(OptimizerName.SGD, SGD)
     name = settings.optimizer or OptimizerName.ADAM
     if settings.learning_rate is not None:
         return (Way(name, (settings.learning_rate,)),)
     return (Way(name, SGD if name in _PLAIN else ADAM),)
 
 
-def reached(subject: Subject, seed: int, ends: float = math.inf) -> float:
-    """Return what the loss comes to, by the best constant's, in the way that does worst, each at its best rate.
+def reached(
+    subject: Subject, seed: int, *, held: Collection[str] = (), ends: float = math.inf, every: bool = False
+) -> Reached:
+    """Train a seed in the ways that decide, in all with `every`; `held` are the optimizers that taught it untreated.
 
     From `ends` on, in processor seconds, no way is tried at more than two rates.
     """
-    worst = 0.0
-    for way in ways(subject.settings):
-        best = math.inf
-        for tried, rate in enumerate(way.rates):
-            if tried >= RATES and time.process_time() > ends:
-                break
-            best = min(best, ratio(subject, way.name, rate, seed))
-            if best < LEARNT:
-                break
-        worst = max(worst, best)
-        if worst >= LEARNT:
+    chosen = ways(subject.settings)
+    kept = [way for way in chosen if len(chosen) > 1 and way.name in held]
+    won = [way for way in chosen if way not in kept]
+    ratios: dict[str, float] = {}
+    for way in (*kept, *won):
+        ratios[way.name] = _best(subject, way, seed, ends)
+        learnt = ratios[way.name] < LEARNT
+        if not every and learnt is (way in won):
             break
-    return worst
+    learns = {name for name, each in ratios.items() if each < LEARNT}
+    decided = all(way.name in learns for way in kept) and (not won or any(way.name in learns for way in won))
+    return Reached(ratios, decided, len(learns) == len(chosen))
+
+
+def _best(subject: Subject, way: Way, seed: int, ends: float) -> float:
+    """Return what the best of a way's rates comes to; those behind one that learns are not tried."""
+    best = math.inf
+    for tried, rate in enumerate(way.rates):
+        if best < LEARNT or (tried >= RATES and time.process_time() > ends):
+            break
+        best = min(best, ratio(subject, way.name, rate, seed))
+    return best
 
 
 def ratio(subject: Subject, name: OptimizerName, rate: float, seed: int) -> float:
