@@ -156,4 +156,4 @@ def test_a_change_that_a_description_cannot_say_is_withheld_with_the_reason(tmp_
     model, (said,) = treated_model(loaded, _halved(loaded), ["halving"])
     assert model is None
     assert said.startswith("A treated model is not handed back.")
-    assert "numbers that no law draws" in said
+    assert "numbers of its own" in said
