@@ -79,8 +79,8 @@ class Duel:
 def rounds(subject: Subject, rates: int, deadline: Deadline) -> list[tuple[int, ...]]:
     """Return the pairs of a duel, those of its first round trained at once where that is faster and time suffices."""
     together = worthwhile(subject, FIRST, rates) and affordable(subject, 2 * FIRST * rates, deadline)
-    first = [tuple(range(FIRST))] if together else [(pair,) for pair in range(FIRST)]
-    return first + [(pair,) for pair in range(FIRST, PAIRS)]
+    alone: list[tuple[int, ...]] = [(pair,) for pair in range(PAIRS)]
+    return [tuple(range(FIRST)), *alone[FIRST:]] if together else alone
 
 
 def log_losses(subjects: Mapping[int, Subject], rates: Sequence[float], deadline: Deadline) -> dict[int, float]:
