@@ -62,6 +62,10 @@ class Meter:
         self.overrun = self.overrun or late
         return late
 
+    def would_exceed(self, share: float, kind: str) -> bool:
+        """Whether, by the clock, another piece of work of this kind would end after this share of the limit."""
+        return time.monotonic() + self._lasted.get(kind, 0.0) > self._start + share * self.limit_s
+
     def spend(self, seconds: float) -> None:
         """Count what was just done."""
         self.spent_s += seconds

@@ -112,12 +112,12 @@ def _measure(loaded: Loaded, ask: Ask, deadline: Deadline, watch: Stopwatch) -> 
     """Measure the subject under each of its seeds, the first in any case.
 
     Another is begun only where the time left would have been enough for each of those before it: a few trials to their
-    end say more than many that were cut short.
+    end say more than many that were cut short.  By the clock, too, time is left to treat it.
     """
     first = loaded.subject
     subjects, evidences, needed = [], [], 0.0
     for draw in range(loaded.seeds):
-        if draw and (deadline.left <= needed or deadline.too_late_for("draw")):
+        if draw and (deadline.left <= needed or deadline.meter.would_exceed(_TRAINING_SHARE, "draw")):
             break
         spent = deadline.meter.spent_s
         watch.tell(Stage.TRAINING, 0.1 + 0.3 * draw / loaded.seeds)

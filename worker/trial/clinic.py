@@ -7,7 +7,7 @@ weights, then what costs least.  The first set that is confirmed is the prescrip
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -27,9 +27,11 @@ _SCREENED, _SINGLE = 0.3, 0.8
 """Shares of the whole that are done when all were screened, and when all were tried alone."""
 _TRAINED: Final = 0.9
 """Share of the best constant's loss below which given weights are taken for trained."""
+_ONLY_TRAINING_SHOWS: Final = SETTINGS | {TreatmentKind.REGULARIZATION}
 _LATE: Final = "There was no time left to try it."
 _FOUND: Final = "A cure had been found; a deeper examination tries the others, too."
 
+Answer = TypeVar("Answer")
 Tell = Callable[[float, str], None]
 log = structlog.get_logger(__name__)
 
@@ -112,13 +114,13 @@ class Clinic:
         """Train copies of what was screened; where they gain, copies under random changes, too."""
         found = self.safely(self.bench.attempt, screened)
         if isinstance(found, Tried) and found.duel.mean > 0:
-            self.controls.run(found.treatments)
+            self.safely(self.controls.run, found.treatments)
         return found
 
     def consider(self, tried: Tried) -> None:
         """Prescribe a set that cures, where none is prescribed yet."""
         if self.prescribed is None and self.cures(tried):
-            self.prescribed = self._verified(tried)
+            self.prescribed = self.confirmed(tried)
 
     def settle(self) -> None:
         """Prescribe the single treatment of the least price instead of the first that was confirmed."""
@@ -126,12 +128,16 @@ class Clinic:
         if held is not None:
             best = min(filter(self.cures, self.tried.values()), key=self._price, default=held.tried)
             if self._price(best) < self._price(held.tried):
-                self.prescribed = self._verified(best) or held
+                self.prescribed = self.confirmed(best) or held
+
+    def confirmed(self, tried: Tried) -> Verified | None:
+        """Examine a set in every draw, under fresh seeds and on the second batch; None where it does not hold."""
+        found = self.safely(self._verified, tried)
+        return None if isinstance(found, Inapplicable) else found
 
     def _verified(self, tried: Tried) -> Verified | None:
-        """Examine a set in every draw, under fresh seeds and on the second batch; None where it does not hold."""
-        every = self.safely(self.bench.in_every_draw, tried)
-        if isinstance(every, Inapplicable) or not self.cures(every):
+        every = self.bench.in_every_draw(tried)
+        if not self.cures(every):
             return None
         verified = Verified(every)
         try:
@@ -197,13 +203,13 @@ class Clinic:
 
     def only_training_shows(self, screened: Tried) -> bool:
         """Whether a probe cannot tell what treatments do."""
-        return not self.bench.seen.codes or any(each.kind in SETTINGS for each in screened.treatments)
+        return not self.bench.seen.codes or any(each.kind in _ONLY_TRAINING_SHOWS for each in screened.treatments)
 
     def _worth_training(self, screened: Tried) -> bool:
         asked = bool(screened.names & set(self.asked))
         return bool(screened.cures) or self.only_training_shows(screened) or asked
 
-    def safely(self, attempt: Callable[..., Tried | Inapplicable], *given: object) -> Tried | Inapplicable:
+    def safely(self, attempt: Callable[..., Answer], *given: object) -> Answer | Inapplicable:
         """Return what an attempt comes to; a report is not lost over a copy that cannot be made or run."""
         try:
             return attempt(*given)
