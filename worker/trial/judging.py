@@ -5,7 +5,7 @@ from typing import Final
 
 from service.contract.words import RemedyStatus, TreatmentKind, Verdict
 from worker.probe.evidence import Evidence
-from worker.probe.training import HALF
+from worker.training import LUCK
 from worker.trial.bench import Tried
 from worker.trial.controls import Control
 from worker.trial.duel import WORTH, Duel
@@ -53,8 +53,8 @@ def _trains(tried: Tried) -> bool:
 
 
 def _learns(evidence: Evidence) -> bool:
-    """Whether the full trial got the loss below half of the best constant's."""
-    return _reached(evidence) < math.log(HALF)
+    """Whether the full trial got the loss further below the best constant's than luck does."""
+    return _reached(evidence) < math.log(LUCK)
 
 
 def _stalled(evidence: Evidence) -> bool:
