@@ -155,7 +155,7 @@ class Bench:
             copies = (self._copy(screened.treatments, self.before.subjects[draw], draw) for draw in self.draws)
             return replace(screened, before=self.compared, after=self._examined(copies), duel=duel, left=None)
 
-    def in_every_draw(self, tried: Tried) -> Tried | Inapplicable:
+    def in_every_draw(self, tried: Tried) -> Tried:
         """Return what was tried on some draws, examined on all of them."""
         if len(tried.after.evidences) == len(self.before.evidences):
             return tried

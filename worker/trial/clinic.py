@@ -122,6 +122,14 @@ class Clinic:
         if self.prescribed is None and self.cures(tried):
             self.prescribed = self.confirmed(tried)
 
+    def follow(self, treatment: Treatment) -> None:
+        """Take in a treatment for what another brought to light."""
+        if treatment not in self.candidates:
+            found = self.safely(self.bench.screen, (treatment,))
+            if isinstance(found, Tried):
+                self.candidates = (*self.candidates, treatment)
+                self.tried[treatment.name] = found
+
     def settle(self) -> None:
         """Prescribe the single treatment of the least price instead of the first that was confirmed."""
         held = self.prescribed

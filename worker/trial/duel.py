@@ -78,7 +78,7 @@ class Duel:
 
 def rounds(subject: Subject, rates: int, deadline: Deadline) -> list[tuple[int, ...]]:
     """Return the pairs of a duel, those of its first round trained at once where that is faster and time suffices."""
-    together = worthwhile(subject, FIRST, rates) and affordable(subject, 2 * FIRST * rates, deadline)
+    together = worthwhile(subject, FIRST * rates) and affordable(subject, 2 * FIRST * rates, deadline)
     alone: list[tuple[int, ...]] = [(pair,) for pair in range(PAIRS)]
     return [tuple(range(FIRST)), *alone[FIRST:]] if together else alone
 
@@ -110,8 +110,10 @@ def _together(subjects: Mapping[int, Subject], rates: Sequence[float], deadline:
     if len(subjects) < FIRST:
         return None
     first, *others = subjects.values()
-    affords = affordable(first, len(subjects) * len(rates), deadline)
-    if not (affords and worthwhile(first, len(subjects), len(rates)) and all(alike(first, each) for each in others)):
+    runs = len(subjects) * len(rates)
+    if not (
+        worthwhile(first, runs) and affordable(first, runs, deadline) and all(alike(first, each) for each in others)
+    ):
         return None
     starts = [Start(each, _at(each, rate), seed) for rate in rates for seed, each in subjects.items()]
     losses = trained_together(starts, STEPS, deadline)

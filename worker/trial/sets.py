@@ -6,7 +6,7 @@ from typing import Final
 
 from service.contract.words import TreatmentKind
 from worker.budget import OutOfTime
-from worker.treatments import Inapplicable, Treatment
+from worker.treatments import Inapplicable, Treatment, treatments
 from worker.trial.bench import SETTINGS, Tried
 from worker.trial.clinic import Clinic
 
@@ -47,7 +47,8 @@ def distance(tried: Tried) -> tuple[int, int, int, float]:
 
 
 def _sets(clinic: Clinic, size: int) -> Iterator[tuple[Treatment, ...]]:
-    """Yield sets of a size, those first that leave least as the screening of each part foretells it."""
+    """Yield sets of a size: what follows up what came closest, then those that are foretold to leave least."""
+    yield from _follow_ups(clinic, size)
     singles = [each for each in clinic.screened.values() if each.cures or clinic.only_training_shows(each)]
     if size == 2:  # noqa: PLR2004  pairs
         parts = list(combinations(singles, 2))
@@ -57,6 +58,20 @@ def _sets(clinic: Clinic, size: int) -> Iterator[tuple[Treatment, ...]]:
     fitting = [pair for pair in parts if _mixes((*pair[0].treatments, *pair[1].treatments))]
     fitting.sort(key=lambda pair: _foretold(clinic, *pair))
     yield from ((*one.treatments, *two.treatments) for one, two in fitting[:MOST])
+
+
+def _follow_ups(clinic: Clinic, size: int) -> Iterator[tuple[Treatment, ...]]:
+    """Yield what came closest with each treatment for what it brought to light, where that is all that is left."""
+    known = [each for each in (*clinic.tried.values(), *clinic.sets) if each.trained and len(each.names) == size - 1]
+    base = min((each for each in known if each.cures >= clinic.bench.before.codes), key=distance, default=None)
+    if base is None:
+        return
+    shown = {finding.symptom for finding in base.after.findings if finding.code in base.after.codes}
+    fitting = [each for each in treatments.values() if each.symptoms & shown and each.name not in base.names]
+    for treatment in sorted(fitting, key=lambda each: (each.cost, each.name))[:MOST]:
+        if _mixes((*base.treatments, treatment)):
+            clinic.follow(treatment)
+            yield (*base.treatments, treatment)
 
 
 def _foretold(clinic: Clinic, one: Tried, two: Tried) -> tuple[int, bool, int, str]:
