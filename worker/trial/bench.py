@@ -1,5 +1,6 @@
 """The bench: treatments are applied to copies of every draw and measured as the subject was, with the same seeds."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -71,9 +72,9 @@ class Tried:
 
     @property
     def gain(self) -> float:
-        """|ln of the squared gradient's gain| of the first copy; 0 where it has none to measure."""
+        """|ln of the squared gradient's gain| of the first copy; 0 where there is none to measure."""
         found = self.after.evidences[0].gain
-        return abs(found.total) if found is not None else 0.0
+        return 0.0 if found is None or math.isnan(found.total) else abs(found.total)
 
     @property
     def cures(self) -> frozenset[str]:

@@ -25,6 +25,8 @@ SCREENING: Final = 0.3
 """Share of the time left that screening may take."""
 _SCREENED, _SINGLE = 0.3, 0.8
 """Shares of the whole that are done when all were screened, and when all were tried alone."""
+_WILD: Final = 100.0
+"""Gains beyond which none is nearer to one than another."""
 _TRAINED: Final = 0.9
 """Share of the best constant's loss below which given weights are taken for trained."""
 _ONLY_TRAINING_SHOWS: Final = SETTINGS | {TreatmentKind.REGULARIZATION}
@@ -179,7 +181,7 @@ class Clinic:
         """
         ranked = sorted(
             self.screened.values(),
-            key=lambda each: (len(each.left or ()), each.cost, each.treatments[0].retrains, round(each.gain / 2)),
+            key=lambda each: (len(each.left or ()), each.cost, each.treatments[0].retrains, min(each.gain, _WILD) // 2),
         )
         places: dict[TreatmentKind, int] = {}
         order: dict[str, tuple[bool, bool, int, int, int]] = {}

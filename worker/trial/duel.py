@@ -84,11 +84,25 @@ def rounds(subject: Subject, rates: int, deadline: Deadline) -> list[tuple[int, 
 
 
 def log_losses(subjects: Mapping[int, Subject], rates: Sequence[float], deadline: Deadline) -> dict[int, float]:
-    """Return `log_loss` of each seed's subject; all of them are trained together where that is faster."""
-    found = _together(subjects, rates, deadline)
-    if found is not None:
-        return found
+    """Return `log_loss` of each seed's subject; all of them are trained together where that is faster.
+
+    Time that runs out by plan cuts runs off one after another, so these are then trained in that way.
+    """
+    if len(subjects) >= FIRST and _stackable(list(subjects.values()), len(rates), deadline):
+        found = together(subjects, rates, deadline)
+        if found is not None:
+            return found
     return {seed: log_loss(subject, seed, rates, deadline) for seed, subject in subjects.items()}
+
+
+def together(subjects: Mapping[int, Subject], rates: Sequence[float], deadline: Deadline) -> dict[int, float] | None:
+    """Return `log_loss` of subjects that are alike, trained together; None where torch cannot do that."""
+    starts = [Start(each, _at(each, rate), seed) for rate in rates for seed, each in subjects.items()]
+    losses = trained_together(starts, STEPS, deadline)
+    if losses is None:
+        return None
+    runs = {seed: losses[place :: len(subjects)] for place, seed in enumerate(subjects)}
+    return {seed: _lowest(subjects[seed], own) for seed, own in runs.items()}
 
 
 def log_loss(subject: Subject, seed: int, rates: Sequence[float], deadline: Deadline) -> float:
@@ -102,24 +116,10 @@ def affordable(subject: Subject, runs: int, deadline: Deadline) -> bool:
     return deadline.left > runs * STEPS * BOTH_WAYS * subject.pass_s
 
 
-def _together(subjects: Mapping[int, Subject], rates: Sequence[float], deadline: Deadline) -> dict[int, float] | None:
-    """Return the log losses of runs that are trained together; None where they are not.
-
-    Time that runs out by plan cuts runs off one after another, so these are then trained in that way.
-    """
-    if len(subjects) < FIRST:
-        return None
-    first, *others = subjects.values()
-    runs = len(subjects) * len(rates)
-    if not (
-        worthwhile(first, runs) and affordable(first, runs, deadline) and all(alike(first, each) for each in others)
-    ):
-        return None
-    starts = [Start(each, _at(each, rate), seed) for rate in rates for seed, each in subjects.items()]
-    losses = trained_together(starts, STEPS, deadline)
-    if losses is None:
-        return None
-    return {seed: _lowest(first, losses[place :: len(subjects)]) for place, seed in enumerate(subjects)}
+def _stackable(subjects: Sequence[Subject], rates: int, deadline: Deadline) -> bool:
+    first, runs = subjects[0], len(subjects) * rates
+    pays = worthwhile(first, runs) and affordable(first, runs, deadline)
+    return pays and all(alike(first, other) for other in subjects[1:])
 
 
 def _lowest(subject: Subject, runs: Sequence[Sequence[float]]) -> float:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Final
 
@@ -65,9 +66,11 @@ def closest(clinic: Clinic) -> Tried | None:
 
 def summarised(tried: Tried, control: report.Control | None = None) -> Trial:
     """Return what a trial measured."""
-    duel, after = tried.duel, tried.after.evidences[0]
+    duel, before, after = tried.duel, tried.before.evidences[0], tried.after.evidences[0]
+    if not tried.trained:  # how training went was supposed
+        before, after = replace(before, training=None), replace(after, training=None)
     return Trial(
-        before=figures(tried.before.evidences[0]),
+        before=figures(before),
         after=figures(after) | ({"log_loss_gain": duel.mean} if duel.gains else {}),
         seeds=len(set(duel.gains)) or len(tried.after.evidences),
         steps=STEPS if duel.gains else _steps(after),
