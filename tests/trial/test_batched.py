@@ -139,7 +139,9 @@ def test_what_is_large_or_busy_or_few_is_trained_one_after_another() -> None:
     subject = described(SMALL)
     assert worthwhile(subject, FEWEST)
     assert not worthwhile(subject, FEWEST - 1)
-    assert not worthwhile(subject, LARGEST)
+    held = sum(each.value.numel() for each in subject.graph.parameters.values())
+    assert not worthwhile(subject, LARGEST // held + 1)
+    assert not worthwhile(described(chain(2, dense(256), RELU)), FEWEST)
     assert not worthwhile(subject.replace(pass_s=1.01 * BUSY * len(subject.graph.nodes)), FEWEST)
 
 

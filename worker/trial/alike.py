@@ -11,12 +11,14 @@ from worker.subject import Subject
 
 FEWEST: Final = 9
 """Runs that are trained together at least: three seeds at three rates (three runs gain 0.8 to 1.7 times the speed)."""
-LARGEST: Final = 2**21
-"""Most numbers that the stacked weights may hold; above, memory is what a step waits for."""
+LARGEST: Final = 2**22
+"""Most numbers that the stacked weights may hold; an optimizer and the gradients hold three times as many."""
+HEAVY: Final = 2**16
+"""Most of them per node: above, memory is what a step waits for (measured: 1.2 to 1.4 times the speed)."""
 BUSY: Final = 4e-5
 """Planned seconds per node of a pass from which arithmetic outweighs the starting of operators.
 
-Measured on one core: up to here 1.4 to 3.4 times the speed, at five times as much 1.0 and at ten times 0.7.
+Measured on one core: up to here 1.5 to 3.4 times the speed, at five times as much 1.0 and at ten times 0.7.
 """
 _ARITHMETIC: Final = frozenset(
     {"Abs", "Add", "Cast", "Clip", "Cos", "Div", "Einsum", "Erf", "Exp", "Gemm", "Identity", "Log", "MatMul", "Max"}
@@ -42,10 +44,10 @@ OPERATORS: Final = _ARITHMETIC | _ACTIVATIONS | _NORMS | _SHAPES | _IMAGES
 def worthwhile(subject: Subject, runs: int) -> bool:
     """Whether so many runs, of several seeds, are trained faster together than one after another."""
     graph = subject.graph
-    held = sum(parameter.value.numel() for parameter in graph.parameters.values())
+    held = runs * sum(parameter.value.numel() for parameter in graph.parameters.values())
     return (
         runs >= FEWEST
-        and held * runs <= LARGEST
+        and held <= min(LARGEST, HEAVY * len(graph.nodes))
         and subject.pass_s <= BUSY * len(graph.nodes)
         and all(node.op in OPERATORS and not node.domain for node in graph.nodes)
         and any(parameter.trainable for parameter in graph.parameters.values())
