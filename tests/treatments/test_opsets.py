@@ -92,7 +92,7 @@ def test_what_treatments_insert_is_valid_at_the_files_own_opset(opset: int) -> N
         theirs = session.run(None, {"x": x.numpy()})[0]
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5, err_msg=name)
         seen.append(name)
-    assert {"relu", "selu", "leaky-relu", "standardize-input", "batch-norm", "residual-scale"} <= set(seen)
+    assert {"relu", "selu", "leaky-relu", "batch-norm", "residual-scale"} <= set(seen)
     assert ("layer-norm" in seen) == (opset >= 9)
 
 

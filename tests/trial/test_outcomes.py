@@ -34,11 +34,11 @@ WAITING = ("adagrad", "clip-norm", "clip-value", "dropout", "l1", "l2", "momentu
 """What articles advise and theory does not: a gradient that fades is not restored by any of it."""
 
 
-def network(*layers: dict[str, Any], size: int = 16, **training: Any) -> dict[str, Any]:  # noqa: ANN401
+def network(*layers: dict[str, Any], steps: int = 50, **training: Any) -> dict[str, Any]:  # noqa: ANN401
     """Return a case of a described network: one seed, a short trial."""
     head = {"kind": "dense", "units": 4}
-    model = {"gradgate": "1", "input": {"shape": [size]}, "layers": [*layers, head], **training}
-    return {"model": model, "options": {"seeds": 1, "steps": 50}}
+    model = {"gradgate": "1", "input": {"shape": [16]}, "layers": [*layers, head], **training}
+    return {"model": model, "options": {"seeds": 1, "steps": steps}}
 
 
 def deep(depth: int, *layers: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def deep(depth: int, *layers: dict[str, Any]) -> dict[str, Any]:
 
 CASES = {
     "default init of twenty layers": network(deep(20, {"kind": "dense", "units": 32}, RELU)),
-    "default init of eighty layers": network(deep(80, {"kind": "dense", "units": 24}, RELU)),
+    "default init of eighty layers": network(deep(80, {"kind": "dense", "units": 24}, RELU), steps=10),
     "a rate of fifty": network(dense(32), RELU, dense(32), RELU, optimizer="sgd", learning_rate=50),
 }
 

@@ -98,8 +98,8 @@ class Clinic:
         for index, screened in enumerate(order):
             if self.prescribed is not None:
                 enough = enough or self.bench.within(self.more_s)
-                if enough.passed:
-                    return
+                if enough.passed and not screened.names & set(self.asked):
+                    continue
             if self.bench.out_of_time:
                 raise OutOfTime
             (treatment,) = screened.treatments
