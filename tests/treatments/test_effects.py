@@ -161,12 +161,13 @@ def test_a_gate_keeps_its_sigmoid() -> None:
 
 
 def gated() -> Subject:
-    """Return a gated unit, a · σ(b), before a tanh that can be exchanged."""
+    """Return a gated unit, -a · σ(a), before a tanh that can be exchanged."""
     subject = described([dense(8), {"kind": "sigmoid"}, dense(8), {"kind": "tanh"}, dense(4)])
     graph = subject.graph
     first, squash, *rest = graph.nodes
-    product = Node("Mul", (first.outputs[0], squash.outputs[0]), ("product",), "product")
-    return subject.replace(graph=_rewired(graph, (first, squash, product), rest, squash.outputs[0]))
+    negative = Node("Neg", first.outputs, ("negative",), "negative")
+    product = Node("Mul", ("negative", squash.outputs[0]), ("product",), "product")
+    return subject.replace(graph=_rewired(graph, (first, squash, negative, product), rest, squash.outputs[0]))
 
 
 def _rewired(graph: Graph, start: tuple[Node, ...], rest: list[Node], old: str) -> Graph:
