@@ -17,7 +17,7 @@ from worker.treatments import Treatment
 from worker.trial.bench import FRESH, Tried
 from worker.trial.clinic import Clinic, Verified
 from worker.trial.duel import STEPS
-from worker.trial.examined import figures
+from worker.trial.examined import Examined, figures
 from worker.trial.sets import distance
 
 _ALTERNATIVES: Final = 3
@@ -42,6 +42,7 @@ def prescription(clinic: Clinic, *, handed_back: bool) -> Prescription | None:
     return _prescription(
         clinic,
         verified.tried,
+        after=verified.fresh or verified.tried.after,
         explanation=explained(clinic, verified.tried, verified),
         verified_seeds=len(verified.fresh.evidences) if verified.fresh else 0,
         second_batch=None if verified.second is None else verified.second.verdict is Verdict.PASS,
@@ -55,7 +56,8 @@ def partial(clinic: Clinic) -> Prescription | None:
     tried = closest(clinic)
     if clinic.prescribed is not None or tried is None:
         return None
-    return _prescription(clinic, tried, explanation=explained(clinic, tried), treated_model=False)
+    said = explained(clinic, tried)
+    return _prescription(clinic, tried, after=tried.after, explanation=said, treated_model=False)
 
 
 def closest(clinic: Clinic) -> Tried | None:
@@ -167,13 +169,13 @@ def _remedy(clinic: Clinic, treatment: Treatment) -> Remedy:
     )
 
 
-def _prescription(clinic: Clinic, tried: Tried, **said: object) -> Prescription:
+def _prescription(clinic: Clinic, tried: Tried, *, after: Examined, **said: object) -> Prescription:
     control = clinic.control(tried)
     told = report.Control(remedies=control.treatments, log_loss_gain=control.duel.mean) if control else None
     return Prescription(
         remedies=tuple(treatment.name for treatment in tried.treatments),
         title=_joined([treatment.title for treatment in tried.treatments]),
-        trial=summarised(tried, told),
+        trial=summarised(replace(tried, after=after), told),
         leaves=tuple(sorted(clinic.bench.before.codes - tried.cures)),
         **said,
     )
