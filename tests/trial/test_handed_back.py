@@ -9,11 +9,12 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -156,16 +157,16 @@ class Course:
 
 def exported(network: nn.Module, inputs: Tensor, *, newer: bool) -> bytes:
     """Return the ONNX file that an exporter of torch's writes."""
-    free = {"input_names": ["x"], "output_names": ["scores"]}
+    free: dict[str, Any] = {"input_names": ["x"], "output_names": ["scores"]}
     buffer = io.BytesIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         if newer:
             shapes = ({0: torch.export.Dim("n")},)
-            program = torch.onnx.export(network, (inputs,), dynamo=True, dynamic_shapes=shapes, **free)  # type: ignore[call-overload]
+            program = torch.onnx.export(network, (inputs,), dynamo=True, dynamic_shapes=shapes, **free)
             return bytes(program.model_proto.SerializeToString())
         axes = {"x": {0: "n"}, "scores": {0: "n"}}
-        torch.onnx.export(network, (inputs,), buffer, dynamo=False, opset_version=17, dynamic_axes=axes, **free)  # type: ignore[arg-type]
+        torch.onnx.export(network, (inputs,), buffer, dynamo=False, opset_version=17, dynamic_axes=axes, **free)
     return buffer.getvalue()
 
 
@@ -179,7 +180,7 @@ def drawn(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> object:
+def one_thread() -> Iterator[None]:
     """Run on one thread: the networks are small."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
