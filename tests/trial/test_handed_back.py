@@ -4,17 +4,11 @@ The sick networks are torch's own modules, written by torch's exporters.  Whethe
 `torch.optim` says, and what a trained file computes is what onnxruntime says.
 """
 
-import contextlib
-import io
 import math
 import os
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -25,106 +19,23 @@ import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from service.contract.options import Options
 from service.contract.report import Remedy, Report
 from service.contract.words import Depth, LossName, Severity, Verdict
+from tests.trial.sick_networks import CLASSES, NETWORKS, Sick, exported
 from worker.examine import examine
 from worker.load.onnx import read
 from worker.network.export import to_onnx
 from worker.network.graph import Graph
 from worker.network.run import Program
 
-SAMPLES, CLASSES, STEPS = 64, 4, 100
+SAMPLES, STEPS = 64, 100
 SERIES, IMAGE = 2, 3
 """Axes of a sample."""
 QUICK = Options(depth=Depth.QUICK, seeds=1, time_limit_s=600, loss=LossName.CROSS_ENTROPY)
-
-
-class Branch(nn.Module):
-    """Adds to what it reads two layers of it, at full scale."""
-
-    def __init__(self, width: int) -> None:
-        """Draw the weights."""
-        super().__init__()
-        self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width)
-        for layer in (self.inner, self.outer):
-            nn.init.kaiming_normal_(layer.weight)
-
-    def forward(self, value: Tensor) -> Tensor:
-        """Return the output."""
-        return value + self.outer(torch.relu(self.inner(value)))
-
-
-class Recurrent(nn.Module):
-    """A recurrent layer whose recurrent weights are far too large, read at its last step."""
-
-    def __init__(self, width: int) -> None:
-        """Draw the weights."""
-        super().__init__()
-        self.steps, self.head = nn.RNN(8, width, batch_first=True), nn.Linear(width, CLASSES)
-        with torch.no_grad():
-            self.steps.weight_hh_l0.mul_(8)
-
-    def forward(self, value: Tensor) -> Tensor:
-        """Return the output."""
-        last: Tensor = self.head(self.steps(value)[0][:, -1])
-        return last
-
-
-class LogOfRelu(nn.Module):
-    """Takes the logarithm of what is 0 for some of its inputs."""
-
-    def forward(self, value: Tensor) -> Tensor:
-        """Return the output."""
-        return torch.relu(value).log()
-
-
-def sigmoids() -> nn.Module:
-    sizes = [16, *[24] * 12]
-    layers = [each for size in pairwise(sizes) for each in (nn.Linear(*size), nn.Sigmoid())]
-    return nn.Sequential(*layers, nn.Linear(24, CLASSES))
-
-
-def convolutions() -> nn.Module:
-    sizes = [3, *[8] * 10]
-    pairs = pairwise(sizes)
-    layers = [each for size in pairs for each in (nn.Conv2d(*size, 3, padding=1), nn.ReLU())]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, CLASSES))
-
-
-def residual() -> nn.Module:
-    return nn.Sequential(nn.Linear(16, 16), *[Branch(16) for _ in range(24)], nn.Linear(16, CLASSES))
-
-
-def guarded() -> nn.Module:
-    head = nn.Linear(32, CLASSES)
-    nn.init.constant_(head.bias, 0.75)
-    return nn.Sequential(nn.Linear(16, 32), nn.ReLU(), head, LogOfRelu())
-
-
-@dataclass(frozen=True)
-class Sick:
-    """A network that does not train, the shape of a sample, and how it is written."""
-
-    build: Callable[[], nn.Module]
-    shape: tuple[int, ...] = (16,)
-    newer: bool = False
-    """Whether torch's newer exporter writes it."""
-    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
-    rate: float = 0.003
-
-
-MOMENTUM = partial(torch.optim.SGD, momentum=0.9)
-NETWORKS = {
-    "sigmoids": Sick(sigmoids),
-    "convolutions": Sick(convolutions, (3, 6, 6), newer=True, optimizer=MOMENTUM, rate=0.01),
-    "residual": Sick(residual, optimizer=torch.optim.SGD, rate=0.01),
-    "recurrent": Sick(lambda: Recurrent(32), (24, 8)),
-    "logarithm": Sick(guarded),
-}
 
 
 @dataclass(frozen=True)
@@ -153,21 +64,6 @@ class Course:
     def cured(self) -> set[str]:
         """Codes of the findings that the prescription says to cure."""
         return {code for each in self.remedies for code in each.cures}
-
-
-def exported(network: nn.Module, inputs: Tensor, *, newer: bool) -> bytes:
-    """Return the ONNX file that an exporter of torch's writes."""
-    free: dict[str, Any] = {"input_names": ["x"], "output_names": ["scores"]}
-    buffer = io.BytesIO()
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        if newer:
-            shapes = ({0: torch.export.Dim("n")},)
-            program = torch.onnx.export(network, (inputs,), dynamo=True, dynamic_shapes=shapes, **free)
-            return bytes(program.model_proto.SerializeToString())
-        axes = {"x": {0: "n"}, "scores": {0: "n"}}
-        torch.onnx.export(network, (inputs,), buffer, dynamo=False, opset_version=17, dynamic_axes=axes, **free)
-    return buffer.getvalue()
 
 
 def drawn(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
