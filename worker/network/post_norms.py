@@ -8,6 +8,7 @@ from typing import Final
 from worker.network.graph import Graph, Node, reads
 
 _NORMS: Final = frozenset({"LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"})
+_SUMS: Final = frozenset({"Add", "Sum"})
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,20 @@ class Sums:
         """The place of each value in forward order; inputs are before all."""
         return {name: index for index, node in enumerate(self.graph.nodes) for name in node.outputs}
 
+    @cached_property
+    def given(self) -> frozenset[str]:
+        """The network's own inputs."""
+        return frozenset(each.name for each in self.graph.inputs)
+
+    def signals(self, node: Node) -> list[str]:
+        """Return what a node reads of what is made or given, and does not just lie in the file."""
+        return [name for name in node.inputs if name in self.makers or name in self.given]
+
     def joins(self) -> Iterator[Join]:
         """Yield the sums of two values of which one is made of the other, in forward order."""
-        given = {each.name for each in self.graph.inputs}
         for node in self.graph.nodes:
-            ends = [name for name in node.inputs if name in self.makers or name in given]
-            if node.op != "Add" or len(set(ends)) != 2:  # noqa: PLR2004  a skip and a branch
+            ends = self.signals(node)
+            if node.op not in _SUMS or len(node.inputs) != 2 or len(set(ends)) != 2:  # noqa: PLR2004  skip and branch
                 continue
             skip, branch = sorted(ends, key=lambda name: self.position.get(name, -1))
             within = self._behind(branch, skip)

@@ -9,10 +9,10 @@ import torch
 
 from service.contract.words import Symptom, TreatmentKind
 from worker.network.chains import Chain, chains
-from worker.network.edit import insert_behind
 from worker.network.graph import Graph, Node, reads
 from worker.network.laws import Constant
 from worker.network.layers import Layer
+from worker.network.skips import Skip, with_skips
 from worker.probe.evidence import Evidence
 from worker.probe.shapes import shapes
 from worker.subject import Subject
@@ -84,10 +84,7 @@ def add_skips(subject: Subject, evidence: Evidence) -> Outcome:
     found = _blocks(subject)
     if not found:
         return Inapplicable("No hidden layers, one behind the other, make what has the shape of what they read.")
-    graph = subject.graph
-    now: dict[str, str] = {}
-    for block in found:
-        graph = _skipped(graph, block, now)
+    graph = with_skips(subject.graph, [_skip(block) for block in found])
     graph = _emptied(graph, [name for block in found for name in block.zeroed])
     first = found[0].last.node.origin or found[0].last.node.name
     changes = (
@@ -129,17 +126,11 @@ def _zeroed(graph: Graph, layer: Layer, readers: Mapping[str, int]) -> tuple[str
     return tuple(held) if held and all(free) else ()
 
 
-def _skipped(graph: Graph, block: _Block, now: dict[str, str]) -> Graph:
-    """Return the graph with one skip; `now` says under which names the ends of earlier blocks stand."""
+def _skip(block: _Block) -> Skip:
+    """Return the skip around a block: its sum stands in front of a rectifier, or behind another activation."""
     rectifies = block.after.op in _RECTIFIERS
-    value = block.after.inputs[0] if rectifies else block.after.outputs[0]
-    skipped = now.get(block.start, block.start)
-
-    def make(branch: str, fresh: str) -> tuple[Node, ...]:
-        now[branch] = fresh
-        return (Node("Add", (skipped, branch), (fresh,), f"{fresh}.skip", origin=block.last.node.origin),)
-
-    return insert_behind(graph, value, make)
+    end = block.after.inputs[0] if rectifies else block.after.outputs[0]
+    return Skip(block.start, end, block.last.node.origin)
 
 
 def _emptied(graph: Graph, names: Sequence[str]) -> Graph:
