@@ -80,10 +80,12 @@ def attention_skips(subject: Subject, evidence: Evidence) -> Outcome:
         )
     scale = 1 / sqrt(2 * len(ways))
     graph = with_skips(subject.graph, [way.skip for way in ways])
-    scaled = {name: _times(graph.parameters[name], scale) for way in ways for name in _held(way.part.last)}
+    last, read = [way.part.last for way in ways], _read(subject.graph)
+    held = [name for layer in last for name in _held(subject.graph, layer, read)]
+    scaled = {name: _times(graph.parameters[name], scale) for name in held}
     counts = Counter("attention" if way.part.attends else "feed-forward" for way in ways)
     parts = " and ".join(f"{count} {kind} part{'s'[: count > 1]}" for kind, count in counts.items())
-    first = ways[0].skip.origin or ways[0].part.last.node.name
+    first = ways[0].skip.origin or last[0].node.name
     changes = (
         f"Lead a skip around {parts} (the first ends at {first}).",
         f"Multiply the last weights of each branch ({len(ways)} in all) by {scale:.3g}.",
@@ -93,7 +95,7 @@ def attention_skips(subject: Subject, evidence: Evidence) -> Outcome:
 
 
 def _ways(subject: Subject) -> list[_Way]:
-    graph, read = subject.graph, Counter(value for node in subject.graph.nodes for value in reads(node))
+    graph, read = subject.graph, _read(subject.graph)
     parts = [part for part in sublayers(graph) if _own(graph, part, read)]
     sizes = shapes(subject, sorted({value for part in parts for value in (*part.starts, *part.ends)}))
     found = [_Way(part, skip) for part in parts for skip in _skips(part, sizes)]
@@ -106,6 +108,11 @@ def _rows(size: Sequence[int]) -> tuple[int, int]:
     return prod(size[:-1]), size[-1] if size else 1
 
 
+def _read(graph: Graph) -> Counter[str]:
+    """Return how often each value is read."""
+    return Counter(value for node in graph.nodes for value in reads(node))
+
+
 def _skips(part: Sublayer, sizes: Mapping[str, Sequence[int]]) -> Iterator[Skip]:
     """Yield the best skip around a part, if there is one."""
     fit = (Skip(start, end, part.last.node.origin) for start in part.starts for end in part.ends)
@@ -116,14 +123,17 @@ def _skips(part: Sublayer, sizes: Mapping[str, Sequence[int]]) -> Iterator[Skip]
 
 
 def _own(graph: Graph, part: Sublayer, read: Mapping[str, int]) -> bool:
-    """Whether the last weights of a part are free, its own, and of the type of the first ones."""
-    held = [graph.parameters[name] for name in _held(part.last)]
-    alone = all(each.trainable for each in held) and all(read[name] == 1 for name in _held(part.last))
-    return alone and held[0].value.dtype == graph.parameters[part.first.kernel].value.dtype
+    """Whether the last kernel of a part is free, its own, and of the type of the first one."""
+    kernel = part.last.kernel
+    same = graph.parameters[kernel].value.dtype == graph.parameters[part.first.kernel].value.dtype
+    return same and read[kernel] == 1
 
 
-def _held(layer: Layer) -> list[str]:
-    return [name for name in (layer.kernel, layer.bias) if name]
+def _held(graph: Graph, layer: Layer, read: Mapping[str, int]) -> Iterator[str]:
+    """Yield the kernel of a layer, and its bias where that is free and its own: exporters merge those that are zero."""
+    yield layer.kernel
+    if layer.bias and graph.parameters[layer.bias].trainable and read[layer.bias] == 1:
+        yield layer.bias
 
 
 def _times(parameter: Parameter, factor: float) -> Parameter:
