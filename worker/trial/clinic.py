@@ -13,13 +13,13 @@ import structlog
 
 from service.contract.problem import Invalid, Unfit
 from service.contract.words import RemedyStatus, Severity, TreatmentKind, Verdict
-from worker.budget import OutOfTime
+from worker.budget import Deadline, OutOfTime
 from worker.subject import Subject
 from worker.treatments import Inapplicable, Treatment, treatments
 from worker.trial.bench import SETTINGS, Bench, Tried
 from worker.trial.controls import Control, Controls
 from worker.trial.examined import Examined
-from worker.trial.judging import cures, judged
+from worker.trial.judging import cures, judged, learns
 
 SCREENING: Final = 0.3
 """Share of the time left that screening may take."""
@@ -73,33 +73,37 @@ class Clinic:
     sets: list[Tried] = field(default_factory=list)
     """Sets of several: trained, or screened where a probe showed that they leave something."""
     prescribed: Verified | None = None
+    looking: Deadline | None = None
+    """How long others are tried once a cure is confirmed."""
 
     def __post_init__(self) -> None:
         """Choose what is to be tried.  Invalid where a name that was asked for is none."""
         self.candidates = _candidates(self.bench.before, self.asked)
+        self.waiting = _by_turns(self.candidates, self.asked)
         self.controls = Controls(self.bench, {each.name for each in self.candidates})
 
-    def screen(self) -> None:
-        """Probe a copy of the first draw under each candidate, as long as a share of the time lasts."""
-        shared = self.bench.shared(SCREENING)
-        for index, treatment in enumerate(self.candidates):
-            if shared.passed or self.bench.out_of_time:
-                return
-            self.tell(_SCREENED * index / len(self.candidates), f"screening {treatment.name}")
+    def screen(self) -> bool:
+        """Probe copies of the first draw under candidates, by turns of every kind; return whether there was one.
+
+        As many as a share of the time left allows: where a probe takes long, some are trained before others are probed.
+        """
+        shared, left, size = self.bench.shared(SCREENING), len(self.waiting), len(self.candidates)
+        while self.waiting and not (shared.passed or self.bench.out_of_time):
+            treatment = self.waiting.pop(0)
+            self.tell(_SCREENED * (1 - len(self.waiting) / size), f"screening {treatment.name}")
             found = self.safely(self.bench.screen, (treatment,))
             if isinstance(found, Inapplicable):
                 self.inapplicable[treatment.name] = found.reason
             else:
                 self.screened[treatment.name] = found
+        return len(self.waiting) < left
 
     def try_singles(self) -> None:
         """Train what promises something, the most promising first; prescribe the first that cures, then look on."""
-        order, enough = self._ordered(), None
+        order = [each for each in self._ordered() if not each.names & self.tried.keys()]
         for index, screened in enumerate(order):
-            if self.prescribed is not None:
-                enough = enough or self.bench.within(self.more_s)
-                if enough.passed and not screened.names & set(self.asked):
-                    continue
+            if self._enough() and not screened.names & set(self.asked):
+                continue
             if self.bench.out_of_time:
                 raise OutOfTime
             (treatment,) = screened.treatments
@@ -108,9 +112,17 @@ class Clinic:
             found = self.trained(screened) if self._worth_training(screened) else screened
             if isinstance(found, Inapplicable):
                 self.inapplicable[treatment.name] = found.reason
+                del self.screened[treatment.name]
             else:
                 self.tried[treatment.name] = found
                 self.consider(found)
+
+    def _enough(self) -> bool:
+        """Whether a cure was confirmed that teaches the batch, and the others have had their time."""
+        if self.prescribed is None or not learns(self.prescribed.tried):
+            return False
+        self.looking = self.looking or self.bench.within(self.more_s)
+        return self.looking.passed
 
     def trained(self, screened: Tried) -> Tried | Inapplicable:
         """Train copies of what was screened; where they gain, copies under random changes, too."""
@@ -159,11 +171,16 @@ class Clinic:
         holds = all(each is None or each.verdict is Verdict.PASS for each in (verified.fresh, verified.second))
         return verified if holds else None
 
-    def _price(self, tried: Tried) -> tuple[int, bool, int, int, int, float]:
-        """Return what orders cures: number, training lost, cost, what is drawn anew, detours, and then the gain."""
+    def _price(self, tried: Tried) -> tuple[float, ...]:
+        """Return what orders cures.
+
+        How many there are, whether training is lost, whether the batch is learnt at all well; then what they cost, how
+        much they draw anew, how far they are from the cause; then what they gain.
+        """
         chosen = tried.treatments
         redrawn = sum(each.retrains for each in chosen)
-        return len(chosen), self.loses(chosen), tried.cost, redrawn, tried.roundabout, -tried.duel.mean
+        poor = not learns(tried)
+        return len(chosen), self.loses(chosen), poor, tried.cost, redrawn, tried.roundabout, -tried.duel.mean
 
     def cures(self, tried: Tried) -> bool:
         """Whether a set is fit to be prescribed."""
@@ -241,3 +258,13 @@ def _candidates(before: Examined, asked: Sequence[str]) -> tuple[Treatment, ...]
     shown = {finding.symptom for finding in before.findings if finding.severity is not Severity.INFO}
     fitting = [each for each in treatments.values() if each.symptoms & shown or each.name in asked]
     return tuple(sorted(fitting, key=lambda each: (each.cost, each.name)))
+
+
+def _by_turns(candidates: Sequence[Treatment], asked: Sequence[str]) -> list[Treatment]:
+    """Return the first of every kind, then the second, and so on; what was asked for comes first."""
+    places: dict[TreatmentKind, int] = {}
+    order: dict[str, tuple[bool, int]] = {}
+    for each in candidates:
+        place = places[each.kind] = places.get(each.kind, -1) + 1
+        order[each.name] = each.name not in asked, place
+    return sorted(candidates, key=lambda each: order[each.name])

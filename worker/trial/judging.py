@@ -5,6 +5,7 @@ from typing import Final
 
 from service.contract.words import RemedyStatus, TreatmentKind, Verdict
 from worker.probe.evidence import Evidence
+from worker.probe.training import HALF
 from worker.training import LUCK
 from worker.trial.bench import Tried
 from worker.trial.controls import Control
@@ -49,10 +50,10 @@ def _trains(tried: Tried) -> bool:
     if any(map(_stalled, tried.before.evidences)):
         return low > WORTH or _further(tried) > WORTH
     likely = high if tried.before.errors - tried.after.errors else duel.mean
-    return not duel.gains or math.isnan(likely) or likely >= -WORTH or all(map(_learns, tried.after.evidences))
+    return not duel.gains or math.isnan(likely) or likely >= -WORTH or all(map(_beats, tried.after.evidences))
 
 
-def _learns(evidence: Evidence) -> bool:
+def _beats(evidence: Evidence) -> bool:
     """Whether the full trial got the loss further below the best constant's than luck does."""
     return _reached(evidence) < math.log(LUCK)
 
@@ -71,6 +72,11 @@ def _reached(evidence: Evidence) -> float:
     best = evidence.training.best if evidence.training else None
     share = best.lowest / evidence.loss.chance if best is not None and evidence.loss.chance > 0 else math.inf
     return math.log(min(max(share, _LOWEST), _HIGHEST))
+
+
+def learns(tried: Tried) -> bool:
+    """Whether the full trial got the loss of every copy below half of the best constant's."""
+    return tried.trained and all(_reached(evidence) <= math.log(HALF) for evidence in tried.after.evidences)
 
 
 def _idle(duel: Duel, control: Control | None) -> bool:

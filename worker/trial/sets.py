@@ -21,9 +21,9 @@ _SEVERAL: Final = frozenset({TreatmentKind.DATA, TreatmentKind.LOSS, TreatmentKi
 def treat(clinic: Clinic) -> None:
     """Try everything that may help: each treatment alone, then sets, as far as the time goes."""
     try:
-        clinic.screen()
-        clinic.try_singles()
-        clinic.settle()
+        while clinic.screen():
+            clinic.try_singles()
+            clinic.settle()
         try_sets(clinic)
     except OutOfTime:
         return
