@@ -64,7 +64,7 @@ def recurrent_init(subject: Subject, evidence: Evidence) -> Outcome:
             done.extend([node.name] if redrawn is not graph else [])
             graph = redrawn
     if not done:
-        return Inapplicable("No recurrent layer reads weights of its own that could be drawn, or they are orthogonal already.")
+        return Inapplicable("No recurrent layer reads weights of its own that are not orthogonal already.")
     return Change(subject.replace(graph=graph), (f"Draw orthogonal recurrent weights in {', '.join(done)}.",))
 
 
