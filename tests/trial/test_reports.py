@@ -5,15 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from service.contract.problem import Invalid
 from service.contract.report import Remedy, Report
 from service.contract.words import RemedyStatus, Severity, Verdict
-from tests.case_files import examined, read
+from tests.case_files import examined, files, read
 from tests.probe.subjects import dense
+from worker.examine import examine
 
 HELPS = {RemedyStatus.RECOMMENDED, RemedyStatus.WORKS}
+CLASSES = {"law": "classes", "of": 4}
 ASKED = ["clip-value", "dropout", "l1", "l2"]
 RELU = {"kind": "relu"}
 
@@ -37,7 +40,7 @@ def with_options(code: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
 
 TWICE_ILL = {
     **network(dense(48), RELU, dense(4), {"kind": "softmax"}, head=False, loss="cross_entropy"),
-    "batch": {"input": {"law": "normal", "std": 1000}, "target": {"law": "classes", "of": 4}},
+    "batch": {"input": {"law": "normal", "std": 1000}, "target": CLASSES},
 }
 CASES = {
     "a rate of fifty": network(dense(32), RELU, dense(32), RELU, optimizer="sgd", learning_rate=50),
@@ -163,3 +166,16 @@ def test_time_that_runs_out_leaves_a_report_that_says_what_was_not_tried(treated
 def test_a_name_that_is_no_treatment_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="'prayer'"):
         examined(with_options("GRD01", treatments=["prayer"]), tmp_path, treat=True)
+
+
+@pytest.mark.parametrize(("std", "holds"), [(1000, True), (1, False)])
+def test_a_second_batch_must_bear_a_prescription_out(std: float, holds: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """Inputs are standardized by the first batch; where another's are a thousandth of them, that was no cure."""
+    case = {**network(dense(32), RELU), "batch": {"input": {"law": "normal", "std": 1000}, "target": CLASSES}}
+    model, batch, options = files(case, tmp_path, treat=True)
+    second = tmp_path / "second.npz"
+    drawn = np.random.default_rng(1)
+    np.savez(second, input=std * drawn.standard_normal((64, 16)).astype("f"), target=drawn.integers(4, size=64))
+    found = examine(model, batch, options, second=second).prescription
+    assert (found is not None and "standardize-input" in found.remedies) is holds
+    assert found is None or found.second_batch
