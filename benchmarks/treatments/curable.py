@@ -8,7 +8,7 @@ from benchmarks.diagnosis.case import Case, cases
 INCURABLE: Final = {
     "inputs/one-class": "Every target is the same: the batch holds nothing to learn, and only its owner has another.",
 }
-"""Why, by `family/variant`.  Decided by hand, before anything was run."""
+"""Why, by `family/variant`, decided by hand."""
 
 
 def sick(half: str) -> Iterator[Case]:

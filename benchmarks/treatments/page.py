@@ -68,7 +68,7 @@ def _listed(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     lines = [(f"`{name}`", reason) for name, reason in sorted(INCURABLE.items())]
     yield (
         "### Not to be cured by any change of network or training\n\nLeft out of every figure above but the counts of "
-        f"outcomes, by hand and before anything was run.\n\n{_grid(('models', 'why'), lines)}"
+        f"outcomes; listed by hand.\n\n{_grid(('models', 'why'), lines)}"
     )
 
 
