@@ -8,6 +8,7 @@ import pytest
 from service.contract.words import RemedyStatus
 from tests.case_files import bench, read
 from tests.probe.subjects import dense
+from worker.budget import Deadline, Meter, OutOfTime
 from worker.treatments import Inapplicable, treatments
 from worker.trial import Bench, Tried
 from worker.trial.duel import FIRST, PAIRS
@@ -128,3 +129,10 @@ def test_a_setting_goes_by_what_the_changed_network_shows(measured: Measured) ->
     sick = measured("default init of twenty layers")
     alone, behind = tried(sick, "clip-norm"), tried(sick, "critical-init", "clip-norm")
     assert float(behind.values["limit"]) > 100 * float(alone.values["limit"])
+
+
+def test_no_copy_is_examined_once_the_plan_is_spent(measured: Measured) -> None:
+    """Training that is given no step finds nothing to warn of, and so would confirm whatever was tried."""
+    spent = Bench(measured("a rate of fifty").before, 50, Deadline(Meter(600.0), at=0.0))
+    with pytest.raises(OutOfTime):
+        spent.fresh([treatments["l2"]])

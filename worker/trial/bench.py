@@ -246,7 +246,7 @@ class Bench:
 
     def _measured(self, subject: Subject, goal: float = HALF) -> Evidence:
         """Measure a copy, as far as to show that it learns.  OutOfTime where a probe would end after the limit."""
-        if self._deadline.meter.too_late_for("probe"):
+        if self._deadline.too_late_for("probe"):
             raise OutOfTime
         return measured(subject, replace(self._ask, goal=goal), self._deadline.share(_SHARE))
 
