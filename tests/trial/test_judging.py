@@ -75,8 +75,14 @@ def test_bounds_and_p_value_are_those_of_students_test() -> None:
 
 def test_gains_that_are_all_the_same_are_one_run_and_prove_nothing_more() -> None:
     assert Duel((0.3,) * 5).p_value is None
-    assert summarised(tried(state(), state(), [0.3] * 5)).seeds == 1
+    told = summarised(tried(state(), state(), [0.3] * 5))
+    assert (told.wins, told.seeds) == (1, 1)
     assert Duel((0.3,)).p_value is None
+
+
+def test_seeds_that_came_to_the_same_are_all_counted_where_others_did_not() -> None:
+    told = summarised(tried(state(), state(), [0.3, 0.3, 0.2]))
+    assert (told.wins, told.seeds) == (3, 3)
 
 
 @pytest.mark.parametrize(

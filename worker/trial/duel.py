@@ -49,9 +49,14 @@ class Duel:
         return mean(self.gains) if self.gains else 0.0
 
     @property
+    def seeds(self) -> int:
+        """Seeds that it was run under; one where all came to the same, for that is one run told five times."""
+        return 1 if len(set(self.gains)) == 1 else len(self.gains)
+
+    @property
     def wins(self) -> int:
         """Seeds under which the treated copy ended lower by more than nothing."""
-        return sum(gain > WORTH for gain in self.gains)
+        return min(sum(gain > WORTH for gain in self.gains), self.seeds)
 
     @property
     def p_value(self) -> float | None:

@@ -74,7 +74,7 @@ def summarised(tried: Tried, control: report.Control | None = None) -> Trial:
     return Trial(
         before=figures(before),
         after=figures(after) | ({"log_loss_gain": duel.mean} if duel.gains else {}),
-        seeds=len(set(duel.gains)) or len(tried.after.evidences),
+        seeds=duel.seeds or len(tried.after.evidences),
         steps=STEPS if duel.gains else _steps(after),
         p_value=duel.p_value,
         bounds=duel.bounds if len(duel.gains) > 1 else None,
