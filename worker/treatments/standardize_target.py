@@ -116,7 +116,7 @@ def _scale(target: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 def _rescaled(graph: Graph, output: str, mean: Tensor, std: Tensor) -> Graph:
     """Return the graph with a rescaling at its end; what it gives keeps its name, and other readers what they read."""
     plain, times, plus = (graph.fresh(f"{output}.{part}") for part in ("plain", "times", "plus"))
-    like = next(iter(graph.parameters.values())).value
+    like = next((each.value for each in graph.parameters.values() if each.value.is_floating_point()), std.float())
     producer = graph.producers()[output]
     made = tuple(plain if name == output else name for name in producer.outputs)
     scaled = graph.fresh(f"{output}.scaled")
