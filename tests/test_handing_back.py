@@ -19,6 +19,7 @@ from worker.handing_back import treated_model
 from worker.load.architecture import lower
 from worker.load.subject import Loaded, load
 from worker.network.export import to_onnx
+from worker.network.graph import Graph
 from worker.treatments import Change
 
 
@@ -105,6 +106,17 @@ def test_what_does_not_fit_one_file_is_withheld_with_its_size_and_the_limit(
     assert model is None
     assert "take 0.0 GiB" in said
     assert "holds 2 GiB" in said
+
+
+def test_a_file_that_cannot_be_written_costs_no_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(graph: Graph) -> None:
+        raise ZeroDivisionError(len(graph.nodes))
+
+    monkeypatch.setattr("worker.handing_back.to_onnx", broken)
+    loaded = _loaded(tmp_path)
+    model, (said,) = treated_model(loaded, _halved(loaded), ["halving"])
+    assert model is None
+    assert said.endswith("being handed back (ZeroDivisionError).")
 
 
 ONE_DRAW = Options(seeds=1, time_limit_s=600)

@@ -152,7 +152,7 @@ def _written(loaded: Loaded, clinic: Clinic | None, treated: Path | None) -> tup
     if clinic is None or clinic.prescribed is None or treated is None:
         return False, ()
     chosen = clinic.prescribed.tried.treatments
-    change = clinic.bench.treated(chosen)
+    change = clinic.safely(clinic.bench.treated, chosen)
     if isinstance(change, Inapplicable):
         return False, (change.reason,)
     model, notes = treated_model(loaded, change, [treatment.name for treatment in chosen])

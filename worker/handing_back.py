@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from operator import is_
 from typing import Final, NamedTuple
 
+import structlog
 from onnx import ModelProto
 
 from service import __version__
@@ -23,6 +24,8 @@ from worker.network.graph import Graph
 from worker.patch import Patch, Unsaid, dialects, patch
 from worker.treatments import Change, treatments
 from worker.trial import Examined, applied_to
+
+log = structlog.get_logger(__name__)
 
 KEY: Final = "gradgate."
 EARLIER: Final = "gradgate.before."
@@ -45,6 +48,15 @@ def treated_model(loaded: Loaded, change: Change, names: Sequence[str]) -> Treat
 
     None where the changes are not the file's to make (a learning rate in ONNX), or where one file cannot hold them.
     """
+    try:
+        return _treated(loaded, change, names)
+    except Exception as error:  # a report is not lost over a file
+        log.exception("a treated model could not be written")
+        fault = f"A fault of ours keeps a treated model from being handed back ({type(error).__name__})."
+        return Treated(None, (fault,))
+
+
+def _treated(loaded: Loaded, change: Change, names: Sequence[str]) -> Treated:
     if loaded.document is not None:
         return _document(loaded, change)
     graph = change.subject.graph
