@@ -149,3 +149,13 @@ def test_even_targets_need_no_prior() -> None:
     subject = described([dense(8), {"kind": "relu"}, dense(4)])
     before = subject.replace(batch=replace(subject.batch, target=CLASSES), loss=Loss(LossName.CROSS_ENTROPY))
     assert isinstance(treatments["log-prior-bias"].apply(before, probe(before)), Inapplicable)
+
+
+def test_a_head_is_scaled_by_weights_of_its_own_alone() -> None:
+    """With the kernel of the layer before it, scaling one would scale both."""
+    rows = normal(64, 8)
+    kernels = {"w": 9 * normal(8, 8, seed=1), "v": 9 * normal(8, 8, seed=2)}
+    for last, expected in (("w", Inapplicable), ("v", Change)):
+        nodes = [node("MatMul", "x w", "h"), node("Relu", "h", "r"), node("MatMul", f"r {last}", "y")]
+        subject = by_hand(nodes, kernels, {"x": rows})
+        assert isinstance(treatments["scale-head"].apply(subject, probe(subject)), expected)

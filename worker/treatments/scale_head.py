@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from service.contract.words import LossName, Symptom, TreatmentKind
-from worker.network.graph import Graph, Parameter
+from worker.network.graph import Graph, Parameter, reads
 from worker.network.laws import Times
 from worker.network.layers import PLAIN, Layer, weight_layers
 from worker.probe.evidence import Evidence
@@ -52,13 +52,14 @@ def scale_head(subject: Subject, evidence: Evidence) -> Outcome:
 
     When it is wrong
         It does not cure what lies before the head.  In a trained model it takes away the conviction that was learnt.
+        A head that shares its weights, with an embedding perhaps, is left alone.
 
     References
         Karpathy 2019, A Recipe for Training Neural Networks ("verify loss at init").
     """
     graph, head = subject.graph, _head(subject.graph, subject.output)
     if head is None:
-        return Inapplicable("The output does not come from a weight layer that is trainable.")
+        return Inapplicable("The output does not come from a trainable weight layer whose kernel is its own.")
     found = sweep(subject).values[head.output].detach().double()
     size = float(found.square().mean().sqrt() if subject.loss.name in _NUMBERS else found.std(correction=0))
     wanted = _wanted(subject)
@@ -74,12 +75,14 @@ def scale_head(subject: Subject, evidence: Evidence) -> Outcome:
 
 
 def _head(graph: Graph, output: str) -> Layer | None:
-    """Return the weight layer that an output comes from, through what classifiers end with."""
+    """Return the weight layer with a kernel of its own that an output comes from, through what classifiers end with."""
     producers, ends = graph.producers(), {layer.output: layer for layer in weight_layers(graph)}
     value = output
     while value not in ends and value in producers and producers[value].op in _HEADS:
         value = producers[value].inputs[0]
-    return ends.get(value)
+    head = ends.get(value)
+    used = [name for node in graph.nodes for name in reads(node)]
+    return head if head is not None and used.count(head.kernel) == 1 else None
 
 
 def _wanted(subject: Subject) -> float:
