@@ -1,17 +1,14 @@
 """Skips around hidden layers."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from math import sqrt
 from typing import Final, NamedTuple
-
-import torch
 
 from service.contract.words import Symptom, TreatmentKind
 from worker.network.chains import Chain, chains
 from worker.network.graph import Graph, Node, reads
-from worker.network.laws import Constant
 from worker.network.layers import Layer
+from worker.network.scaled import zeroed
 from worker.network.skips import Skip, with_skips
 from worker.probe.evidence import Evidence
 from worker.probe.shapes import shapes
@@ -134,14 +131,7 @@ def _skip(block: _Block) -> Skip:
 
 
 def _emptied(graph: Graph, names: Sequence[str]) -> Graph:
-    zero = {
-        name: replace(
-            graph.parameters[name],
-            value=torch.zeros_like(graph.parameters[name].value),
-            law=Constant(tuple(graph.parameters[name].value.shape), 0.0),
-        )
-        for name in names
-    }
+    zero = {name: zeroed(graph.parameters[name]) for name in names}
     return graph.replace(parameters={**graph.parameters, **zero})
 
 

@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from math import prod, sqrt
 from typing import Final, NamedTuple
 
 from service.contract.words import Symptom, TreatmentKind
-from worker.network.graph import Graph, Parameter, reads
-from worker.network.laws import Times
+from worker.network.graph import Graph, reads
 from worker.network.layers import Layer
+from worker.network.scaled import times
 from worker.network.skips import Skip, with_skips
 from worker.network.sublayers import Sublayer, sublayers
 from worker.probe.evidence import Evidence
@@ -82,7 +81,7 @@ def attention_skips(subject: Subject, evidence: Evidence) -> Outcome:
     graph = with_skips(subject.graph, [way.skip for way in ways])
     last, read = [way.part.last for way in ways], _read(subject.graph)
     held = [name for layer in last for name in _held(subject.graph, layer, read)]
-    scaled = {name: _times(graph.parameters[name], scale) for name in held}
+    scaled = {name: times(graph.parameters[name], scale) for name in held}
     counts = Counter("attention" if way.part.attends else "feed-forward" for way in ways)
     parts = " and ".join(f"{count} {kind} part{'s'[: count > 1]}" for kind, count in counts.items())
     first = ways[0].skip.origin or last[0].node.name
@@ -134,8 +133,3 @@ def _held(graph: Graph, layer: Layer, read: Mapping[str, int]) -> Iterator[str]:
     yield layer.kernel
     if layer.bias and graph.parameters[layer.bias].trainable and read[layer.bias] == 1:
         yield layer.bias
-
-
-def _times(parameter: Parameter, factor: float) -> Parameter:
-    law = None if parameter.law is None else Times(parameter.law, factor)
-    return replace(parameter, value=parameter.value * factor, law=law)

@@ -1,7 +1,6 @@
 """Initialization that measures what each layer gives."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 import torch
@@ -10,10 +9,10 @@ from torch import Tensor
 from service.contract.problem import Trouble
 from service.contract.words import Mode, Symptom, TreatmentKind
 from worker.criticality import orthonormal, redrawable, started
-from worker.network.graph import Graph, Input, Parameter, torch_stream
-from worker.network.laws import Times
+from worker.network.graph import Input, torch_stream
 from worker.network.layers import Layer
 from worker.network.run import Program
+from worker.network.scaled import times
 from worker.passes import count
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
@@ -75,7 +74,7 @@ def lsuv_init(subject: Subject, evidence: Evidence) -> Outcome:
         factors = dict(_factors(subject.replace(graph=graph), layers))
     except Trouble as trouble:
         return Inapplicable(f"The layers cannot be run one by one: {trouble}")
-    scaled = {name: _times(graph, name, factor) for name, factor in factors.items()}
+    scaled = {name: times(graph.parameters[name], factor) for name, factor in factors.items()}
     sentence = (
         f"Draw {len(layers)} kernels (first: {layers[0].node.origin or layers[0].node.name}) orthogonal, and scale "
         f"them by {min(factors.values(), default=1):.3g} to {max(factors.values(), default=1):.3g} so that each layer "
@@ -128,9 +127,3 @@ def _factor(value: Tensor) -> float | None:
     """Return what brings a value to unit variance; None where nothing can."""
     deviation = float(value.double().std(correction=0)) if value.numel() > 1 else 0.0
     return 1 / deviation if 1e-30 < deviation < 1e30 else None  # noqa: PLR2004
-
-
-def _times(graph: Graph, name: str, factor: float) -> Parameter:
-    parameter = graph.parameters[name]
-    law = None if parameter.law is None else Times(parameter.law, factor)
-    return replace(parameter, value=parameter.value * factor, law=law)

@@ -1,16 +1,15 @@
 """Neighbouring layers brought to one scale, with the network's function kept."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import exp, log
 from typing import Final
 
 from service.contract.words import Symptom, TreatmentKind
 from worker.criticality import redrawable, scaled_to
 from worker.network.fans import fans
-from worker.network.graph import Graph, Node, Parameter
-from worker.network.laws import Times
+from worker.network.graph import Graph, Node
 from worker.network.layers import Layer
+from worker.network.scaled import times
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
 from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
@@ -69,7 +68,7 @@ def rescale_weights(subject: Subject, evidence: Evidence) -> Outcome:
     moved = {name: factor for chain in _chains(graph) for name, factor in _factors(graph, chain).items()}
     if not moved:
         return Inapplicable("No neighbouring layers with rectifiers between them differ in scale by a factor of 2.")
-    changed = {name: _times(graph.parameters[name], factor) for name, factor in moved.items()}
+    changed = {name: times(graph.parameters[name], factor) for name, factor in moved.items()}
     kernels = [name for name in moved if any(layer.kernel == name for layer in redrawable(graph))]
     largest = max(kernels, key=lambda name: abs(log(moved[name])))
     sentence = (
@@ -137,8 +136,3 @@ def _size(graph: Graph, layer: Layer) -> float:
     kernel = graph.parameters[layer.kernel].value
     fan = fans(tuple(kernel.shape), layer.node.op, transposed=layer.transposed).into
     return float((kernel.double().square().mean() * fan / scaled_to(graph, layer).weights).sqrt())
-
-
-def _times(parameter: Parameter, factor: float) -> Parameter:
-    law = None if parameter.law is None else Times(parameter.law, factor)
-    return replace(parameter, value=parameter.value * factor, law=law)

@@ -1,15 +1,12 @@
 """Biases that hold units off set to zero."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
-import torch
-
 from service.contract.words import Symptom, TreatmentKind
-from worker.network.graph import Graph, Parameter
-from worker.network.laws import Constant
+from worker.network.graph import Graph
 from worker.network.layers import Layer, weight_layers
+from worker.network.scaled import zeroed
 from worker.probe.evidence import Evidence, PlaceEvidence
 from worker.subject import Subject
 from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
@@ -65,7 +62,7 @@ def reset_biases(subject: Subject, evidence: Evidence) -> Outcome:
     found = {name: layer for layer in layers for name in _biases(subject.graph, layer)}
     if not found:
         return Inapplicable("No trainable bias other than 0 stands before units that are off or saturated.")
-    changed = {name: _zero(subject.graph.parameters[name]) for name in found}
+    changed = {name: zeroed(subject.graph.parameters[name]) for name in found}
     name, first = next(iter(found.items()))
     mean = float(subject.graph.parameters[name].value.mean())
     sentence = (
@@ -91,7 +88,3 @@ def _biases(graph: Graph, layer: Layer) -> Iterator[str]:
         held = graph.parameters.get(name) if name else None
         if name and held is not None and held.trainable and bool(held.value.any()):
             yield name
-
-
-def _zero(parameter: Parameter) -> Parameter:
-    return replace(parameter, value=torch.zeros_like(parameter.value), law=Constant(tuple(parameter.value.shape), 0.0))

@@ -1,13 +1,12 @@
 """Residual branches scaled down."""
 
-from dataclasses import replace
 from math import sqrt
 from typing import Final
 
 from service.contract.words import Symptom, TreatmentKind
 from worker.network.branches import Branch, branches
-from worker.network.graph import Graph, Parameter
-from worker.network.laws import Times
+from worker.network.graph import Graph
+from worker.network.scaled import times
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
 from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
@@ -62,7 +61,7 @@ def residual_scale(subject: Subject, evidence: Evidence) -> Outcome:
     if not ends:
         return Inapplicable("No residual branch ends in trainable weights without a norm.")
     scale = 1 / sqrt(2 * len(ends))
-    changed = {name: _scaled(graph.parameters[name], scale) for branch in ends for name in _last(graph, branch)}
+    changed = {name: times(graph.parameters[name], scale) for branch in ends for name in _last(graph, branch)}
     first = ends[0].join.origin or ends[0].join.name
     sentence = (
         f"Multiply the last weights of {len(ends)} residual branches (the first added at {first}) by {scale:.3g}."
@@ -78,8 +77,3 @@ def _last(graph: Graph, branch: Branch) -> list[str]:
     if branch.last is None:
         return []
     return [name for name in (branch.last.kernel, branch.last.bias) if name and graph.parameters[name].trainable]
-
-
-def _scaled(parameter: Parameter, scale: float) -> Parameter:
-    law = None if parameter.law is None else Times(parameter.law, scale)
-    return replace(parameter, value=parameter.value * scale, law=law)

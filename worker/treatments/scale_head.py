@@ -1,12 +1,11 @@
 """A head that starts small."""
 
-from dataclasses import replace
 from typing import Final
 
 from service.contract.words import LossName, Symptom, TreatmentKind
-from worker.network.graph import Graph, Parameter, reads
-from worker.network.laws import Times
+from worker.network.graph import Graph, reads
 from worker.network.layers import PLAIN, Layer, weight_layers
+from worker.network.scaled import times
 from worker.probe.evidence import Evidence
 from worker.probe.sweep import sweep
 from worker.subject import Subject
@@ -66,7 +65,7 @@ def scale_head(subject: Subject, evidence: Evidence) -> Outcome:
     if not wanted * _ENOUGH < size < float("inf"):
         return Inapplicable(f"The head gives numbers of size {size:.3g}, and {wanted * _ENOUGH:.3g} is the limit.")
     names = [name for name in (head.kernel, head.bias) if name and graph.parameters[name].trainable]
-    changed = {name: _times(graph.parameters[name], wanted / size) for name in names}
+    changed = {name: times(graph.parameters[name], wanted / size) for name in names}
     sentence = (
         f"Multiply the weights of the head ({head.node.origin or head.node.name}) by {wanted / size:.3g}: what it "
         f"gives on the batch has size {size:.3g}, and then {wanted:.3g}."
@@ -91,8 +90,3 @@ def _wanted(subject: Subject) -> float:
         return 1.0
     size = float(subject.target.double().square().mean().sqrt())
     return size if size > 0 else 1.0
-
-
-def _times(parameter: Parameter, factor: float) -> Parameter:
-    law = None if parameter.law is None else Times(parameter.law, factor)
-    return replace(parameter, value=parameter.value * factor, law=law)

@@ -1,16 +1,16 @@
 """Attention scores brought to unit scale."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from torch import Tensor
 
 from service.contract.words import Symptom, TreatmentKind
 from worker.criticality import redrawable
-from worker.network.graph import Graph, Node, Parameter
-from worker.network.laws import Times
+from worker.network.graph import Graph, Node
 from worker.network.layers import PLAIN, Layer
+from worker.network.scaled import times
 from worker.probe.evidence import Evidence
 from worker.probe.sweep import Sweep, sweep
 from worker.subject import Subject
@@ -77,7 +77,7 @@ def scale_queries(subject: Subject, evidence: Evidence) -> Outcome:
     if not wide:
         return Inapplicable(f"Attention scores have a standard deviation of {max(spreads):.3g} at most.")
     changed = {
-        name: _times(graph.parameters[name], spread**-0.5)
+        name: times(graph.parameters[name], spread**-0.5)
         for scores, spread in wide
         for layer in scores.layers
         for name in (layer.kernel, layer.bias)
@@ -145,8 +145,3 @@ def _spread(scores: Tensor) -> float:
     mean = (scores * seen).nan_to_num().sum(-1, keepdim=True) / count
     variance = ((scores - mean).square() * seen).nan_to_num().sum(-1, keepdim=True) / count
     return float(((variance * count).sum() / count.sum()).sqrt())
-
-
-def _times(parameter: Parameter, factor: float) -> Parameter:
-    law = None if parameter.law is None else Times(parameter.law, factor)
-    return replace(parameter, value=parameter.value * factor, law=law)

@@ -1,16 +1,12 @@
 """Residual branches that start at zero."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
-
-import torch
 
 from service.contract.words import Symptom, TreatmentKind
 from worker.network.branches import Branch, branches
 from worker.network.graph import Graph, Parameter
-from worker.network.laws import Constant, Times
-from worker.network.layers import Layer
+from worker.network.scaled import times, zeroed
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
 from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
@@ -65,21 +61,21 @@ def zero_init_branch(subject: Subject, evidence: Evidence) -> Outcome:
         Zhang, Dauphin and Ma 2019 (Fixup, arXiv 1901.09321); Goyal et al. 2017 (arXiv 1706.02677), section 5.1.
     """
     graph, found = subject.graph, branches(subject.graph)
-    zeroed = [(branch, names) for branch in found if (names := _ends(graph, branch))]
-    if not any(bool(graph.parameters[name].value.any()) for _, names in zeroed for name in names):
+    ending = [(branch, names) for branch in found if (names := _ends(graph, branch))]
+    if not any(bool(graph.parameters[name].value.any()) for _, names in ending for name in names):
         return Inapplicable("No residual branch ends in trainable weights, or all start at zero already.")
-    ends = {name: _zero(graph.parameters[name]) for _, names in zeroed for name in names}
+    ends = {name: zeroed(graph.parameters[name]) for _, names in ending for name in names}
     scaled = {
         name: parameter
-        for branch, _ in zeroed
-        for name, parameter in _scaled(graph, branch, len(zeroed))
+        for branch, _ in ending
+        for name, parameter in _scaled(graph, branch, len(ending))
         if name not in ends
     }
-    first = zeroed[0][0].join.origin or zeroed[0][0].join.name
-    sentences = [f"Set the last weights of {len(zeroed)} residual branches (the first added at {first}) to 0."]
+    first = ending[0][0].join.origin or ending[0][0].join.name
+    sentences = [f"Set the last weights of {len(ending)} residual branches (the first added at {first}) to 0."]
     if scaled:
         sentences.append(
-            f"Scale {len(scaled)} kernels before them down by Fixup's rule, L^(-1/(2m-2)), L = {len(zeroed)}."
+            f"Scale {len(scaled)} kernels before them down by Fixup's rule, L^(-1/(2m-2)), L = {len(ending)}."
         )
     return Change(
         subject.replace(graph=graph.replace(parameters={**graph.parameters, **scaled, **ends})), tuple(sentences)
@@ -106,14 +102,4 @@ def _scaled(graph: Graph, branch: Branch, count: int) -> Iterator[tuple[str, Par
         return
     factor = count ** (-1 / (2 * len(before)))
     for layer in before:
-        yield layer.kernel, _times(graph, layer, factor)
-
-
-def _times(graph: Graph, layer: Layer, factor: float) -> Parameter:
-    parameter = graph.parameters[layer.kernel]
-    law = None if parameter.law is None else Times(parameter.law, factor)
-    return replace(parameter, value=parameter.value * factor, law=law)
-
-
-def _zero(parameter: Parameter) -> Parameter:
-    return replace(parameter, value=torch.zeros_like(parameter.value), law=Constant(tuple(parameter.value.shape), 0.0))
+        yield layer.kernel, times(graph.parameters[layer.kernel], factor)
