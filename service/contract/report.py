@@ -213,6 +213,8 @@ class Prescription(Contract):
     title: str
     explanation: str = ""
     """What it does, in two or three sentences with their numbers."""
+    changes: tuple[str, ...] = ()
+    """What is changed when its remedies are applied together, in that order; alone, some would change other things."""
     trial: Trial | None = None
     verified_seeds: int = 0
     """Fresh seeds, by which nothing was chosen, under which it was measured once more, and held."""

@@ -93,8 +93,7 @@ def _prescription(report: Report, gate: GateResult | None) -> Iterator[str]:
     yield from (f"**{prose(found.title)}**", "")
     if found.explanation:
         yield from (prose(found.explanation), "")
-    for remedy in remedies.members(report, found):
-        yield from (f"- {prose(change)}" for change in remedy.changes)
+    yield from (f"- {prose(change)}" for change in remedies.together(report, found))
     yield ""
     rows = ((prose(name), before, after) for name, before, after in remedies.changes(found.trial))
     yield from _table(("measure", "before", "after"), rows)

@@ -30,6 +30,11 @@ def prescribed(report: Report) -> Prescription | None:
     return report.prescription or report.partial
 
 
+def together(report: Report, prescription: Prescription) -> Sequence[str]:
+    """Return what a prescription changes; reports made before it was told say it remedy by remedy."""
+    return prescription.changes or [change for each in members(report, prescription) for change in each.changes]
+
+
 def members(report: Report, prescription: Prescription | None) -> Sequence[Remedy]:
     """Return the remedies of a prescription, in its order."""
     known = {remedy.id: remedy for remedy in report.remedies}

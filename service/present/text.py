@@ -92,11 +92,11 @@ def _prescription(report: Report, gate: GateResult | None) -> Iterator[str]:
 
 
 def _changes(report: Report, prescription: Prescription) -> Iterator[str]:
-    for remedy in remedies.members(report, prescription):
-        for change in remedy.changes[:_CHANGES]:
-            yield from _wrapped(f"· {change}", "    ", "      ")
-        if (left := len(remedy.changes) - _CHANGES) > 0:
-            yield f"    · and {numbers.several(left, 'more change')}"
+    changes = remedies.together(report, prescription)
+    for change in changes[:_CHANGES]:
+        yield from _wrapped(f"· {change}", "    ", "      ")
+    if (left := len(changes) - _CHANGES) > 0:
+        yield f"    · and {numbers.several(left, 'more change')}"
 
 
 def _code(report: Report, prescription: Prescription) -> Iterator[str]:

@@ -73,6 +73,8 @@ class Clinic:
     sets: list[Tried] = field(default_factory=list)
     """Sets of several: trained, or screened where a probe showed that they leave something."""
     prescribed: Verified | None = None
+    refuted: set[frozenset[str]] = field(default_factory=set)
+    """Sets that cured and were not borne out by every draw, fresh seeds or the second batch."""
     looking: Deadline | None = None
     """How long others are tried once a cure is confirmed."""
 
@@ -89,6 +91,8 @@ class Clinic:
         """
         shared, left, size = self.bench.shared(SCREENING), len(self.waiting), len(self.candidates)
         while self.waiting and not (shared.passed or self.bench.out_of_time):
+            if self._enough() and self.waiting[0].name not in self.asked:
+                break
             treatment = self.waiting.pop(0)
             self.tell(_SCREENED * (1 - len(self.waiting) / size), f"screening {treatment.name}")
             found = self.safely(self.bench.screen, (treatment,))
@@ -148,14 +152,20 @@ class Clinic:
         """Prescribe the single treatment of the least price instead of the first that was confirmed."""
         held = self.prescribed
         if held is not None:
-            best = min(filter(self.cures, self.tried.values()), key=self._price, default=held.tried)
+            known = [each for each in self.tried.values() if self.cures(each) and each.names not in self.refuted]
+            best = min(known, key=self._price, default=held.tried)
             if self._price(best) < self._price(held.tried):
                 self.prescribed = self.confirmed(best) or held
 
     def confirmed(self, tried: Tried) -> Verified | None:
         """Examine a set in every draw, under fresh seeds and on the second batch; None where it does not hold."""
+        if tried.names in self.refuted:
+            return None
         found = self.safely(self._verified, tried)
-        return None if isinstance(found, Inapplicable) else found
+        if isinstance(found, Verified):
+            return found
+        self.refuted.add(tried.names)
+        return None
 
     def _verified(self, tried: Tried) -> Verified | None:
         every = self.bench.in_every_draw(tried)
@@ -164,12 +174,13 @@ class Clinic:
         verified = Verified(every)
         try:
             verified.fresh = self.bench.fresh(every.treatments)
+            if verified.fresh.verdict is not Verdict.PASS:
+                return None
             verified.second = self.bench.on(self.second, every.treatments) if self.second else None
         except OutOfTime:
             self.prescribed = self.prescribed or verified
             raise
-        holds = all(each is None or each.verdict is Verdict.PASS for each in (verified.fresh, verified.second))
-        return verified if holds else None
+        return verified if verified.second is None or verified.second.verdict is Verdict.PASS else None
 
     def _price(self, tried: Tried) -> tuple[float, ...]:
         """Return what orders cures.

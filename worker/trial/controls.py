@@ -35,6 +35,7 @@ class Controls:
         """Run the control for treatments of these kinds, once."""
         kinds = _kinds(chosen)
         if kinds not in self._run:
+            self._run[kinds] = None
             drawn = tuple(self._drawn(kinds))
             enough = len(drawn) == len(kinds)
             duel = self.bench.duel(drawn) if enough else Duel()

@@ -8,7 +8,7 @@ from service.contract.words import TreatmentKind
 from worker.budget import OutOfTime
 from worker.treatments import Inapplicable, Treatment, treatments
 from worker.trial.bench import SETTINGS, Tried
-from worker.trial.clinic import Clinic
+from worker.trial.clinic import Clinic, Verified
 
 LARGEST: Final = 4
 """Most treatments of a set."""
@@ -38,7 +38,16 @@ def try_sets(clinic: Clinic) -> None:
             clinic.tell(0.8 + 0.2 * (size - 2) / LARGEST, f"trying {' with '.join(each.name for each in chosen)}")
             found = _tried(clinic, chosen)
             if found is not None and clinic.cures(found):
-                clinic.consider(_reduced(clinic, found))
+                clinic.consider(_smallest(clinic, found))
+
+
+def _smallest(clinic: Clinic, found: Tried) -> Tried:
+    """Return what is left of a set that cures; where the time is up, it is prescribed as it stands."""
+    try:
+        return _reduced(clinic, found)
+    except OutOfTime:
+        clinic.prescribed = clinic.prescribed or Verified(found)
+        raise
 
 
 def distance(tried: Tried) -> tuple[int, int, int, float]:

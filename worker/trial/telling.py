@@ -1,7 +1,7 @@
 """What a trial did, as the report tells it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Final
@@ -21,6 +21,8 @@ from worker.trial.examined import Examined, figures
 from worker.trial.sets import distance
 
 _ALTERNATIVES: Final = 3
+_SAME: Final = 0.01
+"""Share by which the best constant's losses differ at most where two losses are of one kind."""
 _ALIKE: Final = 1.0
 """Difference of gains that is not worth telling."""
 _SURE: Final = 1e-3
@@ -86,7 +88,7 @@ def summarised(tried: Tried, control: report.Control | None = None) -> Trial:
 
 def explained(clinic: Clinic, tried: Tried, verified: Verified | None = None) -> str:
     """Say in two or three sentences, with their numbers, what treatments did."""
-    said = [_numbers(tried, verified), _paired(tried), _confirmed(clinic, verified)]
+    said = [_numbers(tried, verified), _paired(tried), _confirmed(clinic, tried, verified)]
     left = sorted(clinic.bench.before.codes - tried.cures)
     if verified is None and left:
         said.append(f"It leaves {', '.join(left)}.")
@@ -103,8 +105,10 @@ def _numbers(tried: Tried, verified: Verified | None) -> str:
     reached = _lowest(treated)
     if reached is not None:
         steps, chance = max(_steps(evidence) for evidence in treated), treated[0].loss.chance
+        comparable = math.isclose(tried.before.evidences[0].loss.chance, chance, rel_tol=_SAME)
+        since = _since(tried.before.evidences) if comparable else ""
         costs = f"(the best constant prediction costs {chance:.3g})"
-        parts.append(f"the loss within {several(steps, 'step')} {_since(tried.before.evidences)}{reached:.3g} {costs}")
+        parts.append(f"the loss within {several(steps, 'step')} {since}{reached:.3g} {costs}")
     sentence = "; ".join(parts)
     return f"{sentence[:1].upper()}{sentence[1:]}." if parts else ""
 
@@ -131,9 +135,10 @@ def _paired(tried: Tried) -> str:
     )
 
 
-def _confirmed(clinic: Clinic, verified: Verified | None) -> str:
+def _confirmed(clinic: Clinic, tried: Tried, verified: Verified | None) -> str:
     if verified is None:
-        return ""
+        refuted = tried.names in clinic.refuted
+        return "It did not hold in every draw, under fresh seeds or on the second batch." if refuted else ""
     if verified.fresh is None:
         return "There was no time to confirm it under fresh seeds."
     also = " and on the second batch" if verified.second is not None else ""
@@ -160,7 +165,7 @@ def _remedy(clinic: Clinic, treatment: Treatment) -> Remedy:
         status=clinic.status(name),
         note=clinic.note(name),
         cost=treatment.cost,
-        hints=treatment.hints.filled(tried.values) if tried else {},
+        hints=treatment.hints.filled(_values(clinic, name, tried)) if tried else {},
         cures=tuple(sorted(cures)),
         leaves=tuple(sorted(before.codes - cures)) if tried else (),
         causes=tuple(sorted(tried.causes - before.codes)) if tried else (),
@@ -169,12 +174,19 @@ def _remedy(clinic: Clinic, treatment: Treatment) -> Remedy:
     )
 
 
+def _values(clinic: Clinic, name: str, tried: Tried) -> Mapping[str, str]:
+    """Return what fills the blanks of a remedy's hints: as part of the prescription, what that came to."""
+    together = clinic.prescribed.tried if clinic.prescribed else tried
+    return together.values if name in together.names else tried.values
+
+
 def _prescription(clinic: Clinic, tried: Tried, *, after: Examined, **said: object) -> Prescription:
     control = clinic.control(tried)
     told = report.Control(remedies=control.treatments, log_loss_gain=control.duel.mean) if control else None
     return Prescription(
         remedies=tuple(treatment.name for treatment in tried.treatments),
         title=_joined([treatment.title for treatment in tried.treatments]),
+        changes=tried.changes,
         trial=summarised(replace(tried, after=after), told),
         leaves=tuple(sorted(clinic.bench.before.codes - tried.cures)),
         **said,
@@ -184,7 +196,11 @@ def _prescription(clinic: Clinic, tried: Tried, *, after: Examined, **said: obje
 def _alternatives(clinic: Clinic) -> tuple[tuple[str, ...], ...]:
     """Return other sets that cured in the same trials, the least costly first."""
     chosen = clinic.prescribed.tried.names if clinic.prescribed else frozenset[str]()
-    found = [each for each in (*clinic.tried.values(), *clinic.sets) if each.names != chosen and clinic.cures(each)]
+    found = [
+        each
+        for each in (*clinic.tried.values(), *clinic.sets)
+        if each.names not in {chosen, *clinic.refuted} and clinic.cures(each)
+    ]
     found.sort(key=lambda each: (clinic.loses(each.treatments), each.cost, -each.duel.mean))
     return tuple(tuple(treatment.name for treatment in each.treatments) for each in found[:_ALTERNATIVES])
 
