@@ -51,6 +51,7 @@ DOCUMENTS: Mapping[str, Document] = {
         (5, 6),
     ),
     "lstm": file([{"kind": "lstm", "units": 6}, dense(8), RELU, dense(3)], (6, 5)),
+    "rnn": file([{"kind": "rnn", "units": 6}, dense(3)], (6, 5)),
     "gru": file([{"kind": "gru", "units": 6, "bidirectional": True}, dense(3)], (6, 5)),
     "images": file(
         [
@@ -100,10 +101,13 @@ UNSAID: Mapping[str, str] = {
     "bfloat16": "no field for the number format",
     "loss-scaling": "no field for a scale of the loss",
     "guard-operator": "without all of its numbers",
+    "long-memory": "number",
+    "identity-recurrence": "is the operator RNN",
 }
 """What the format cannot say of a treatment."""
 ELSEWHERE = {
     "adam",
+    "attention-skips",
     "curvature-rate",
     "decouple-decay",
     "fresh-statistics",

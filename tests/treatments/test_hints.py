@@ -27,6 +27,8 @@ BLANKS: Mapping[str, str] = {
     "keras": "keras.optimizers.AdamW(learning_rate=0.001, weight_decay=0.01)",
     "decay": "0.0001",
     "rate": "0.2",
+    "gain": "1.3",
+    "bias": "2.5",
     "function": "log",
     "low": "-0.5",
     "high": "0.5",
@@ -40,19 +42,21 @@ BLANKS: Mapping[str, str] = {
 
 
 class Recurrent(nn.Module):
-    """An LSTM and a GRU, and a head on their last step."""
+    """An LSTM, a GRU and a plain recurrence, and a head on their last step."""
 
     def __init__(self) -> None:
         """Draw the weights."""
         super().__init__()
         self.lstm = nn.LSTM(8, 16, batch_first=True)
         self.gru = nn.GRU(16, 16, batch_first=True)
+        self.rnn = nn.RNN(16, 16, batch_first=True)
         self.head = nn.Linear(16, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits."""
         values, _ = self.lstm(x)
         values, _ = self.gru(values)
+        values, _ = self.rnn(values)
         return self.head(values[:, -1])  # type: ignore[no-any-return]
 
 
@@ -111,7 +115,13 @@ KERAS: Mapping[str, Callable[[], keras.Model]] = {
         layers.Flatten(),
         layers.Dense(3),
     ),
-    "recurrent": lambda: sequential((6, 8), layers.LSTM(16, return_sequences=True), layers.GRU(16), layers.Dense(3)),
+    "recurrent": lambda: sequential(
+        (6, 8),
+        layers.LSTM(16, return_sequences=True),
+        layers.GRU(16, return_sequences=True),
+        layers.SimpleRNN(16),
+        layers.Dense(3),
+    ),
     "attentive": attending,
     "constant": lambda: sequential((8,), layers.Dense(1), layers.LayerNormalization(), layers.Dense(3)),
 }

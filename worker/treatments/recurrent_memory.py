@@ -25,6 +25,8 @@ _ROUNDS: Final = 4
 _LEVEL: Final = 1.0
 """|ln of the squared gain| along all steps that is left alone."""
 _SHORTEST: Final = 3
+_NEAR: Final = 0.05
+"""How far below what is wanted a bias is left alone."""
 
 
 @treatment(
@@ -169,7 +171,7 @@ def long_memory(subject: Subject, evidence: Evidence) -> Outcome:
     for node in graph.nodes:
         name = _trained(graph, node, _BIAS) if node.op in _KEEPING else None
         wanted = math.log(max(steps.get(node.name, 0), _SHORTEST) - 1)
-        if name is None or node.name not in steps or _kept(graph, node, name) >= wanted:
+        if name is None or node.name not in steps or _kept(graph, node, name) > wanted - _NEAR:
             continue
         graph, told = _opened(graph, node, name, wanted), wanted
         done.append(f"{node.origin or node.name} at {wanted:.3g}")
