@@ -110,6 +110,7 @@ UNSAID: Mapping[str, str] = {
     "loss-scaling": "no field for a scale of the loss",
     "log-prior-bias": "numbers of its own",
     "guard-operator": "Keras has no layer",
+    "pre-norm": "no way to say this change exactly",
 }
 """What Keras's files cannot say of a treatment."""
 COMPILED = {"sequential", "functional", "shared"}
