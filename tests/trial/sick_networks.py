@@ -92,7 +92,7 @@ class Sick:
 MOMENTUM = partial(torch.optim.SGD, momentum=0.9)
 NETWORKS = {
     "sigmoids": Sick(sigmoids),
-    "convolutions": Sick(convolutions, (3, 6, 6), newer=True, optimizer=MOMENTUM, rate=0.01),
+    "convolutions": Sick(convolutions, (3, 6, 6), newer=True, optimizer=MOMENTUM, rate=0.003),
     "residual": Sick(residual, optimizer=torch.optim.SGD, rate=0.01),
     "recurrent": Sick(lambda: Recurrent(32), (24, 8)),
     "logarithm": Sick(guarded),
