@@ -30,10 +30,10 @@ model of the benchmark is one that learns under either, a sick one fails under o
 certain though training gets round it (a dead branch, a wrong head) has to train as it did, and the finding has to be
 gone under a fresh seed.
 
-The tuning half is the one that treatments and trials were mended on.  The held-out half was run at the end: at its first
-run 54 of 61 were cured, five of the seven missed were recurrent ones, as on the tuning half; treatments for these were
-added, and the recurrent and the plain networks were run again, which is what stands here.  Both halves come from the
-same families, so this measures luck with seeds, widths and depths, not with kinds of networks.
+The tuning half is the one that treatments and trials were mended on.  The held-out half was run at the end.  At its
+first run 54 of 61 were cured; five of the seven missed were recurrent ones, as on the tuning half.  Treatments for
+these were added, and the recurrent and the plain networks were run again, which is what stands here.  Both halves come
+from the same families, so this measures luck with seeds, widths and depths, not with kinds of networks.
 """
 
 
