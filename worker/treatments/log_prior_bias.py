@@ -18,8 +18,6 @@ from worker.probe.evidence import Evidence
 from worker.subject import Subject
 from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
 
-_KNOWS: Final = 0.9
-"""Share of the best constant's loss below which a head knows more than a constant."""
 _SURE: Final = 0.999
 """How sure it must be that the targets are uneven, and not by luck."""
 _SHOWN: Final = 4
@@ -80,7 +78,7 @@ def log_prior_bias(subject: Subject, evidence: Evidence) -> Outcome:
     """
     if subject.batch.drawn_target:
         return Inapplicable("The target was drawn: it has no shares of its own.")
-    if evidence.loss.value < _KNOWS * evidence.loss.chance:
+    if evidence.loss.informed:
         return Inapplicable(
             f"The head knows more than shares: its loss of {evidence.loss.value:.3g} is below the "
             f"{evidence.loss.chance:.3g} of the best constant."

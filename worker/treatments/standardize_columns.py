@@ -5,9 +5,8 @@ from typing import Final
 from torch import Tensor
 
 from service.contract.words import Symptom, TreatmentKind
-from worker.network.edit import insert_behind
-from worker.network.graph import Graph, Node
 from worker.network.norming import BROADCASTS
+from worker.network.standardizing import columns, standardized
 from worker.probe.evidence import Evidence, InputEvidence
 from worker.probe.inputs import prepared
 from worker.probe.sweep import sweep
@@ -16,8 +15,6 @@ from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
 
 _EVEN: Final = 3.0
 """Factor between columns' deviations up to which one number serves them all."""
-_FLAT: Final = 1e-6
-"""Deviation of a column, by its largest magnitude, from which on it varies at all."""
 
 
 @treatment(
@@ -64,10 +61,12 @@ def standardize_columns(subject: Subject, evidence: Evidence) -> Outcome:
     graph, values, changes = subject.graph, sweep(subject).values, []
     for given in uneven:
         place = prepared(graph, given.name)
-        mean, deviation = _columns(values[place].detach())
+        value = values[place].detach()
+        mean, deviation = columns(value)
         varying = deviation[deviation > 0]
         if len(varying) and float(varying.max()) > _EVEN * float(varying.min()):
-            graph = _standardized(graph, place, mean, deviation.where(deviation > 0, 1.0))
+            unit = deviation.where(deviation > 0, 1.0)
+            graph = standardized(graph, place, mean.to(value), unit.to(value))
             changes.append(_said(given, varying))
     if not changes:
         return Inapplicable(f"The columns' standard deviations are within a factor of {_EVEN:g} of each other.")
@@ -79,27 +78,3 @@ def _said(given: InputEvidence, varying: Tensor) -> str:
         f"Subtract from each of the {given.columns} columns of {given.name} its mean, and divide by its standard "
         f"deviation, {float(varying.min()):.3g} to {float(varying.max()):.3g}."
     )
-
-
-def _columns(value: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each column over what is finite; 0 for the deviation of a flat one."""
-    rows = value.flatten(0, -2)
-    finite = rows.isfinite()
-    count = finite.sum(0).clamp_min(1)
-    known = rows.double().where(finite, 0.0)
-    mean = known.sum(0) / count
-    deviation = ((known - mean).where(finite, 0.0).square().sum(0) / count).sqrt()
-    flat = deviation <= _FLAT * known.abs().amax(0)
-    return mean.to(value.dtype), deviation.where(~flat, 0.0).to(value.dtype)
-
-
-def _standardized(graph: Graph, name: str, mean: Tensor, deviation: Tensor) -> Graph:
-    middle, scale = graph.fresh(f"{name}.column_means"), graph.fresh(f"{name}.column_deviations")
-
-    def make(value: str, fresh: str) -> tuple[Node, ...]:
-        return (
-            Node("Sub", (value, middle), (f"{fresh}.centred",), f"{fresh}.centre"),
-            Node("Div", (f"{fresh}.centred", scale), (fresh,), f"{fresh}.scale"),
-        )
-
-    return insert_behind(graph.replace(constants={**graph.constants, middle: mean, scale: deviation}), name, make)

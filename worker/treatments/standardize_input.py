@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from service.contract.words import Symptom, TreatmentKind
-from worker.network.edit import insert_behind
-from worker.network.graph import Graph, Node
 from worker.network.run import Program
+from worker.network.standardizing import columns, standardized
 from worker.probe.evidence import Evidence, InputEvidence
 from worker.probe.inputs import prepared
 from worker.subject import Subject
@@ -23,8 +22,6 @@ _ADEQUATE: Final = 16
 """Samples that tell a column's spread."""
 _ALREADY: Final = 1e-3
 """By how much mean and deviation may miss 0 and 1."""
-_KNOWS: Final = 0.9
-"""Share of the best constant's loss below which the weights were trained on inputs as they are."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def standardize_input(subject: Subject, evidence: Evidence) -> Outcome:
     References
         LeCun et al. 1998, Efficient BackProp, section 4.3.
     """
-    if not evidence.drawn and evidence.loss.value < _KNOWS * evidence.loss.chance:
+    if not evidence.drawn and evidence.loss.informed:
         return Inapplicable("The weights were trained on inputs as they are.")
     graph, changes, blanks = subject.graph, list[str](), dict[str, str]()
     measured = {given.name: given for given in evidence.inputs}
@@ -87,7 +84,7 @@ def standardize_input(subject: Subject, evidence: Evidence) -> Outcome:
         if scale is None:
             continue
         what = name if place == name else f"what {name} is rescaled to"
-        graph = _standardized(graph, place, scale.mean.to(value), scale.std.to(value))
+        graph = standardized(graph, place, scale.mean.to(value), scale.std.to(value))
         changes.append(_said(what, scale))
         blanks = blanks or _blanks(scale)
     if not changes:
@@ -99,7 +96,7 @@ def _value(subject: Subject, name: str, place: str) -> Tensor:
     """Return an input as it stands behind the arithmetic with constants that the network begins with."""
     if place == name:
         return subject.batch.inputs[name]
-    graph: Graph = subject.graph.replace(outputs=(place,))
+    graph = subject.graph.replace(outputs=(place,))
     with torch.no_grad():
         return Program(graph, subject.device).run(subject.batch.inputs)[place]
 
@@ -112,24 +109,21 @@ def _scale(value: Tensor, given: InputEvidence | None) -> _Scale | None:
     if not finite.numel() or bool(((finite == 0) | (finite == 1)).all()):
         return None
     whole = _Scale(finite.mean(), finite.std(correction=0))
-    columns = _columns(value) if value.dim() == _TABLE and len(value) >= _ADEQUATE else None
-    found = columns if columns is not None and _uneven(columns) else whole
+    each = _columns(value) if value.dim() == _TABLE and len(value) >= _ADEQUATE else None
+    found = each if each is not None and _uneven(each) else whole
     return found if bool((found.std > 0).all()) and not found.unit else None
 
 
 def _columns(value: Tensor) -> _Scale:
     """Return each column's own scale; a deviation of 1 where it is constant."""
-    known = value.isfinite()
-    held, count = value.double().where(known, 0), known.sum(0).clamp_min(1)
-    mean = held.sum(0) / count
-    std = ((held - mean).where(known, 0).square().sum(0) / count).sqrt()
-    return _Scale(mean, std.where(std > 0, 1))
+    mean, deviation = columns(value)
+    return _Scale(mean, deviation.where(deviation > 0, 1.0))
 
 
-def _uneven(columns: _Scale) -> bool:
+def _uneven(scale: _Scale) -> bool:
     """Whether a column lies, or reaches, so far that one scale for all would drown the others."""
-    reach = torch.maximum((columns.mean - columns.mean.median()).abs(), columns.std)
-    return bool(reach.max() > _UNEVEN * columns.std.median())
+    reach = torch.maximum((scale.mean - scale.mean.median()).abs(), scale.std)
+    return bool(reach.max() > _UNEVEN * scale.std.median())
 
 
 def _said(what: str, scale: _Scale) -> str:
@@ -144,15 +138,3 @@ def _said(what: str, scale: _Scale) -> str:
 
 def _blanks(scale: _Scale) -> dict[str, str]:
     return {"axes": "0", "axis": "-1"} if scale.std.dim() else {"axes": "()", "axis": "None"}
-
-
-def _standardized(graph: Graph, name: str, mean: Tensor, std: Tensor) -> Graph:
-    middle, scale = graph.fresh(f"{name}.mean"), graph.fresh(f"{name}.std")
-
-    def make(value: str, fresh: str) -> tuple[Node, ...]:
-        return (
-            Node("Sub", (value, middle), (f"{fresh}.centred",), f"{fresh}.centre"),
-            Node("Div", (f"{fresh}.centred", scale), (fresh,), f"{fresh}.scale"),
-        )
-
-    return insert_behind(graph.replace(constants={**graph.constants, middle: mean, scale: std}), name, make)

@@ -20,7 +20,6 @@ _GRADIENT: Final = frozenset({OptimizerName.SGD, OptimizerName.MOMENTUM, Optimiz
 _ARITHMETIC: Final = frozenset({"Add", "Sub", "Mul", "Div"})
 _NEAR: Final = (0.5, 2.0)
 """Deviations of targets that a network starts near, and a mean within the first."""
-_KNOWS: Final = 0.9
 _UNEVEN: Final = 3.0
 """Deviation of one of several targets by that of another from which each is scaled by itself."""
 
@@ -86,7 +85,7 @@ def _refused(subject: Subject, evidence: Evidence) -> str:
     mean, std = float(target.mean()), float(target.std(correction=0))
     if not std or (abs(mean) < _NEAR[0] and _NEAR[0] < std < _NEAR[1]):
         return f"The targets have a mean of {mean:.3g} and a deviation of {std:.3g}: they need no scale."
-    if evidence.loss.value < _KNOWS * evidence.loss.chance:
+    if evidence.loss.informed:
         return "The head knows the targets' scale already."
     return _bound(subject)
 

@@ -27,8 +27,6 @@ _SCREENED, _SINGLE = 0.3, 0.8
 """Shares of the whole that are done when all were screened, and when all were tried alone."""
 _WILD: Final = 100.0
 """Gains beyond which none is nearer to one than another."""
-_TRAINED: Final = 0.9
-"""Share of the best constant's loss below which given weights are taken for trained."""
 _ONLY_TRAINING_SHOWS: Final = SETTINGS | {TreatmentKind.REGULARIZATION}
 _LATE: Final = "There was no time left to try it."
 _FOUND: Final = "A cure had been found; a deeper examination tries the others, too."
@@ -222,7 +220,7 @@ class Clinic:
     def loses(self, chosen: Iterable[Treatment]) -> bool:
         """Whether training would be lost that the weights show."""
         first, evidence = self.bench.before.subjects[0], self.bench.before.evidences[0]
-        trained = not first.drawn and 0 <= evidence.loss.value < _TRAINED * evidence.loss.chance
+        trained = not first.drawn and evidence.loss.informed
         return trained and any(each.retrains for each in chosen)
 
     def status(self, name: str) -> RemedyStatus:

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from math import inf
+from typing import Final
+
+_INFORMED: Final = 0.9
+"""Share of the best constant's loss that a random start may have by luck."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class LossEvidence:
     """The node of the last hidden cut, before the head's weights; "" where there is none."""
     hidden_spread: float = 1.0
     """Standard deviation between samples by the root mean square, at the last hidden cut."""
+
+    @property
+    def informed(self) -> bool:
+        """Whether the network knows something of the targets: more than a random start does by luck."""
+        return 0 <= self.value < _INFORMED * self.chance
 
 
 @dataclass(frozen=True)
