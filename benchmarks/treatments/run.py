@@ -17,7 +17,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,8 @@ from benchmarks.treatments.keeping import Kept
 
 Row = dict[str, Any]
 """What a model came to, as JSON holds it."""
+Ask = Callable[[Case, Row], Row]
+"""What is asked of a model, of which so much is known."""
 DRAWS: Final = 3
 """Draws of treatments by chance, of each kind."""
 
@@ -46,50 +48,46 @@ def main() -> None:
 
 
 def run(chosen: Sequence[Case], *, processes: int = 2, fresh: bool = False, alone: bool = False) -> list[Row]:
-    """Return what each model came to, from what is kept or from a run of its own."""
-    kept = Kept("alone" if alone else "all")
-    found = {} if fresh else {case.name: row for case in chosen if (row := kept.read(case)) is not None}
-    todo = [case for case in chosen if case.name not in found]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_one_thread) as pool:
-        waiting = {pool.submit(_safely, case, alone=alone): case for case in todo}
-        for count, future in enumerate(as_completed(waiting), 1):
-            case, row = waiting[future], future.result()
-            found[case.name] = row
-            if "crash" not in row:
-                kept.write(case, row)
-            print(f"{count}/{len(todo)} {_line(row)}", file=sys.stderr)
-    return [found[case.name] for case in chosen]
+    """Return what each model came to: what is prescribed, then what else does."""
+    rows = _each(prescribed, [(case, {}) for case in chosen], processes, fresh=fresh)
+    if alone:
+        return rows
+    others = _each(compared, list(zip(chosen, rows, strict=True)), processes, fresh=fresh)
+    return [row | other for row, other in zip(rows, others, strict=True)]
 
 
-def treated(case: Case, *, alone: bool) -> Row:
-    """Return what the prescription, and what else is tried, do for a model."""
+def prescribed(case: Case, known: Row) -> Row:
+    """Return what the service says of a model, and whether what it prescribes cures."""
+    from benchmarks.treatments.check import Check  # noqa: PLC0415  a spawned process imports its own
+
+    row = known | facts(case) | examined(case)
+    names = row["prescription"]
+    return row | {"cure": Check(case).cure(names, look=True).told() if names else {"cured": False}}
+
+
+def compared(case: Case, row: Row) -> Row:
+    """Return what single advice, treatments by chance and AutoTrainer's order do for a model that was treated."""
     from benchmarks.treatments.advice import by_chance, generic  # noqa: PLC0415  a spawned process imports its own
     from benchmarks.treatments.autotrainer import AutoTrainer  # noqa: PLC0415
     from benchmarks.treatments.check import Check  # noqa: PLC0415
 
-    row, check = facts(case) | examined(case), Check(case)
-    prescribed = row["prescription"]
-    row["cure"] = check.cure(prescribed, look=True).told() if prescribed else {"cured": False}
-    if alone:
-        return row
-    begun = time.monotonic()
-    row["untreated"] = check.cure(()).told()
-    row["advice"] = {name: check.cure((name,)).told() for name in generic()}
+    begun, check = time.monotonic(), Check(case)
     harmful = [name for name, status in row.get("remedies", {}).items() if status == "harmful"]
-    row["harmful"] = {name: check.cure((name,)).told() for name in harmful}
     drawn = {
         kind: [by_chance(check.applies, count, f"{case.name} {kind} {draw}") for draw in range(DRAWS)]
-        for kind, count in (("one", 1), ("as many", max(len(prescribed), 1)))
+        for kind, count in (("one", 1), ("as many", max(len(row["prescription"]), 1)))
     }
-    row["chance"] = {kind: [check.cure(names).told() for names in sets] for kind, sets in drawn.items()}
     tool = AutoTrainer(check)
     repairs = tool.repaired()
-    row["autotrainer"] = (check.cure(repairs).told() if repairs else {"cured": False}) | {
-        "tried": tool.tried,
+    repaired = check.cure(repairs).told() if repairs else {"cured": False}
+    return {
+        "untreated": check.cure(()).told(),
+        "advice": {name: check.cure((name,)).told() for name in generic()},
+        "harmful": {name: check.cure((name,)).told() for name in harmful},
+        "chance": {kind: [check.cure(names).told() for names in sets] for kind, sets in drawn.items()},
+        "autotrainer": repaired | {"tried": tool.tried},
+        "others_s": round(time.monotonic() - begun, 1),
     }
-    row["others_s"] = round(time.monotonic() - begun, 1)
-    return row
 
 
 def facts(case: Case) -> Row:
@@ -133,13 +131,35 @@ def examined(case: Case) -> Row:
     }
 
 
-def _safely(case: Case, *, alone: bool) -> Row:
-    """Return what a model came to; what breaks is told as a crash and does not stop the others."""
+def _each(ask: Ask, asked: Sequence[tuple[Case, Row]], processes: int, *, fresh: bool) -> list[Row]:
+    """Ask something of each model, in processes of their own, but for what is kept."""
+    kept = Kept(ask.__name__)
+    found = {} if fresh else {case.name: row for case, _ in asked if (row := kept.read(case)) is not None}
+    todo = [(case, row) for case, row in asked if case.name not in found]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_one_thread) as pool:
+        waiting = {pool.submit(_safely, ask, case, row): case for case, row in todo}
+        for count, future in enumerate(as_completed(waiting), 1):
+            case, row = waiting[future], future.result()
+            found[case.name] = row
+            if "crash" not in row:
+                kept.write(case, row)
+            print(f"{ask.__name__} {count}/{len(todo)} {_line(case, row)}", file=sys.stderr)
+    return [found[case.name] for case, _ in asked]
+
+
+def _safely(ask: Ask, case: Case, known: Row) -> Row:
+    """Return what is asked of a model; what breaks is told as a crash and does not stop the others."""
     try:
-        return treated(case, alone=alone)
+        return ask(case, known)
     except Exception:  # noqa: BLE001  a crash is a result
         crash = traceback.format_exc(limit=-3)
-        return facts(case) | {"verdict": "crashed", "prescription": [], "cure": {"cured": False}, "crash": crash}
+        return (
+            facts(case)
+            | {"verdict": "crashed", "prescription": [], "cure": {"cured": False}}
+            | known
+            | {"crash": crash}
+        )
 
 
 def _one_thread() -> None:
@@ -148,12 +168,11 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _line(row: Row) -> str:
+def _line(case: Case, row: Row) -> str:
     """Return a row in a line; those of the held-out half are not named."""
-    if row["half"] != "tuning":
+    if case.half != "tuning":
         return "held-out"
-    what = "incurable" if row["incurable"] else "cured" if row["cure"]["cured"] else "NOT CURED"
-    return f"{row['name']}: {what} by {row['prescription']}, {row.get('seconds', '')} s {row.get('crash', '')}"
+    return f"{case.name} {row.get('prescription', '')} {row.get('cure', '')} {row.get('crash', '')}"
 
 
 def _merged(path: Path, rows: Sequence[Row]) -> str:

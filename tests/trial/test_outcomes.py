@@ -131,8 +131,9 @@ def test_a_setting_goes_by_what_the_changed_network_shows(measured: Measured) ->
     assert float(behind.values["limit"]) > 100 * float(alone.values["limit"])
 
 
-def test_no_copy_is_examined_once_the_plan_is_spent(measured: Measured) -> None:
+@pytest.mark.parametrize("left_s", [0.0, 1e-6])
+def test_no_copy_is_found_healthy_because_the_plan_is_spent(left_s: float, measured: Measured) -> None:
     """Training that is given no step finds nothing to warn of, and so would confirm whatever was tried."""
-    spent = Bench(measured("a rate of fifty").before, 50, Deadline(Meter(600.0), at=0.0))
+    spent = Bench(measured("a rate of fifty").before, 50, Deadline(Meter(600.0), at=left_s))
     with pytest.raises(OutOfTime):
         spent.fresh([treatments["l2"]])

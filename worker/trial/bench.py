@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
-from service.contract.words import TreatmentKind
+from service.contract.words import TreatmentKind, Verdict
 from worker.budget import PROBE, Deadline, OutOfTime
 from worker.passes import Passes, counted
 from worker.probe.evidence import Evidence
@@ -242,7 +242,11 @@ class Bench:
         return {pair: self._losses[pair, rates] for pair in pairs}
 
     def _examined(self, subjects: Iterable[Subject], goal: float = HALF) -> Examined:
-        return Examined.of((), [self._measured(subject, goal) for subject in subjects])
+        """Examine copies.  OutOfTime where nothing is found in them only because their training was cut."""
+        examined = Examined.of((), [self._measured(subject, goal) for subject in subjects])
+        if examined.verdict is Verdict.PASS and examined.cut:
+            raise OutOfTime
+        return examined
 
     def _measured(self, subject: Subject, goal: float = HALF) -> Evidence:
         """Measure a copy, as far as to show that it learns.  OutOfTime where a probe would end after the limit."""

@@ -46,6 +46,11 @@ class Examined:
         """What the findings say together."""
         return verdict(self.findings)
 
+    @property
+    def cut(self) -> bool:
+        """Whether time ran out before the training of every draw could show that it learns."""
+        return any(evidence.training is not None and evidence.training.cut for evidence in self.evidences)
+
     @cached_property
     def codes(self) -> frozenset[str]:
         """The rules that warn or reject."""

@@ -51,6 +51,11 @@ class Training:
         return self.judged and self.complete and self.steps >= TELLING_STEPS and not self.passed
 
     @property
+    def cut(self) -> bool:
+        """Whether time ran out before any way of training showed that the network learns."""
+        return self.judged and not self.complete and not self.passed
+
+    @property
     def declared(self) -> Run | None:
         """The run under the declared optimizer and rate; None where no rate was declared."""
         return next((run for run in self.runs if run.declared), None)
