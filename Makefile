@@ -1,15 +1,18 @@
 # Every command of the project; each sets up what it needs.  `make help` lists them.
 #
 #   make test ARGS="-k gate"            hand arguments to pytest
+#   make test PROCESSES=0               run the tests in one process, not in one for each core
 #   make setup PYTHON=python3.13        choose the interpreter (3.11 or newer)
 #   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu     choose where torch comes from
 
 PYTHON ?= python3
 TORCH_INDEX ?=
 ARGS ?=
+PROCESSES ?= auto
 
 SHELL := /bin/bash
 BIN := .venv/bin
+TESTS = OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(PROCESSES) --maxprocesses 8 --dist worksteal $(ARGS)
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -qq
 TORCH = $(shell sed -n '/^torch==/p' constraints.txt)
 READY := .venv/.ready
@@ -40,14 +43,14 @@ serve: $(READY) ## Run the whole service on this machine, at http://127.0.0.1:80
 	$(BIN)/gradgate up
 
 test: $(READY) ## Run the tests; ARGS="…" goes to pytest.
-	$(BIN)/pytest $(ARGS)
+	$(TESTS)
 
 check: $(READY) ## Run everything that a change must pass: style, types, layers, tests. CI runs this.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(ARGS)
+	$(TESTS)
 
 fix: $(READY) ## Mend what can be mended without thinking: style and format.
 	$(BIN)/ruff check --fix .

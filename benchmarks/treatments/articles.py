@@ -68,7 +68,8 @@ CLAIMS: Final = (
         "Adaptive optimizers cure vanishing gradients",
         "B, D and E",
         "They give each weight a step of its own and so hide the scale.  The gradient's gain stays what it was, and "
-        "where nothing of the signal arrives there is nothing to scale.",
+        "where nothing of the signal arrives there is nothing to scale.  Where a network learns so all the same, the "
+        "finding is no more than a note, and the row says `works` though nothing was gained at the gradient.",
         ("adam", "nadam", "rmsprop", "adagrad", "momentum"),
         ("b_deep", "d_tanh", "e_deep"),
     ),
