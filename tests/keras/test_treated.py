@@ -86,6 +86,8 @@ MODELS: Mapping[str, Callable[[], keras.Model]] = {
     "sequence": lambda: sequential(
         (6, 5), layers.LSTM(6, recurrent_initializer="he_normal"), layers.Dense(8, activation="relu"), layers.Dense(3)
     ),
+    "plain recurrence": lambda: sequential((6, 5), layers.SimpleRNN(6), layers.Dense(3)),
+    "gates": lambda: sequential((6, 5), layers.GRU(6), layers.Dense(3)),
     "functional": lambda: compiled(residual(), optimizer=keras.optimizers.SGD(1e-6)),
     "shared": lambda: compiled(twins()),
     "attentive": attentive,
@@ -109,6 +111,7 @@ UNSAID: Mapping[str, str] = {
     "bfloat16": "no field for the number format",
     "loss-scaling": "no field for a scale of the loss",
     "log-prior-bias": "numbers of its own",
+    "long-memory": "numbers of its own",
     "guard-operator": "Keras has no layer",
     "pre-norm": "no way to say this change exactly",
 }

@@ -210,6 +210,14 @@ def test_the_forget_gates_bias_starts_where_the_file_says() -> None:
     assert torch.equal(graph.parameters["r.bias"].value.reshape(1, 8, 3), expected)
 
 
+def test_the_update_gates_bias_starts_where_the_file_says() -> None:
+    """ONNX's gates stand in the order z, r, h, and then once more for the recurrent bias; z keeps the state."""
+    graph = build([{"kind": "gru", "units": 3, "update_bias": 2, "init": "xavier_uniform", "name": "r"}], SEQUENCE)
+    expected = torch.zeros(1, 6, 3)
+    expected[0, 0] = 2
+    assert torch.equal(graph.parameters["r.bias"].value.reshape(1, 6, 3), expected)
+
+
 def test_each_gates_recurrent_kernel_is_orthogonal_on_its_own() -> None:
     form = {"kind": "gru", "units": 4, "bidirectional": True, "init": {"recurrent": "orthogonal"}, "name": "r"}
     gates = build([form], SEQUENCE).parameters["r.recurrent"].value.reshape(6, 4, 4)

@@ -1,5 +1,6 @@
 """How changes are said: by what operations, where, and what is not said at all."""
 
+import math
 from typing import Any
 
 import jsonpatch
@@ -43,6 +44,22 @@ def test_a_bias_that_follows_the_kernels_default_keeps_its_law() -> None:
         {"op": "add", "path": "/layers/0/init", "value": {"recurrent": "orthogonal"}},
         {"op": "add", "path": "/layers/0/forget_bias", "value": 1.0},
     ]
+
+
+def test_a_longer_memory_is_said_by_a_field_of_its_own() -> None:
+    document = file([{"kind": "gru", "units": 6, "name": "memory"}, dense(3)], (6, 5))
+    ((kind, path, value),) = (tuple(each.values()) for each in operations(document, "long-memory"))
+    assert (kind, path) == ("add", "/layers/0/update_bias")
+    assert value == pytest.approx(math.log(6 - 1))
+
+
+def test_a_recurrence_that_starts_as_the_identity_is_said_by_its_laws_and_its_activation() -> None:
+    document = file([{"kind": "rnn", "units": 6}, dense(3)], (6, 5))
+    made = patched(document, "identity-recurrence")
+    assert isinstance(made, Patch)
+    (layer, _) = made.document["layers"]
+    assert layer["activation"] == "relu"
+    assert layer["init"] == {"recurrent": "identity", "bias": "zeros"}
 
 
 def test_a_repetition_is_parted_where_its_times_become_different() -> None:

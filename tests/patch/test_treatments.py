@@ -101,8 +101,6 @@ UNSAID: Mapping[str, str] = {
     "bfloat16": "no field for the number format",
     "loss-scaling": "no field for a scale of the loss",
     "guard-operator": "without all of its numbers",
-    "long-memory": "number",
-    "identity-recurrence": "is the operator RNN",
 }
 """What the format cannot say of a treatment."""
 ELSEWHERE = {

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.probe.subjects import dense, described
+from worker.network.gate_biases import KEEPING, keeping_bias, kept
 from worker.probe.measure import probe
 from worker.subject import Subject
 from worker.treatments import Change, Inapplicable, treatments
@@ -29,6 +30,12 @@ def along_time(subject: Subject) -> float:
     return found.total
 
 
+def start(subject: Subject) -> float:
+    """Return where the gate that keeps the state starts in the mean."""
+    (node,) = (each for each in subject.graph.nodes if each.op in KEEPING)
+    return kept(subject.graph.parameters[keeping_bias(subject.graph, node) or ""], node.op)
+
+
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
 def test_the_identity_behind_relu_keeps_a_gradient_for_thirty_steps(activation: str) -> None:
     subject = recurrent("rnn", activation=activation, init=SMALL)
@@ -47,7 +54,8 @@ def test_the_scale_of_a_recurrence_is_the_one_that_keeps_its_gradient() -> None:
 def test_gates_keep_a_state_for_as_long_as_the_sequence(kind: str, more: dict[str, Any]) -> None:
     subject = recurrent(kind, **more)
     change = treated("long-memory", subject)
-    assert float(change.values["bias"]) == pytest.approx(math.log(STEPS - 1), rel=0.01)
+    assert start(change.subject) == pytest.approx(math.log(STEPS - 1), rel=1e-6)
+    assert float(change.values["by"]) == pytest.approx(math.log(STEPS - 1) - start(subject), rel=0.01)
     assert along_time(subject) < -12 < along_time(change.subject)
     again = treatments["long-memory"].apply(change.subject, probe(change.subject))
     assert isinstance(again, Inapplicable)

@@ -56,7 +56,7 @@ def _stacked(laws: tuple[Law, ...], shape: Shape) -> Law:
         whole = replace(first, shape=shape)
         if all(isinstance(each, type(first)) and replace(each, shape=shape) == whole for each in laws):
             return whole
-    return Stacked(laws, shape)
+    return Stacked(laws, shape) if len(laws) > 1 else _laid_out(Reshaped(first, shape), first)
 
 
 def _laid_out(law: Permuted | Reshaped | Reordered, inner: Law) -> Law:
@@ -65,6 +65,8 @@ def _laid_out(law: Permuted | Reshaped | Reordered, inner: Law) -> Law:
         return replace(inner, shape=_shape(law, inner.shape))
     if isinstance(law, Reshaped) and isinstance(inner, Orthogonal) and inner.shape == law.shape:
         return inner
+    if isinstance(law, Permuted) and isinstance(inner, Orthogonal | Identity) and law.axes == (1, 0):
+        return replace(inner, shape=inner.shape[::-1])  # as likely one way as the other
     return replace(law, law=inner)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from service.contract.words import Symptom, TreatmentKind
+from worker.network.gate_biases import opened
 from worker.network.graph import Graph, Law, Node, stream
 from worker.network.laws import Constant, Identity, Orthogonal, Stacked
 from worker.probe.along_time import measure_recurrent
@@ -19,14 +20,12 @@ _SYMPTOMS: Final = frozenset(
 )
 _KERNEL, _BIAS = 2, 3
 """The recurrent weights' place among a recurrent operator's inputs, and the biases'."""
-_KEEPING: Final = {"GRU": (3, 0), "LSTM": (4, 2)}
-"""How many gates there are, and the place of the one that keeps the state: a GRU's update, an LSTM's forget gate."""
+_SHAPES: Final = frozenset({"activation_alpha", "activation_beta"})
+"""Attributes that shape functions which ReLU stands in the place of."""
 _ROUNDS: Final = 4
 _LEVEL: Final = 1.0
 """|ln of the squared gain| along all steps that is left alone."""
 _SHORTEST: Final = 3
-_NEAR: Final = 0.05
-"""How far below what is wanted a bias is left alone."""
 
 
 @treatment(
@@ -75,7 +74,8 @@ def identity_recurrence(subject: Subject, evidence: Evidence) -> Outcome:
         if (bias := _trained(graph, node, _BIAS)) is not None:
             laws[bias] = Constant(tuple(graph.parameters[bias].value.shape), 0.0)
         graph = _drawn(graph, laws, subject.seed)
-        changed = replace(node, attributes={**node.attributes, "activations": ("Relu",) * directions})
+        kept = {key: value for key, value in node.attributes.items() if key not in _SHAPES}
+        changed = replace(node, attributes={**kept, "activations": ("Relu",) * directions})
         graph = graph.replace(nodes=tuple(changed if each.name == node.name else each for each in graph.nodes))
         done.append(node.origin or node.name)
     if not done:
@@ -139,13 +139,13 @@ def recurrent_scale(subject: Subject, evidence: Evidence) -> Outcome:
         torch="""
             for layer in [m for m in model.modules() if isinstance(m, (nn.GRU, nn.LSTM))]:
                 for bias in [each for name, each in layer.named_parameters() if name.startswith("bias_ih")]:
-                    bias.data[layer.hidden_size : 2 * layer.hidden_size] = $bias
+                    bias.data[layer.hidden_size : 2 * layer.hidden_size] += $by
         """,
         keras="""
             for layer in [each for each in model.layers if isinstance(each, (keras.layers.GRU, keras.layers.LSTM))]:
                 *kernels, bias = layer.get_weights()
                 place = layer.units if isinstance(layer, keras.layers.LSTM) else 0
-                bias[..., place : place + layer.units] = $bias
+                bias[..., place : place + layer.units] += $by
                 layer.set_weights([*kernels, bias])
         """,
     ),
@@ -154,8 +154,9 @@ def long_memory(subject: Subject, evidence: Evidence) -> Outcome:
     """Let gates keep the state for as long as the sequence lasts
 
     What it changes
-        Where the biases of the gate that keeps the state (an LSTM's forget gate, a GRU's update gate) are lower, they
-        become ln(T - 1) for sequences of T steps.  All other weights stay.
+        Where the biases of the gate that keeps the state (an LSTM's forget gate, a GRU's update gate) have a mean below
+        ln(T - 1), for sequences of T steps, they are raised by what is missing.  All other weights stay, trained ones
+        too.
 
     Why it helps
         A gate with that bias keeps a share of 1 - 1 / T per step, and so remembers for about T steps.
@@ -166,22 +167,13 @@ def long_memory(subject: Subject, evidence: Evidence) -> Outcome:
     References
         Tallec and Ollivier 2018 (arXiv 1804.11188).
     """
-    graph, done, told = subject.graph, [], 0.0
-    steps = {each.node: each.steps for each in evidence.recurrent}
-    for node in graph.nodes:
-        name = _trained(graph, node, _BIAS) if node.op in _KEEPING else None
-        wanted = math.log(max(steps.get(node.name, 0), _SHORTEST) - 1)
-        if name is None or node.name not in steps or _kept(graph, node, name) > wanted - _NEAR:
-            continue
-        graph, told = _opened(graph, node, name, wanted), wanted
-        done.append(f"{node.origin or node.name} at {wanted:.3g}")
-    if not done:
+    gates = {each.node: math.log(max(each.steps, _SHORTEST) - 1) for each in evidence.recurrent}
+    graph, raised = opened(subject.graph, gates)
+    if not raised:
         return Inapplicable("There is no LSTM or GRU whose memory is shorter than its sequences.")
-    return Change(
-        subject.replace(graph=graph),
-        (f"Start the biases of the gates that keep the state of {', '.join(done)}.",),
-        {"bias": f"{told:.3g}"},
-    )
+    told = ", ".join(f"{node} by {by:.3g}" for node, by in raised.items())
+    sentence = f"Raise the biases of the gates that keep the state: {told}."
+    return Change(subject.replace(graph=graph), (sentence,), {"by": f"{next(iter(raised.values())):.3g}"})
 
 
 def _plain(graph: Graph) -> Iterator[Node]:
@@ -220,19 +212,3 @@ def _drawn(graph: Graph, laws: dict[str, Law], seed: int) -> Graph:
         for name, law in laws.items()
     }
     return graph.replace(parameters={**graph.parameters, **made})
-
-
-def _kept(graph: Graph, node: Node, name: str) -> float:
-    """Return the mean bias of the gate that keeps the state: the sum of its two, [directions, 2 · gates · hidden]."""
-    gates, place = _KEEPING[node.op]
-    bias = graph.parameters[name].value.double()
-    return float(bias.reshape(len(bias), 2, gates, -1)[:, :, place].sum(1).mean())
-
-
-def _opened(graph: Graph, node: Node, name: str, wanted: float) -> Graph:
-    gates, place = _KEEPING[node.op]
-    held = graph.parameters[name]
-    bias = held.value.clone().reshape(len(held.value), 2, gates, -1)
-    bias[:, 0, place], bias[:, 1, place] = wanted, 0.0
-    opened = replace(held, value=bias.reshape(held.value.shape), law=None)
-    return graph.replace(parameters={**graph.parameters, name: opened})

@@ -87,6 +87,8 @@ class Gru(RecurrentBase):
     """Of the candidate."""
     recurrent_activation: Squash = "sigmoid"
     """Of the gates."""
+    update_bias: Finite | None = None
+    """Added to the update gate's bias where it starts; ln(T - 1) keeps the state for some T steps."""
     reset_after: bool = True
     """Whether the reset gate multiplies the product of the state and its kernel, or the state before (Cho et al.)."""
 

@@ -19,6 +19,8 @@ KERAS_LSTM = (0, 3, 1, 2)
 """ONNX's gates input, output, forget, cell, as places in Keras's input, forget, cell, output."""
 FORGET = 2
 """Where the forget gate stands among ONNX's four: input, output, forget, cell."""
+UPDATE = 0
+"""Where the update gate stands among ONNX's three: update, reset, candidate."""
 
 _FUNCTIONS = {
     "tanh": ("Tanh", 0.0, 0.0),
@@ -142,6 +144,8 @@ def _biases(layer: Lstm | Gru | Rnn) -> tuple[Law, ...]:
     firsts = [first] * layer.gates
     if isinstance(layer, Lstm) and _forget(layer):
         firsts[FORGET] = Shifted(first, _forget(layer))
+    if isinstance(layer, Gru) and layer.update_bias:
+        firsts[UPDATE] = Shifted(first, layer.update_bias)
     return (*firsts, *(second,) * layer.gates)
 
 

@@ -13,6 +13,7 @@ from worker.load.keras_model import lower
 from worker.network.graph import Law, Node
 from worker.network.laws import Fans, Orthogonal, Stacked, keras_fans
 from worker.network.layers import NORMS
+from worker.patch.cells import within
 from worker.patch.dialect import Read
 from worker.patch.edits import Drop, Edit, Put, at
 from worker.patch.insertion import number
@@ -133,6 +134,9 @@ def _exchanged(document: Json, layer: Json, steps: Steps, node: Node | None) -> 
     if kind in _PASSING or (kind in _NORM_LAYERS and node is not None and node.op in NORMS):
         yield from _become(document, layer, steps, *(norm(node) if node else _LINEAR))
         return
+    if kind == "SimpleRNN" and node is not None and node.op == "RNN":
+        yield Put((*steps, "config", "activation"), plain(within(node)))
+        return
     if "activation" not in layers[kind].model_fields or kind in _INSIDE:
         message = f"The layer {kind} has no activation that could be exchanged."
         raise Crowded(message, steps)
@@ -217,7 +221,7 @@ def _redrawn(document: Json, steps: Steps, survey: Survey) -> Iterator[Edit]:
 def _whole(weights: Sequence[Drawn], kind: str, steps: Steps) -> None:
     """Pass weights that are drawn as one; NoWay where gates are to be drawn one by one."""
     for one in weights:
-        if isinstance(one.law, Stacked) and any(isinstance(law, Orthogonal) for law in one.law.laws):
+        if isinstance(one.law, Stacked) and [*map(type, one.law.laws)].count(Orthogonal) > 1:
             message = f"Keras draws the gates of {kind} as one matrix; they are to be orthogonal one by one."
             raise NoWay(message, steps)
 

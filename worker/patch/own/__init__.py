@@ -10,6 +10,7 @@ from service.contract.architecture import Layer, parse
 from worker.load.architecture import lower
 from worker.network.graph import Node
 from worker.network.layers import NORMS
+from worker.patch.cells import within
 from worker.patch.dialect import Read, without_field
 from worker.patch.difference import Inserted
 from worker.patch.edits import Drop, Edit, Put, at
@@ -138,6 +139,9 @@ def _exchanged(layer: dict[str, Any], steps: Steps, node: Node, survey: Survey) 
         return
     if layer["kind"] in _NORM_KINDS and node.op in NORMS:
         yield from _become(layer, steps, norm(node), keep={"scale", "shift"})
+        return
+    if layer["kind"] == node.op.lower() == "rnn":
+        yield Put((*steps, "activation"), activation(within(node))["kind"])
         return
     stated = activation(node)
     if layer["kind"] in ACTIVATIONS:

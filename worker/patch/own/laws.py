@@ -27,7 +27,8 @@ _FIELDS: Final = {
 }
 _WEIGHTS: Final[tuple[str, ...]] = ("kernel", "bias", "recurrent")
 _DEFAULT: Final = "torch_default"
-_FORGET: Final = 2
+_KEEPING: Final = {"lstm": ("forget_bias", 2, 0), "gru": ("update_bias", 0, 1)}
+"""The field that raises the biases of the gate that keeps the state, that gate's place and another's."""
 _NAMED: Final = {
     (2.0, "normal"): "he_normal",
     (1.0, "normal"): "lecun_normal",
@@ -41,8 +42,9 @@ By: TypeAlias = Mapping[Times, Sequence[Drawn]]
 def redrawn(layer: dict[str, Any], steps: Steps, survey: Survey) -> Iterator[Edit]:
     """Yield the edits that state the laws of a layer's weights; NoWay where the format cannot."""
     changed = {survey.atlas.roles[name] for name in survey.redrawn_at(steps)}
-    if layer["kind"] == "lstm" and any(role.endswith("bias") for role in changed):
-        yield Put((*steps, "forget_bias"), _forget(survey, steps))
+    if layer["kind"] in _KEEPING and any(role.endswith("bias") for role in changed):
+        field, gate, usual = _KEEPING[layer["kind"]]
+        yield Put((*steps, field), _raised(survey, steps, gate, usual))
         changed = {role for role in changed if not role.endswith("bias")}
     other = {_weight(role) for role in changed} - {*_WEIGHTS}
     if unsaid := [name for name in sorted(other) if f"{name}_init" not in KINDS[layer["kind"]].model_fields]:
@@ -173,24 +175,24 @@ def _weight(role: str) -> str:
     return role.rpartition(".")[2]
 
 
-def _forget(survey: Survey, steps: Steps) -> float:
-    """Return what is added to the bias of a layer's forget gates."""
+def _raised(survey: Survey, steps: Steps, gate: int, other: int) -> float:
+    """Return what is added to the bias of one gate of a layer, by what stands at another."""
     found = {
-        _shift(survey.after.parameters[name])
+        _shift(survey.after.parameters[name], gate, other)
         for name in survey.redrawn_at(steps)
         if _weight(survey.atlas.roles[name]) == "bias"
     }
     shift = found.pop()
     if found or shift is None:
-        message = "The forget gates start with biases that one number does not say."
+        message = "The gates that keep the state start with biases that one number does not say."
         raise NoWay(message, steps)
     return shift
 
 
-def _shift(bias: Parameter) -> float | None:
-    if not isinstance(bias.law, Stacked) or len(bias.law.laws) <= _FORGET:
+def _shift(bias: Parameter, gate: int, other: int) -> float | None:
+    if not isinstance(bias.law, Stacked) or len(bias.law.laws) <= max(gate, other):
         return None
-    other, forget = simple(bias.law.laws[0]), simple(bias.law.laws[_FORGET])
-    if isinstance(forget, Shifted):
-        return forget.by
-    return forget.value - other.value if isinstance(forget, Constant) and isinstance(other, Constant) else None
+    raised, usual = simple(bias.law.laws[gate]), simple(bias.law.laws[other])
+    if isinstance(raised, Shifted):
+        return raised.by
+    return raised.value - usual.value if isinstance(raised, Constant) and isinstance(usual, Constant) else None
