@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.probe.subjects import by_hand, chain, dense, described, node, normal
+from tests.treatments.applied import treated
 from worker.network.activations import whole
 from worker.network.export import to_onnx
 from worker.network.layers import weight_layers
@@ -21,13 +22,6 @@ from worker.treatments import Change, Inapplicable, treatments
 
 DEPTH, WIDTH = 24, 96
 CRITICAL = ["relu", "selu", "elu", "gelu", "silu", "tanh"]
-
-
-def changed(name: str, subject: Subject) -> Subject:
-    """Return what a treatment makes of a subject."""
-    change = treatments[name].apply(subject, probe(subject))
-    assert isinstance(change, Change), change
-    return change.subject
 
 
 def kinds(subject: Subject) -> Counter[str]:
@@ -44,14 +38,14 @@ def test_a_deep_sigmoid_network_keeps_its_gradient_behind_another_activation(nam
     gain = probe(sigmoids).gain
     assert gain is not None
     assert gain.total < -(DEPTH - 2) * math.log(8)  # two times a sixteenth at most, layer by layer
-    treated = probe(changed(name, sigmoids)).gain
-    assert treated is not None
+    kept = probe(treated(name, sigmoids)).gain
+    assert kept is not None
     drift = DEPTH * math.log(1.0716) if name == "selu" else 0.0  # SELU's own χ₁ (Klambauer et al. 2017, appendix)
-    assert abs(treated.total - drift) < 4
+    assert abs(kept.total - drift) < 4
 
 
 def test_softplus_drifts_as_a_power_of_depth_and_no_faster(sigmoids: Subject) -> None:
-    gain = probe(changed("softplus", sigmoids)).gain
+    gain = probe(treated("softplus", sigmoids)).gain
     assert gain is not None
     assert -10 < gain.total < -3
 
@@ -66,9 +60,9 @@ def test_activations_newer_than_a_file_are_written_in_its_own_operators(opset: i
         ("silu", silu, torch.nn.functional.silu),
         ("gelu", gelu, torch.nn.functional.gelu),
     ):
-        treated = changed(name, subject)
-        assert kinds(treated)[expected] == 3
-        graph = treated.graph
+        copy = treated(name, subject)
+        assert kinds(copy)[expected] == 3
+        graph = copy.graph
         model = to_onnx(graph)
         onnx.checker.check_model(model, full_check=True)
         x = normal(5, 16)
@@ -88,9 +82,9 @@ def test_activations_newer_than_a_file_are_written_in_its_own_operators(opset: i
 @pytest.mark.parametrize("name", ["silu", "gelu"])
 def test_an_activation_in_primitives_is_known_as_one_and_exchanged_whole(name: str) -> None:
     subject = described(chain(3, dense(12), {"kind": "tanh"}))
-    written = changed(name, subject.replace(graph=subject.graph.replace(opsets={"": 13})))
+    written = treated(name, subject.replace(graph=subject.graph.replace(opsets={"": 13})))
     assert [each.op for each in whole(written.graph)] == [{"silu": "Swish", "gelu": "Gelu"}[name]] * 3
-    again = changed("relu", written)
+    again = treated("relu", written)
     afters = [layer.after.op for layer in weight_layers(again.graph) if layer.after is not None]
     assert afters == ["Relu"] * 3
     assert not whole(again.graph)
@@ -125,7 +119,7 @@ def gated() -> Subject:
 def test_gates_and_the_head_keep_their_activation(name: str) -> None:
     subject = gated()
     before = {each.name: each for each in subject.graph.nodes}
-    after = {each.name: each for each in changed(name, subject).graph.nodes}
+    after = {each.name: each for each in treated(name, subject).graph.nodes}
     assert all(after[each] == before[each] for each in ("gate", "shape", "y"))
     assert after["hidden"].op != "Tanh"
 
@@ -141,7 +135,7 @@ def test_a_head_behind_reshapes_and_scales_is_no_hidden_activation() -> None:
     ]
     constants = {"two": torch.tensor(2.0), "axis": torch.tensor([1])}
     subject = by_hand(nodes, {"a": normal(8, 8), "b": normal(8, 1)}, {"x": normal(32, 8)}, constants=constants)
-    after = {each.name: each.op for each in changed("selu", subject).graph.nodes}
+    after = {each.name: each.op for each in treated("selu", subject).graph.nodes}
     assert (after["t"], after["bounded"]) == ("Selu", "Tanh")
 
 
@@ -159,15 +153,15 @@ def test_activations_ahead_of_their_layers_are_exchanged_and_those_of_frozen_lay
     subject = by_hand(nodes, weights, {"x": normal(32, 8)})
     held = subject.graph.parameters
     parameters = {**held, "a": replace(held["a"], trainable=False)}
-    treated = changed("selu", subject.replace(graph=subject.graph.replace(parameters=parameters)))
-    after = {each.name: each.op for each in treated.graph.nodes}
+    copy = treated("selu", subject.replace(graph=subject.graph.replace(parameters=parameters)))
+    after = {each.name: each.op for each in copy.graph.nodes}
     assert (after["frozen"], after["ahead"]) == ("Relu", "Selu")
 
 
 def test_a_leak_is_given_to_what_is_flat_and_to_nothing_else() -> None:
     layers = [dense(8), {"kind": "relu6"}, dense(8), {"kind": "elu"}, dense(8), {"kind": "prelu"}, dense(3)]
     before = described(layers)
-    after = changed("leaky-relu", before)
+    after = treated("leaky-relu", before)
     assert kinds(after)["LeakyRelu"] == 1
     assert kinds(after)["Elu"] == kinds(after)["PRelu"] == 1
     held = {name: each.value for name, each in after.graph.parameters.items()}
@@ -176,14 +170,14 @@ def test_a_leak_is_given_to_what_is_flat_and_to_nothing_else() -> None:
 
 def test_a_softmax_between_weight_layers_is_a_hidden_activation_and_that_of_an_attention_is_not() -> None:
     middle = described([dense(8), {"kind": "softmax"}, dense(8), {"kind": "relu"}, dense(3)])
-    assert kinds(changed("relu", middle))["Relu"] == 2
+    assert kinds(treated("relu", middle))["Relu"] == 2
     attention = described([{"kind": "transformer_block", "heads": 2}, {"kind": "flatten"}, dense(3)], (5, 6))
-    assert kinds(changed("selu", attention))["Softmax"] == 1
+    assert kinds(treated("selu", attention))["Softmax"] == 1
 
 
 def test_a_rectifier_stands_between_layers_that_nothing_parted() -> None:
     subject = described([dense(16), dense(16), {"kind": "batch_norm"}, dense(16), {"kind": "relu"}, dense(3)])
-    graph = changed("activate", subject).graph
+    graph = treated("activate", subject).graph
     assert [layer.after.op if layer.after else None for layer in weight_layers(graph)] == ["Relu"] * 3 + [None]
     norm = next(each for each in graph.nodes if each.op == "BatchNormalization")
     assert next(graph.consumers(norm.outputs[0])).op == "Relu"
@@ -218,16 +212,16 @@ def test_a_lone_squashing_activation_and_the_head_are_not_left_out() -> None:
 
 def test_two_rectifiers_in_a_row_compute_what_one_does() -> None:
     subject = described([dense(8), {"kind": "relu"}, {"kind": "relu"}, dense(3)])
-    treated = changed("drop-saturating", subject)
-    before, after = (Program(each.graph).run(each.batch.inputs)[each.output] for each in (subject, treated))
+    copy = treated("drop-saturating", subject)
+    before, after = (Program(each.graph).run(each.batch.inputs)[each.output] for each in (subject, copy))
     assert torch.equal(before, after)
 
 
 def test_a_softmax_over_the_batch_is_turned_to_the_classes() -> None:
     nodes = [node("MatMul", "x w", "z"), node("Softmax", "z", "s", axis=0), node("Log", "s", "y")]
     subject = by_hand(nodes, {"w": normal(8, 3)}, {"x": normal(32, 8)})
-    treated = changed("softmax-axis", subject)
-    output = Program(treated.graph).run(treated.batch.inputs)["y"]
+    copy = treated("softmax-axis", subject)
+    output = Program(copy.graph).run(copy.batch.inputs)["y"]
     torch.testing.assert_close(output.exp().sum(1), torch.ones(32))
     right = described([dense(8), {"kind": "relu"}, dense(3), {"kind": "softmax"}])
     assert isinstance(treatments["softmax-axis"].apply(right, probe(right)), Inapplicable)

@@ -13,13 +13,13 @@ from torch import nn
 
 from tests.load.exported import export
 from tests.probe.subjects import dense, described, normal, with_target
+from tests.treatments.applied import output, treated
 from worker.diagnose import diagnose
 from worker.load.onnx import interpret
 from worker.network.export import to_onnx
-from worker.network.run import Program
 from worker.probe.measure import probe
 from worker.subject import Subject
-from worker.treatments import Change, Inapplicable, treatments
+from worker.treatments import Inapplicable, treatments
 
 ATTENTION, LAYER_NORM, FLATTEN = {"kind": "self_attention", "heads": 2}, {"kind": "layer_norm"}, {"kind": "flatten"}
 FED = [dense(16), {"kind": "gelu"}, dense(8)]
@@ -28,18 +28,6 @@ WITHOUT: Mapping[str, list[list[dict[str, Any]]]] = {
     "feed-forward parts": [[ATTENTION], FED, [ATTENTION], FED],
     "norms in front": [[LAYER_NORM, ATTENTION], [LAYER_NORM, *FED], [LAYER_NORM, ATTENTION], [LAYER_NORM, *FED]],
 }
-
-
-def changed(name: str, subject: Subject) -> Subject:
-    """Return what a treatment makes of a subject."""
-    change = treatments[name].apply(subject, probe(subject))
-    assert isinstance(change, Change), change
-    return change.subject
-
-
-def output(subject: Subject) -> torch.Tensor:
-    with torch.no_grad():
-        return Program(subject.graph).run(subject.batch.inputs, training=True)[subject.output]
 
 
 def written(subject: Subject) -> torch.Tensor:
@@ -55,14 +43,14 @@ def written(subject: Subject) -> torch.Tensor:
 def test_parts_become_residual_layers_of_scaled_branches(name: str) -> None:
     parts = WITHOUT[name]
     subject = described([*(layer for part in parts for layer in part), FLATTEN, dense(3)], (5, 8))
-    treated = changed("attention-skips", subject)
+    copy = treated("attention-skips", subject)
     made = described([*({"kind": "residual", "layers": part} for part in parts), FLATTEN, dense(3)], (5, 8))
     drawn = [each.value for each in subject.graph.parameters.values()]
     values = dict(zip(made.graph.parameters, drawn, strict=True))
     last = [names[-2:] for names in _weights_of(made, len(parts))]
     scaled = {name: values[name] / (2 * len(parts)) ** 0.5 for pair in last for name in pair}
     by_hand = replace(made, graph=made.graph.with_parameters({**values, **scaled}))
-    torch.testing.assert_close(output(treated), output(by_hand))
+    torch.testing.assert_close(output(copy), output(by_hand))
 
 
 def _weights_of(subject: Subject, parts: int) -> list[list[str]]:
@@ -80,7 +68,7 @@ def test_skips_keep_words_apart_that_attention_alone_makes_alike() -> None:
         return {finding.code for finding in diagnose([probe(each)])[0]}
 
     assert "RNK01" in codes(subject)
-    assert "RNK01" not in codes(changed("attention-skips", subject))
+    assert "RNK01" not in codes(treated("attention-skips", subject))
 
 
 class Attending(nn.Module):
@@ -119,13 +107,13 @@ def test_an_exported_transformer_gets_the_skips_that_its_module_could_have(expor
     torch.manual_seed(0)
     plain, x = Attending(skips=False).eval(), normal(5, 5, 8)
     graph = interpret(export(plain, (x,), exporter))
-    treated = changed("attention-skips", with_target(graph, {graph.inputs[0].name: x}))
+    copy = treated("attention-skips", with_target(graph, {graph.inputs[0].name: x}))
     wanted = Attending(skips=True)
     wanted.load_state_dict(plain.state_dict())
     wanted.scaled(8**-0.5)
-    torch.testing.assert_close(output(treated), wanted(x).detach(), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(written(treated), wanted(x).detach(), rtol=1e-4, atol=1e-5)
-    assert isinstance(treatments["attention-skips"].apply(treated, probe(treated)), Inapplicable)
+    torch.testing.assert_close(output(copy), wanted(x).detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(written(copy), wanted(x).detach(), rtol=1e-4, atol=1e-5)
+    assert isinstance(treatments["attention-skips"].apply(copy, probe(copy)), Inapplicable)
 
 
 def unfit() -> Iterator[tuple[str, Subject]]:
@@ -159,4 +147,4 @@ def test_norms_move_in_front_of_branches_that_a_sum_of_two_ends() -> None:
     nodes = tuple(replace(each, op="Sum") if each.name in sums else each for each in added.graph.nodes)
     summed = added.replace(graph=added.graph.replace(nodes=nodes))
     assert sum(each.op == "Sum" for each in nodes) == len(sums)
-    torch.testing.assert_close(output(changed("pre-norm", summed)), output(changed("pre-norm", added)))
+    torch.testing.assert_close(output(treated("pre-norm", summed)), output(treated("pre-norm", added)))

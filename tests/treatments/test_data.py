@@ -7,6 +7,7 @@ import torch
 
 from service.contract.words import LossName, OptimizerName
 from tests.probe.subjects import by_hand, dense, described, node, normal
+from tests.treatments.applied import treated
 from worker.budget import Deadline
 from worker.loss import Loss
 from worker.network.run import Program
@@ -14,15 +15,9 @@ from worker.probe.measure import probe
 from worker.probe.training import declared_optimizer
 from worker.subject import Batch, Settings, Subject
 from worker.training import Trainer
-from worker.treatments import Change, Inapplicable, treatments
+from worker.treatments import Inapplicable, treatments
 
 FAR = 40 + 10 * normal(64, 1, seed=3)
-
-
-def treated(name: str, subject: Subject) -> Subject:
-    change = treatments[name].apply(subject, probe(subject))
-    assert isinstance(change, Change), change
-    return change.subject
 
 
 def regression(target: torch.Tensor, loss: LossName = LossName.MSE, settings: Settings = Settings()) -> Subject:  # noqa: B008  frozen

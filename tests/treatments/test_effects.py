@@ -8,6 +8,7 @@ from torch import Tensor
 
 from service.contract.words import LossName
 from tests.probe.subjects import by_hand, chain, dense, described, normal
+from tests.treatments.applied import treated
 from worker.loss import Loss
 from worker.network.graph import Graph, Node
 from worker.network.run import Program
@@ -15,15 +16,8 @@ from worker.probe.evidence import Gain
 from worker.probe.measure import probe
 from worker.probe.sweep import sweep
 from worker.subject import Batch, Subject
-from worker.treatments import Change, treatments
 
 RELU = {"kind": "relu"}
-
-
-def treated(name: str, subject: Subject) -> Subject:
-    change = treatments[name].apply(subject, probe(subject))
-    assert isinstance(change, Change)
-    return change.subject
 
 
 def gain(subject: Subject) -> Gain:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from service.contract.words import Precision
 from tests.probe.subjects import by_hand, dense, described, node, normal
+from tests.treatments.applied import treated
 from worker.network.export import to_onnx
 from worker.network.graph import Node
 from worker.network.run import Program
@@ -21,13 +22,6 @@ from worker.subject import Settings, Subject
 from worker.treatments import Change, Inapplicable, treatments
 
 ROWS = normal(32, 8)
-
-
-def treated(name: str, subject: Subject) -> Subject:
-    change = treatments[name].apply(subject, probe(subject))
-    assert isinstance(change, Change), change
-    assert all(sentence.endswith(".") for sentence in change.changes)
-    return change.subject
 
 
 def fed(*nodes: Node, x: Tensor = ROWS, **constants: Tensor) -> Subject:

@@ -1,7 +1,6 @@
 """What initializations do, against closed forms and against what networks compute before and after."""
 
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -9,8 +8,9 @@ from torch import Tensor
 
 from service.contract.words import LossName
 from tests.probe.subjects import by_hand, chain, dense, described, node, normal
+from tests.treatments.applied import changed, output, refused, treated, weight
+from tests.treatments.test_branches import residual
 from worker.network.graph import Node, Parameter
-from worker.network.run import Program
 from worker.probe.measure import probe
 from worker.probe.sweep import sweep
 from worker.subject import Subject
@@ -19,34 +19,10 @@ from worker.treatments import Change, Inapplicable, treatments
 RELU = {"kind": "relu"}
 
 
-def changed(name: str, subject: Subject) -> Change:
-    change = treatments[name].apply(subject, probe(subject))
-    assert isinstance(change, Change), change
-    return change
-
-
-def treated(name: str, subject: Subject) -> Subject:
-    return changed(name, subject).subject
-
-
-def refused(name: str, subject: Subject) -> str:
-    outcome = treatments[name].apply(subject, probe(subject))
-    assert isinstance(outcome, Inapplicable), outcome
-    return outcome.reason
-
-
-def weight(subject: Subject, name: str) -> Tensor:
-    return subject.graph.parameters[name].value
-
-
 def with_weights(subject: Subject, **values: Tensor) -> Subject:
     """Return the subject with these parameters (`layers_2_bias` for layers/2.bias) as a file would give them."""
     named = {"{}/{}.{}".format(*name.split("_")): value for name, value in values.items()}
     return subject.replace(graph=subject.graph.with_parameters(named))
-
-
-def output(subject: Subject) -> Tensor:
-    return Program(subject.graph).run(subject.batch.inputs)[subject.graph.outputs[0]].detach()
 
 
 LAWS = {"xavier-init": (2, 1, 1), "he-init": (2, 1, 0), "lecun-init": (1, 1, 0)}
@@ -138,70 +114,6 @@ def test_lsuv_goes_through_branches_and_convolutions() -> None:
             assert float(found.values[each.outputs[0]].detach().var(correction=0)) == pytest.approx(1, rel=1e-3)
 
 
-def residual(count: int, *, norm: bool = False, size: int = 12) -> Subject:
-    last = [{"kind": "layer_norm"}] if norm else []
-    block = {"kind": "residual", "layers": [dense(size), RELU, dense(size), *last]}
-    return described([*[block] * count, dense(3)], (size,))
-
-
-@pytest.mark.parametrize("norm", [False, True])
-def test_blocks_that_start_at_zero_are_the_identity(norm: bool) -> None:  # noqa: FBT001
-    before = residual(4, norm=norm)
-    after = treated("zero-init-branch", before)
-    given = before.batch.inputs["input"]
-    head = given @ weight(before, "layers/4.kernel") + weight(before, "layers/4.bias")
-    torch.testing.assert_close(output(after), head, rtol=1e-5, atol=1e-5)
-    assert "already" in refused("zero-init-branch", after)
-
-
-def test_fixup_scales_the_layers_before_the_last_by_the_number_of_branches() -> None:
-    """L^(-1 / (2m - 2)) is 1/√L for branches of m = 2 layers."""
-    before = residual(9)
-    after = treated("zero-init-branch", before)
-    for block in range(9):
-        name = f"layers/{block}/layers/0.kernel"
-        torch.testing.assert_close(weight(after, name), weight(before, name) / 3)
-
-
-def test_a_block_whose_skip_reads_the_networks_input_is_scaled_as_all_others() -> None:
-    before = residual(2)
-    after = treated("residual-scale", before)
-    for block in range(2):
-        name = f"layers/{block}/layers/2.kernel"
-        torch.testing.assert_close(weight(after, name), weight(before, name) / 2)
-
-
-def test_a_branch_beside_a_projection_counts_and_the_projection_is_left_alone() -> None:
-    nodes = [
-        node("MatMul", "x a", "h"),
-        node("Relu", "h", "r"),
-        node("MatMul", "r b", "e"),
-        node("MatMul", "x p", "s"),
-        node("Add", "s e", "j"),
-        node("MatMul", "j c", "y"),
-    ]
-    shapes = {"a": (8, 8), "b": (8, 6), "p": (8, 6), "c": (6, 2)}
-    before = by_hand(nodes, {name: normal(*shape) for name, shape in shapes.items()}, {"x": normal(16, 8)})
-    after = treated("zero-init-branch", before)
-    assert not weight(after, "b").any()
-    assert torch.equal(weight(after, "p"), weight(before, "p"))
-
-
-def test_a_branch_that_a_number_scales_ends_in_its_last_layer() -> None:
-    nodes = [
-        node("MatMul", "x a", "h"),
-        node("Relu", "h", "r"),
-        node("MatMul", "r b", "e"),
-        node("Mul", "e s", "t"),
-        node("Add", "x t", "y"),
-    ]
-    weights = {"a": normal(8, 8), "b": normal(8, 8)}
-    before = by_hand(nodes, weights, {"x": normal(16, 8)}, constants={"s": torch.tensor(3.0)})
-    assert torch.equal(output(treated("zero-init-branch", before)), before.batch.inputs["x"])
-    scaled = treated("residual-scale", before)
-    torch.testing.assert_close(weight(scaled, "b"), weight(before, "b") / math.sqrt(2))
-
-
 def copies(value: float) -> Subject:
     same = {"law": "constant", "value": value}
     return described([dense(12), RELU, dense(12, same), RELU, dense(3)])
@@ -220,35 +132,6 @@ def test_units_that_are_copies_become_different_and_others_stay(value: float) ->
 
 def test_random_units_and_a_head_of_zeros_are_left_alone() -> None:
     assert "copies" in refused("break-symmetry", described([dense(12), RELU, dense(3, "zeros")]))
-
-
-def lstm(**more: Any) -> Subject:  # noqa: ANN401
-    return described([{"kind": "lstm", "units": 5, **more}, dense(3)], (7, 4))
-
-
-def test_forget_gates_open_and_no_other_weight_moves() -> None:
-    before = lstm()
-    after = treated("forget-bias", before)
-    moved = weight(after, "layers/0.bias") - weight(before, "layers/0.bias")
-    expected = torch.zeros(1, 8, 5)
-    expected[:, 2] = 1
-    torch.testing.assert_close(moved.reshape(1, 8, 5), expected)
-    others = before.graph.parameters.keys() - {"layers/0.bias"}
-    assert all(torch.equal(weight(after, name), weight(before, name)) for name in others)
-    assert treatments["forget-bias"].retrains is False
-
-
-def test_trained_forget_biases_are_raised_to_a_mean_of_one() -> None:
-    before = lstm()
-    held = before.graph.with_parameters({"layers/0.bias": normal(1, 40)})
-    after = treated("forget-bias", before.replace(graph=held))
-    gates = weight(after, "layers/0.bias").reshape(2, 4, 5)[:, 2]
-    assert float(gates.sum(0).mean()) == pytest.approx(1, abs=1e-5)
-
-
-def test_forget_gates_that_are_open_are_left_alone() -> None:
-    assert "open" in refused("forget-bias", lstm(forget_bias=1))
-    assert "open" in refused("forget-bias", described([{"kind": "gru", "units": 5}, dense(3)], (7, 4)))
 
 
 def test_biases_that_hold_rectifiers_off_become_zero_and_kernels_stay() -> None:

@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from tests.probe.subjects import by_hand, chain, dense, described, node, normal
+from tests.treatments.applied import outcome, output, treated
 from worker.network.export import to_onnx
 from worker.network.norming import groups
 from worker.network.run import Program
 from worker.probe.measure import probe
 from worker.probe.sweep import sweep
 from worker.subject import Subject
-from worker.treatments import Change, Inapplicable, treatments
+from worker.treatments import Inapplicable
 
 RELU, BATCH_NORM = {"kind": "relu"}, {"kind": "batch_norm"}
 WILD = {"law": "normal", "std": 0.5}
@@ -29,25 +30,10 @@ PER_LAYER = math.log(math.pi / (math.pi - 1))
 INSERTED = ["layer-norm", "rms-norm", "group-norm"]
 
 
-def outcome(name: str, subject: Subject) -> Change | Inapplicable:
-    return treatments[name].apply(subject, probe(subject))
-
-
-def treated(name: str, subject: Subject) -> Subject:
-    found = outcome(name, subject)
-    assert isinstance(found, Change), found
-    return found.subject
-
-
 def gain(subject: Subject) -> float:
     found = probe(subject).gain
     assert found is not None
     return found.total
-
-
-def output(subject: Subject, *, training: bool = True) -> torch.Tensor:
-    found = Program(subject.graph).run(subject.batch.inputs, training=training)
-    return found[subject.output].detach()
 
 
 def fed(subject: Subject, op: str) -> list[torch.Tensor]:

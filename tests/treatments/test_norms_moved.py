@@ -8,31 +8,15 @@ import torch
 
 from service.contract.words import LossName
 from tests.probe.subjects import by_hand, chain, dense, described, node, normal
-from worker.network.run import Program
+from tests.treatments.applied import outcome, output, treated
 from worker.patch.alike import alike
-from worker.probe.evidence import Evidence
 from worker.probe.measure import probe
 from worker.probe.sweep import sweep
 from worker.subject import Subject
-from worker.treatments import Change, Inapplicable, treatments
+from worker.treatments import Inapplicable
 
 RELU, BATCH_NORM, LAYER_NORM = {"kind": "relu"}, {"kind": "batch_norm"}, {"kind": "layer_norm"}
 FLATTEN = {"kind": "flatten"}
-
-
-def outcome(name: str, subject: Subject, evidence: Evidence | None = None) -> Change | Inapplicable:
-    return treatments[name].apply(subject, evidence or probe(subject))
-
-
-def treated(name: str, subject: Subject, evidence: Evidence | None = None) -> Subject:
-    found = outcome(name, subject, evidence)
-    assert isinstance(found, Change), found
-    return found.subject
-
-
-def output(subject: Subject, *, training: bool = True) -> torch.Tensor:
-    found = Program(subject.graph).run(subject.batch.inputs, training=training)
-    return found[subject.output].detach()
 
 
 def transformer(norm: str, *behind: dict[str, Any], blocks: int = 24) -> Subject:
