@@ -14,7 +14,7 @@ from worker.trial import Examined, Tried
 from worker.trial.controls import Control
 from worker.trial.duel import Duel
 from worker.trial.judging import judged
-from worker.trial.telling import summarised
+from worker.trial.telling import paired, summarised
 
 
 def finding(code: str, severity: Severity) -> Finding:
@@ -83,6 +83,13 @@ def test_gains_that_are_all_the_same_are_one_run_and_prove_nothing_more() -> Non
 def test_seeds_that_came_to_the_same_are_all_counted_where_others_did_not() -> None:
     told = summarised(tried(state(), state(), [0.3, 0.3, 0.2]))
     assert (told.wins, told.seeds) == (3, 3)
+
+
+def test_who_ended_lower_is_told_only_where_it_is_worth_telling() -> None:
+    assert "lower in 3 of 3 seeds, its loss smaller by a factor of 2.72 (p = 0.002)" in paired(Duel((1.0, 1.1, 0.9)))
+    assert "lower in 0 of 3 seeds, its loss larger by a factor of 2.72" in paired(Duel((-1.0, -1.1, -0.9)))
+    assert paired(Duel((0.02, 0.03, 0.01))).endswith("ended as low as the untreated one, within 5%.")
+    assert not paired(Duel((0.3, 0.3, 0.3)))
 
 
 @pytest.mark.parametrize(

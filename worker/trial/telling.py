@@ -16,7 +16,7 @@ from worker.probe.evidence import Evidence
 from worker.treatments import Treatment
 from worker.trial.bench import FRESH, Tried
 from worker.trial.clinic import Clinic, Verified
-from worker.trial.duel import STEPS
+from worker.trial.duel import STEPS, WORTH, Duel
 from worker.trial.examined import Examined, figures
 from worker.trial.sets import distance
 
@@ -88,7 +88,7 @@ def summarised(tried: Tried, control: report.Control | None = None) -> Trial:
 
 def explained(clinic: Clinic, tried: Tried, verified: Verified | None = None) -> str:
     """Say in two or three sentences, with their numbers, what treatments did."""
-    said = [_numbers(tried, verified), _paired(tried), _confirmed(clinic, tried, verified)]
+    said = [_numbers(tried, verified), paired(tried.duel), _confirmed(clinic, tried, verified)]
     left = sorted(clinic.bench.before.codes - tried.cures)
     if verified is None and left:
         said.append(f"It leaves {', '.join(left)}.")
@@ -122,10 +122,13 @@ def _since(evidences: Sequence[Evidence]) -> str:
     return "" if lowest is None else f"{lowest:.3g} → "
 
 
-def _paired(tried: Tried) -> str:
-    duel = tried.duel
+def paired(duel: Duel) -> str:
+    """Say who ended lower in paired runs, by how much and how surely; "" of runs that are all the same."""
     if not duel.gains or len(set(duel.gains)) == 1:
         return ""
+    if abs(duel.mean) < WORTH:
+        pairs = several(len(duel.gains), "paired run")
+        return f"In {pairs} of {STEPS} steps the treated copy ended as low as the untreated one, within {WORTH:.0%}."
     p = duel.p_value
     sure = "" if p is None else f" (p {'<' if p < _SURE else '='} {max(p, _SURE):.1g})"
     factor = f"{'smaller' if duel.mean >= 0 else 'larger'} by a factor of {math.exp(min(abs(duel.mean), 50.0)):.3g}"
