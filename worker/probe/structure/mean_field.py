@@ -24,8 +24,6 @@ from worker.probe.sweep import Sweep
 
 _FEWEST: Final = 3
 """Layers, the first and the head among them, without which there is nothing between two."""
-_NEVER_CRITICAL: Final = frozenset({"Sigmoid", "Softplus", "HardSigmoid"})
-"""Activations that no usable scale is critical for."""
 _OTHERS: Final = frozenset({"Attention", "MultiHeadAttention", "Scan", "Loop", "If"})
 
 
@@ -44,14 +42,14 @@ def predict(sweep: Sweep, layers: Sequence[Layer]) -> MeanField | None:
         return None
     worst = max(steps, key=lambda step: abs(step.gain))
     before = worst.layer.before
-    never = before is not None and before.op in _NEVER_CRITICAL
+    wanted = critical(before, sweep.subject.graph)
     return MeanField(
         layers=len(steps),
         predicted=sum(step.gain for step in steps),
         node=worst.layer.node.name,
         activation=before.op if before is not None else "",
         variance=worst.weights,
-        critical=None if never else critical(before).weights,
+        critical=wanted.weights if wanted.attained else None,
         origin=worst.layer.node.origin,
     )
 
