@@ -6,12 +6,14 @@ change.  The docstring's first line is the remedy's title; then come the four he
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import wraps
 from string import Template
 from typing import Final, TypeAlias
 
 from service.contract.words import Symptom, TreatmentKind
 from service.registry import Registry
+from worker.network.gathered import Gathered
 from worker.page import sections
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
@@ -102,3 +104,17 @@ def treatment(
         return apply
 
     return register
+
+
+def gathering(apply: Apply) -> Apply:
+    """Let a treatment read recurrent weights as parameters where the file lays them out from others."""
+
+    @wraps(apply)
+    def applied(subject: Subject, evidence: Evidence) -> Outcome:
+        gathered = Gathered.of(subject.graph)
+        made = apply(subject.replace(graph=gathered.graph), evidence)
+        if isinstance(made, Inapplicable):
+            return made
+        return replace(made, subject=made.subject.replace(graph=gathered.restored(made.subject.graph)))
+
+    return applied

@@ -6,7 +6,7 @@ from service.contract.words import Symptom, TreatmentKind
 from worker.network.gate_biases import opened
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
-from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
+from worker.treatments import Change, Hints, Inapplicable, Outcome, gathering, treatment
 
 _OPEN: Final = 1.0
 HINTS: Final = Hints(
@@ -32,6 +32,7 @@ HINTS: Final = Hints(
     retrains=False,
     hints=HINTS,
 )
+@gathering
 def forget_bias(subject: Subject, evidence: Evidence) -> Outcome:
     """Start an LSTM's forget gates open
 

@@ -10,7 +10,7 @@ from worker.network.graph import Graph, Law, Node, Parameter, stream
 from worker.network.laws import Constant, Orthogonal, Permuted, Reordered, Reshaped, Shifted, Stacked
 from worker.probe.evidence import Evidence
 from worker.subject import Subject
-from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
+from worker.treatments import Change, Hints, Inapplicable, Outcome, gathering, treatment
 
 _GATES: Final = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _FORGET: Final = 2
@@ -38,6 +38,7 @@ HINTS: Final = Hints(
     retrains=True,
     hints=HINTS,
 )
+@gathering
 def recurrent_init(subject: Subject, evidence: Evidence) -> Outcome:
     """Draw orthogonal recurrent weights
 

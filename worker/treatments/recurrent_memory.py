@@ -13,7 +13,7 @@ from worker.probe.along_time import measure_recurrent
 from worker.probe.evidence import Evidence
 from worker.probe.sweep import sweep
 from worker.subject import Subject
-from worker.treatments import Change, Hints, Inapplicable, Outcome, treatment
+from worker.treatments import Change, Hints, Inapplicable, Outcome, gathering, treatment
 
 _SYMPTOMS: Final = frozenset(
     {Symptom.RECURRENT_GAIN, Symptom.EXPLODING_GRADIENT, Symptom.VANISHING_GRADIENT, Symptom.STALLED_TRAINING}
@@ -49,6 +49,7 @@ _SHORTEST: Final = 3
         """,
     ),
 )
+@gathering
 def identity_recurrence(subject: Subject, evidence: Evidence) -> Outcome:
     """Let a plain recurrence keep its state by the identity and ReLU
 
@@ -104,6 +105,7 @@ def identity_recurrence(subject: Subject, evidence: Evidence) -> Outcome:
         """,
     ),
 )
+@gathering
 def recurrent_scale(subject: Subject, evidence: Evidence) -> Outcome:
     """Draw orthogonal recurrent weights at the scale that keeps the gradient along time
 
@@ -150,6 +152,7 @@ def recurrent_scale(subject: Subject, evidence: Evidence) -> Outcome:
         """,
     ),
 )
+@gathering
 def long_memory(subject: Subject, evidence: Evidence) -> Outcome:
     """Let gates keep the state for as long as the sequence lasts
 
