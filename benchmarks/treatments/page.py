@@ -32,8 +32,8 @@ gone under a fresh seed.
 
 The tuning half is the one that treatments and trials were mended on.  The held-out half was run at the end.  At its
 first run 54 of 61 were cured; five of the seven missed were recurrent ones, as on the tuning half.  Treatments for
-these were added, and the recurrent and the plain networks were run again, which is what stands here.  Both halves come
-from the same families, so this measures luck with seeds, widths and depths, not with kinds of networks.
+these were added, and both halves were run again, which is what stands here.  Both come from the same families, so this
+measures luck with seeds, widths and depths, not with kinds of networks.
 """
 
 
