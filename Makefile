@@ -8,7 +8,7 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 ARGS ?=
-PROCESSES ?= auto
+PROCESSES ?= logical
 
 SHELL := /bin/bash
 BIN := .venv/bin
