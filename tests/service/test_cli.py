@@ -244,6 +244,15 @@ def test_it_examines_in_this_process_where_no_server_is_named(model: Path) -> No
     assert found["model"]["format"] == "gradgate"
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let children be interrupted, though a shell that runs the tests in the background has them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_is_130_and_takes_the_job_back(settings: Settings, model: Path) -> None:
     arrived = threading.Event()
     with serving(settings, lambda _, __: arrived.set()) as (url, service):
