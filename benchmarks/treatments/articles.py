@@ -29,7 +29,8 @@ well below half; empty where a copy was not trained to the end, because a probe 
 `log-loss gain` is how much lower the treated copy's log loss ended than the untreated one's, in paired runs of 20
 steps, each side at its best of three rates (where the rate or the optimizer is what is changed, both at their own),
 with one-sided 95% bounds.  `works` cures a finding, causes none and trains no worse; `harmful` adds an error;
-`recommended` is what was prescribed.  A sound network has nothing to cure, so that no remedy of it `works`, whatever it gains.
+`recommended` is what was prescribed.  A sound network has nothing to cure, so that no remedy of it `works`,
+whatever it gains.
 """
 _NOTHING: Final = 0.005
 """What rounds to nothing."""
