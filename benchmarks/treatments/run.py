@@ -153,13 +153,8 @@ def _safely(ask: Ask, case: Case, known: Row) -> Row:
     try:
         return ask(case, known)
     except Exception:  # noqa: BLE001  a crash is a result
-        crash = traceback.format_exc(limit=-3)
-        return (
-            facts(case)
-            | {"verdict": "crashed", "prescription": [], "cure": {"cured": False}}
-            | known
-            | {"crash": crash}
-        )
+        broken: Row = {"verdict": "crashed", "prescription": [], "cure": {"cured": False}}
+        return facts(case) | broken | known | {"crash": traceback.format_exc(limit=-3)}
 
 
 def _one_thread() -> None:
@@ -172,7 +167,10 @@ def _line(case: Case, row: Row) -> str:
     """Return a row in a line; those of the held-out half are not named."""
     if case.half != "tuning":
         return "held-out"
-    return f"{case.name} {row.get('prescription', '')} {row.get('cure', '')} {row.get('crash', '')}"
+    if "cure" not in row:
+        return f"{case.name}: {row['others_s']} s"
+    what = "incurable" if row["incurable"] else "cured" if row["cure"]["cured"] else "NOT CURED"
+    return f"{case.name}: {what} by {row['prescription']}, {row.get('seconds', '')} s {row.get('crash', '')}"
 
 
 def _merged(path: Path, rows: Sequence[Row]) -> str:

@@ -30,11 +30,12 @@ class Layout:
     places: Mapping[str, Tensor]
     """By parameter, where in the flat weight each of its numbers stands."""
 
-    def joined(self, values: Mapping[str, Tensor]) -> Tensor:
-        """Return the weight that these parameters make."""
-        flat = torch.empty(self.shape.numel())
-        for name, places in self.places.items():
-            flat[places] = values[name]
+    def joined(self, parameters: Mapping[str, Parameter]) -> Tensor:
+        """Return the weight that the parameters make, on their device."""
+        parts = {name: parameters[name].value for name in self.places}
+        flat = next(iter(parts.values())).new_empty(self.shape.numel())
+        for name, part in parts.items():
+            flat[self.places[name]] = part
         return flat.reshape(self.shape)
 
     def parted(self, weight: Tensor) -> dict[str, Tensor]:
@@ -55,8 +56,7 @@ class Gathered:
     def of(cls, graph: Graph) -> Self:
         """Join the weights that recurrent operators read; a graph in which all are parameters stays as it is."""
         layouts = {name: found for name in _written(graph) if (found := _layout(graph, name)) is not None}
-        values = {name: each.value for name, each in graph.parameters.items()}
-        joined = {name: Parameter(layout.joined(values)) for name, layout in layouts.items()}
+        joined = {name: Parameter(layout.joined(graph.parameters)) for name, layout in layouts.items()}
         kept = tuple(node for node in graph.nodes if not joined.keys() & set(node.outputs))
         return cls(graph, graph.replace(nodes=kept, parameters={**graph.parameters, **joined}), layouts)
 

@@ -12,15 +12,12 @@ from service.contract.architecture.recurrent import Gru, Lstm, Rnn
 from worker.load.builder import Builder
 from worker.load.drawing import Part, law_of
 from worker.load.lowering import lowering
+from worker.network.gate_biases import KEEPING
 from worker.network.graph import Law
 from worker.network.laws import Constant, Fans, Permuted, Reordered, Shifted, Stacked, Uniform
 
 KERAS_LSTM = (0, 3, 1, 2)
 """ONNX's gates input, output, forget, cell, as places in Keras's input, forget, cell, output."""
-FORGET = 2
-"""Where the forget gate stands among ONNX's four: input, output, forget, cell."""
-UPDATE = 0
-"""Where the update gate stands among ONNX's three: update, reset, candidate."""
 
 _FUNCTIONS = {
     "tanh": ("Tanh", 0.0, 0.0),
@@ -142,15 +139,20 @@ def _biases(layer: Lstm | Gru | Rnn) -> tuple[Law, ...]:
     first: Law = _drawn(layer, spec, size)
     second: Law = first if spec == TORCH_DEFAULT else Constant(size, 0.0)
     firsts = [first] * layer.gates
-    if isinstance(layer, Lstm) and _forget(layer):
-        firsts[FORGET] = Shifted(first, _forget(layer))
-    if isinstance(layer, Gru) and layer.update_bias:
-        firsts[UPDATE] = Shifted(first, layer.update_bias)
+    if by := _raised(layer):
+        firsts[KEEPING[layer.kind.upper()][1]] = Shifted(first, by)
     return (*firsts, *(second,) * layer.gates)
 
 
-def _forget(layer: Lstm) -> float:
-    """Return what is added to the forget gate's bias: what the file says, else 1 where Keras's law draws it."""
+def _raised(layer: Lstm | Gru | Rnn) -> float:
+    """Return what is added to the bias of the gate that keeps the state.
+
+    For an LSTM's forget gate, what the file says, else 1 where Keras's law draws it.
+    """
+    if isinstance(layer, Rnn):
+        return 0.0
+    if isinstance(layer, Gru):
+        return layer.update_bias or 0.0
     if layer.forget_bias is not None:
         return layer.forget_bias
     return float((layer.init.bias or layer.init.kernel) == KERAS_DEFAULT)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from worker.network.gate_biases import KEEPING
 from worker.network.graph import Parameter
 from worker.network.laws import Constant, Shifted, Stacked
 from worker.patch.edits import Edit, Put
@@ -27,8 +28,8 @@ _FIELDS: Final = {
 }
 _WEIGHTS: Final[tuple[str, ...]] = ("kernel", "bias", "recurrent")
 _DEFAULT: Final = "torch_default"
-_KEEPING: Final = {"lstm": ("forget_bias", 2, 0), "gru": ("update_bias", 0, 1)}
-"""The field that raises the biases of the gate that keeps the state, that gate's place and another's."""
+_RAISED: Final = {"lstm": "forget_bias", "gru": "update_bias"}
+"""The field that raises the biases of the gate that keeps the state."""
 _NAMED: Final = {
     (2.0, "normal"): "he_normal",
     (1.0, "normal"): "lecun_normal",
@@ -42,9 +43,8 @@ By: TypeAlias = Mapping[Times, Sequence[Drawn]]
 def redrawn(layer: dict[str, Any], steps: Steps, survey: Survey) -> Iterator[Edit]:
     """Yield the edits that state the laws of a layer's weights; NoWay where the format cannot."""
     changed = {survey.atlas.roles[name] for name in survey.redrawn_at(steps)}
-    if layer["kind"] in _KEEPING and any(role.endswith("bias") for role in changed):
-        field, gate, usual = _KEEPING[layer["kind"]]
-        yield Put((*steps, field), _raised(survey, steps, gate, usual))
+    if layer["kind"] in _RAISED and any(role.endswith("bias") for role in changed):
+        yield Put((*steps, _RAISED[layer["kind"]]), _raised(survey, steps, *KEEPING[layer["kind"].upper()]))
         changed = {role for role in changed if not role.endswith("bias")}
     other = {_weight(role) for role in changed} - {*_WEIGHTS}
     if unsaid := [name for name in sorted(other) if f"{name}_init" not in KINDS[layer["kind"]].model_fields]:
@@ -175,10 +175,10 @@ def _weight(role: str) -> str:
     return role.rpartition(".")[2]
 
 
-def _raised(survey: Survey, steps: Steps, gate: int, other: int) -> float:
-    """Return what is added to the bias of one gate of a layer, by what stands at another."""
+def _raised(survey: Survey, steps: Steps, gates: int, gate: int) -> float:
+    """Return what is added to the bias of one of a layer's gates, beside what the next one starts with."""
     found = {
-        _shift(survey.after.parameters[name], gate, other)
+        _shift(survey.after.parameters[name], gate, (gate + 1) % gates)
         for name in survey.redrawn_at(steps)
         if _weight(survey.atlas.roles[name]) == "bias"
     }
