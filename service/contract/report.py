@@ -168,7 +168,7 @@ class Trial(Contract):
     seeds: int
     steps: int
     p_value: Number | None = None
-    """One-sided paired t-test of the gain in log loss; absent where a re-probe decided alone."""
+    """One-sided paired t-test of the gain in log loss; absent where a re-probe decided alone, or both ended alike."""
     bounds: tuple[Number, Number] | None = None
     """The gain's one-sided 95% bounds, below and above."""
     wins: int | None = None

@@ -90,6 +90,7 @@ def test_who_ended_lower_is_told_only_where_it_is_worth_telling() -> None:
     assert "lower in 0 of 3 seeds, its loss larger by a factor of 2.72" in paired(Duel((-1.0, -1.1, -0.9)))
     assert paired(Duel((0.02, 0.03, 0.01))).endswith("ended as low as the untreated one, within 5%.")
     assert not paired(Duel((0.3, 0.3, 0.3)))
+    assert summarised(tried(state(), state(), [0.02, 0.03, 0.01])).p_value is None
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def summarised(tried: Tried, control: report.Control | None = None) -> Trial:
         after=figures(after) | ({"log_loss_gain": duel.mean} if duel.gains else {}),
         seeds=duel.seeds or len(tried.after.evidences),
         steps=STEPS if duel.gains else _steps(after),
-        p_value=duel.p_value,
+        p_value=duel.p_value if abs(duel.mean) >= WORTH else None,
         bounds=duel.bounds if len(duel.gains) > 1 else None,
         wins=duel.wins if duel.gains else None,
         control=control,
